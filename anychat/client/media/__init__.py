@@ -1,0 +1,1 @@
+"""Media of the client: sources, encoders, jitter buffer, decoders, files."""

@@ -1,0 +1,1 @@
+"""The pure core: who is signed in, who is where, who sends what to whom."""

@@ -1,0 +1,69 @@
+"""What the core can be asked: the commands of `Hall.decide`.
+
+Commands carry everything that the core may not make up itself: ids, SSRCs,
+and digests in place of passwords.
+"""
+
+from dataclasses import dataclass
+
+from anychat.codes import DeviceType
+from anychat.ids import LinkId, SessionId, Ssrc
+from anychat.messages import Login, Message
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Base of all commands."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkLogin(Command):
+    """A link without a session asks to sign in."""
+
+    link: LinkId
+    request: int
+    message: Login
+    session: SessionId
+    """A fresh id, taken if the login is granted."""
+    address: str
+    """The client's address as the server sees it."""
+    device: DeviceType
+    secure: bool
+    """Whether the link is encrypted: only then may the session have media."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionMessage(Command):
+    """A signed-in client sent a message."""
+
+    session: SessionId
+    request: int
+    """The frame's request number, 0 for a message that wants no answer."""
+    message: Message
+    ssrc: Ssrc = Ssrc(0)
+    """A fresh SSRC, with `OpenStream`."""
+    password: bytes = b""
+    """Keyed digest of the message's room password, empty for an empty one."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkLost(Command):
+    """The session's link is gone; the session is held for a while."""
+
+    session: SessionId
+
+
+@dataclass(frozen=True, slots=True)
+class LinkResumed(Command):
+    """A new link took the session over."""
+
+    session: SessionId
+    link: LinkId
+    address: str
+    resync: bool
+    """The client missed notifications and wants the whole state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick(Command):
+    """Time has reached `Hall.next_timeout`: one item that is due is done."""

@@ -1,0 +1,98 @@
+"""What the core wants done outside; ``services.hall`` carries it out in order."""
+
+from dataclasses import dataclass
+
+from anychat.codes import ResultCode, StreamKind
+from anychat.ids import LinkId, SessionId, Ssrc, UserId
+from anychat.messages import Message, StreamFormat
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """Base of all effects."""
+
+
+@dataclass(frozen=True, slots=True)
+class Send(Effect):
+    """A notification to each of these sessions."""
+
+    sessions: tuple[SessionId, ...]
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Reply(Effect):
+    """The answer to a session's request."""
+
+    session: SessionId
+    request: int
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class RefuseLogin(Effect):
+    """The login on that link is not granted."""
+
+    link: LinkId
+    request: int
+    code: ResultCode
+
+
+@dataclass(frozen=True, slots=True)
+class StartSession(Effect):
+    """The login is granted: bind link and session, send token and set-up."""
+
+    session: SessionId
+    link: LinkId
+    request: int
+    user_id: UserId
+    level: int
+    nickname: str
+    secure: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EndSession(Effect):
+    """The session is over: forget its token and leg, close its link if any."""
+
+    session: SessionId
+    code: ResultCode
+    """Told the client by `LinkClose`; 0 after a logout: no `LinkClose`."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRoute(Effect):
+    """A publication begins: make its key and route, answer `StreamOpened`."""
+
+    session: SessionId
+    request: int
+    ssrc: Ssrc
+    kind: StreamKind
+    format: StreamFormat
+
+
+@dataclass(frozen=True, slots=True)
+class CloseRoute(Effect):
+    """The publication is over, for all its receivers."""
+
+    ssrc: Ssrc
+
+
+@dataclass(frozen=True, slots=True)
+class JoinRoute(Effect):
+    """Forward the publication to that session and send it `StreamGranted`."""
+
+    session: SessionId
+    ssrc: Ssrc
+    user_id: UserId
+    kind: StreamKind
+    stream_index: int
+    format: StreamFormat
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveRoute(Effect):
+    """Forward the publication to that session no longer."""
+
+    session: SessionId
+    ssrc: Ssrc

@@ -1,0 +1,1 @@
+"""RTP, SRTP, STUN and the relay that forwards them."""

@@ -1,0 +1,1 @@
+"""Encoded frames to RTP payloads and back, a module for each codec family."""

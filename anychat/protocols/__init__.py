@@ -1,0 +1,1 @@
+"""Wire formats, framing and the Twisted protocols that speak them."""

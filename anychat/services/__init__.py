@@ -1,0 +1,1 @@
+"""What runs: the services that ``anychat.wiring`` puts together."""

@@ -1,0 +1,1 @@
+"""Tests; run as ``python -m twisted.trial test``."""

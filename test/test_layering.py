@@ -1,0 +1,159 @@
+"""The layers of docs/architecture.md hold: imports go down only."""
+
+import ast
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+ROOT = Path(__file__).resolve().parent.parent
+
+#: What a pure module may never import: the outside world.
+OUTSIDE = {
+    "asyncio",
+    "logging",
+    "os",
+    "random",
+    "secrets",
+    "select",
+    "signal",
+    "socket",
+    "subprocess",
+    "threading",
+    "time",
+    "twisted",
+}
+
+#: Layer by longest matching prefix; a module imports its own layer's
+#: siblings in its package, and lower layers.
+LAYERS = {
+    "anychat": 0,
+    "anychat.codes": 0,
+    "anychat.errors": 0,
+    "anychat.ids": 0,
+    "anychat.messages": 0,
+    "anychat.core": 1,
+    "anychat.config": 1,
+    "anychat.protocols": 1,
+    "anychat.protocols.signalling": 2,
+    "anychat.protocols.tls": 2,
+    "anychat.media": 1,
+    "anychat.media.port": 2,
+    "anychat.log": 2,
+    "anychat.services": 3,
+    "anychat.ops": 3,
+    "anychat.client": 3,
+    "anychat.wiring": 4,
+    "anychat.tap": 4,
+    "anychat.coreserver": 4,
+    "anychat.demo": 4,
+}
+
+#: Modules of layer 1 that are allowed a file or an environment by their job.
+FILES_ALLOWED = {"anychat.config"}
+
+#: Third-party library -> the modules that own it.
+OWNERS = {
+    "av": ("anychat.client.media",),
+    "configobj": ("anychat.config",),
+    "construct": ("anychat.protocols.",),
+    "cryptography": (
+        "anychat.media.srtp",
+        "anychat.protocols.certificate",
+    ),
+    "OpenSSL": ("anychat.protocols.tls",),
+    "prometheus_client": ("anychat.ops.metrics",),
+    "rich": ("anychat.demo",),
+    "numpy": ("anychat.client.media",),
+}
+
+
+def modules():
+    """Yield (dotted name, path) of every module of the package."""
+    for path in sorted((ROOT / "anychat").rglob("*.py")):
+        parts = list(path.relative_to(ROOT).with_suffix("").parts)
+        if parts[-1] == "__init__":
+            parts.pop()
+        yield ".".join(parts), path
+
+
+def imports(path):
+    """Yield the dotted name of everything a module imports."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module
+            for alias in node.names:
+                yield f"{node.module}.{alias.name}"
+
+
+def layer(name):
+    """Layer of a module by its longest known prefix."""
+    while name not in LAYERS:
+        name = name.rpartition(".")[0]
+    return LAYERS[name]
+
+
+class LayeringTests(SynchronousTestCase):
+    """The source is under test."""
+
+    def test_importsGoDown(self):
+        """No module imports one of a higher layer."""
+        for name, path in modules():
+            for imported in imports(path):
+                if imported.split(".")[0] == "anychat":
+                    self.assertLessEqual(
+                        layer(imported), layer(name), f"{name} imports {imported}"
+                    )
+
+    def test_pureModulesStayPure(self):
+        """Layers 0 and 1 import nothing of the outside world."""
+        for name, path in modules():
+            if layer(name) > 1 or name in FILES_ALLOWED:
+                continue
+            tops = {imported.split(".")[0] for imported in imports(path)}
+            self.assertEqual(tops & OUTSIDE, set(), name)
+
+    def test_packagesKeepApart(self):
+        """The core, the media plane and the client libraries do not mix."""
+        forbidden = {
+            "anychat.core": ("anychat.protocols", "anychat.media"),
+            "anychat.media": ("anychat.core", "anychat.protocols"),
+            "anychat.client": (
+                "anychat.core",
+                "anychat.services",
+                "anychat.wiring",
+                "anychat.config",
+            ),
+        }
+        for name, path in modules():
+            for package, others in forbidden.items():
+                if name == package or name.startswith(package + "."):
+                    for imported in imports(path):
+                        self.assertFalse(
+                            imported.startswith(others), f"{name} imports {imported}"
+                        )
+
+    def test_oneOwnerForEachLibrary(self):
+        """A third-party library is imported by its owner modules alone."""
+        for name, path in modules():
+            for imported in imports(path):
+                owners = OWNERS.get(imported.split(".")[0])
+                if owners is not None:
+                    self.assertTrue(
+                        name.startswith(owners), f"{name} imports {imported}"
+                    )
+
+    def test_reactorComesFromTheTop(self):
+        """In the server only ``tap`` imports the reactor."""
+        allowed = {
+            "anychat.tap",
+            "anychat.coreserver",
+            "anychat.client.command",
+            "anychat.demo",
+        }
+        for name, path in modules():
+            if "twisted.internet.reactor" in imports(path):
+                self.assertIn(name, allowed)
