@@ -1,0 +1,106 @@
+"""What happens, told to the program: one method for each of AnyChat's notifications.
+
+Subclass `ClientEvents` and override what you want to hear of, or set the
+methods of an instance::
+
+    client = Client(reactor)
+    client.events.on_text_message = lambda source, target, secret, text: ...
+
+Names are AnyChat's notifications (manual of the product, ``WM_GV_...``) in
+snake_case.  By the time of a call the client's own state (`Client.user_id`,
+`Client.room_id`, `Client.members`) is up to date, and every call of the
+client may be made from inside an event.  An exception that an event raises
+goes to Twisted's log and disturbs nothing else.
+"""
+
+from typing import Any
+
+from anychat.codes import ResultCode, StreamKind
+from anychat.messages import Member, ServerParameters
+
+
+class ClientEvents:
+    """Everything a client may be told; each method does nothing here."""
+
+    def on_connect(self, code: ResultCode) -> None:
+        """CONNECT: the first connection stands (0) or failed, and why."""
+
+    def on_login_system(self, user_id: int, code: ResultCode) -> None:
+        """LOGINSYSTEM: signed in with that id, or refused.
+
+        Comes again, with an id that may be another one, after the client
+        had to log in anew because the server no longer held its session.
+        """
+
+    def on_enter_room(self, room_id: int, code: ResultCode) -> None:
+        """ENTERROOM: entered, or refused; `on_online_user` comes next."""
+
+    def on_leave_room(self, room_id: int) -> None:
+        """Out of the room: left, or found outside it after a lost link."""
+
+    def on_online_user(self, count: int, room_id: int) -> None:
+        """ONLINEUSER: exactly one after each entry; ``count`` includes oneself.
+
+        From now on `Client.members` is complete and `Client.watch` works.
+        """
+
+    def on_user_at_room(self, member: Member, entered: bool) -> None:
+        """USERATROOM: somebody entered or left the room."""
+
+    def on_camera_state(self, user_id: int, stream_index: int, open: bool) -> None:
+        """CAMERASTATE: a member's camera was opened or closed."""
+
+    def on_mic_state_change(self, user_id: int, stream_index: int, open: bool) -> None:
+        """MICSTATECHANGE: a member's microphone was opened or closed."""
+
+    def on_text_message(
+        self, source: int, target: int, secret: bool, text: str
+    ) -> None:
+        """A text arrived; ``target`` is -1 where the whole room was meant."""
+
+    def on_trans_buffer(self, source: int, data: bytes) -> None:
+        """A buffer arrived; ``source`` 0 is the business server."""
+
+    def on_stream_granted(
+        self, user_id: int, kind: StreamKind, stream_index: int
+    ) -> None:
+        """A watched stream is open and its packets are on their way."""
+
+    def on_stream_ended(
+        self, user_id: int, kind: StreamKind, stream_index: int
+    ) -> None:
+        """A watched stream was closed; it comes back by itself if reopened."""
+
+    def on_video_frame(
+        self, user_id: int, stream_index: int, frame: Any, when: float
+    ) -> None:
+        """A decoded picture (``av.VideoFrame``) of a stream watched without a sink.
+
+        ``when``: its time in seconds on the sender's clock, shared with audio.
+        """
+
+    def on_audio_frame(
+        self, user_id: int, stream_index: int, frame: Any, when: float
+    ) -> None:
+        """Decoded sound (``av.AudioFrame``) of a stream watched without a sink."""
+
+    def on_server_config_update(self, parameters: ServerParameters) -> None:
+        """SERVERCFGUPDATE: the server's default media parameters changed."""
+
+    def on_sdk_warning(self, code: ResultCode) -> None:
+        """SDKWARNING: something works less well; 780: no UDP to the server."""
+
+    def on_session_keep(self, ended: bool, code: ResultCode) -> None:
+        """SESSIONKEEP: the link is lost and being restored (False), or that is over.
+
+        ``code`` of the beginning says why the link was lost.  Of the end: 0,
+        the session goes on and nothing was missed; 8, the server did not hold
+        it any more and the client is logging in anew; anything else, it was
+        given up, and `on_link_close` follows.
+        """
+
+    def on_link_close(self, code: ResultCode) -> None:
+        """LINKCLOSE: the connection is over and will not be restored.
+
+        209: the same user logged in elsewhere; 211: kicked out.
+        """
