@@ -1,0 +1,714 @@
+"""The forwarder: one stream's datagrams to all who receive it, byte for byte.
+
+This is the portable forwarder, and the specification of any other: what it
+takes and gives, and in which order, is held by ``test/media/test_routes.py``,
+which runs against every forwarder there is.
+
+**In.**  `Forwarder.receive` takes a datagram from the socket.
+
+==============  =========================================================
+RTP             the SSRC names the stream; the source must be its bound
+                one; header, sequence number and length must be sound;
+                then it goes to every destination that is not held back
+RTCP, SSRC of   a sender report goes to every destination, held back or
+an open stream  not, if it comes from the bound source; else dropped
+other RTCP,     up to Python, through a bounded ring for each kind, so that
+STUN, control,  a flood of one does not starve the others; a kind without a
+DTLS            ring is dropped
+==============  =========================================================
+
+**Order and duplicates.**  The 48-bit index of a packet (`sequence`) is
+followed from the clear headers.  A packet that was seen is dropped, and one
+that is `WINDOW` or more behind the latest, since nobody could tell; anything
+else is forwarded as it comes, late ones too.  An index moves ahead by less
+than 2**15 at once: SRTP's receivers could not follow more (RFC 3711 section
+3.3.1), so a publisher that was not heard for that long must publish anew.
+Jumps go up as `Missing`, what came later after all as `Filled`.
+
+**Held back.**  A gated destination gets nothing until a packet that starts an
+independent frame (RFC 9626).  A video destination whose send buffer was full
+gets nothing until the next frame starts.  One without an address gets nothing,
+and is gated again when it has one.
+
+**Again.**  The latest packets of each stream are kept: `CACHE_PACKETS`,
+`CACHE_TIME` and `CACHE_BYTES` bound them.  `Forwarder.retransmit` sends the
+stored bytes.
+
+What it knows are streams, legs and paths; never rooms or users.  Nobody but
+the publisher can do harm through a stream, since its source is bound; but
+whoever can spoof that address can upset its sequence numbers: authentication
+is the receivers' (see docs/wire/media.md).
+"""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from struct import Struct
+from typing import Generic, NamedTuple, TypeVar
+
+from anychat.codes import StreamKind
+from anychat.errors import LocalError, PeerError
+from anychat.ids import SessionId, Ssrc
+from anychat.media.counters import (
+    DestinationCounters,
+    Drop,
+    Drops,
+    ForwarderCounters,
+    StreamCounters,
+)
+from anychat.media.demux import Kind, classify
+from anychat.media.path import Address, Path, Send
+from anychat.media.rtp import MAX_DATAGRAM, SRTP_TAG, header_length, marking_of
+from anychat.media.sequence import extend
+
+#: How far behind the latest packet one is still taken, and known for a duplicate.
+WINDOW = 1024
+_SLOT = WINDOW - 1
+#: Indexes may not jump this far; half the sequence numbers.
+MAX_JUMP = 1 << 15
+
+#: What is kept of each stream to be sent again.
+CACHE_PACKETS = 512
+CACHE_TIME = 1.0
+CACHE_BYTES = 512 * 1024
+
+#: Datagrams of a kind, and `Missing` and `Filled`, that may wait for Python.
+RING_SIZES: Mapping[Kind, int] = {Kind.STUN: 256, Kind.RTCP: 1024}
+ARRIVALS = 1024
+
+_RING_FULL = {
+    Kind.STUN: Drop.STUN_FULL,
+    Kind.RTCP: Drop.RTCP_FULL,
+    Kind.CONTROL: Drop.CONTROL_FULL,
+    Kind.DTLS: Drop.DTLS_FULL,
+}
+
+_SENDER_REPORT = 200
+#: SRTP without CSRCs, extension and payload.
+_SHORTEST_RTP = 12 + SRTP_TAG
+#: SRTCP's clear 8 bytes, tag and index.
+_SHORTEST_RTCP = 8 + SRTP_TAG + 4
+
+_RTP_FIELDS = Struct("!2xH4xI").unpack_from
+_RTCP_SSRC = Struct("!4xI").unpack_from
+
+_Item = TypeVar("_Item")
+
+
+class Datagram(NamedTuple):
+    """Something for Python to read."""
+
+    data: bytes
+    path: Path
+    """Where it came from, and to which of our addresses."""
+    now: float
+
+
+class Missing(NamedTuple):
+    """Sequence numbers of a stream were jumped over."""
+
+    ssrc: Ssrc
+    sequence: int
+    """The first of them."""
+    number: int
+    now: float
+
+
+class Filled(NamedTuple):
+    """A packet that had been jumped over came after all."""
+
+    ssrc: Ssrc
+    sequence: int
+    now: float
+
+
+class Ring(Generic[_Item]):
+    """A queue that refuses what it has no room for."""
+
+    __slots__ = ("_items", "maximum")
+
+    def __init__(self, maximum: int):
+        self._items: deque[_Item] = deque()
+        self.maximum = maximum
+
+    def push(self, item: _Item) -> bool:
+        """Add at the end; False when full."""
+        if len(self._items) >= self.maximum:
+            return False
+        self._items.append(item)
+        return True
+
+    def take(self, most: int) -> list[_Item]:
+        """Remove up to that many from the front."""
+        items = self._items
+        return [items.popleft() for _ in range(min(most, len(items)))]
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+
+#: How a destination stands.
+_UNBOUND, _GATED, _SKIPPING, _FLOWING = range(4)
+
+
+class _Destination:
+    """One receiver of one stream.
+
+    Copies are not counted one by one: while it is flowing, its count is what
+    the stream has sent since ``base``, less what failed.
+    """
+
+    __slots__ = (
+        "base_bytes",
+        "base_packets",
+        "bytes",
+        "dropped",
+        "leg",
+        "packets",
+        "path",
+        "retransmitted",
+        "send",
+        "state",
+        "wants_gate",
+    )
+
+    def __init__(self, leg: SessionId, wants_gate: bool):
+        self.leg = leg
+        self.wants_gate = wants_gate
+        self.path: Path | None = None
+        self.send: Send | None = None
+        self.state = _UNBOUND
+        self.packets = self.bytes = self.base_packets = self.base_bytes = 0
+        self.retransmitted = self.dropped = 0
+
+
+#: What the forwarding loop walks: how to send, where to, and whom.
+_Target = tuple[Send, Address, _Destination]
+
+
+class _Stream:
+    """One publication."""
+
+    __slots__ = (
+        "bytes",
+        "cache",
+        "cached_bytes",
+        "destinations",
+        "duplicates",
+        "first",
+        "held_back",
+        "highest",
+        "key_frames",
+        "kind",
+        "last_seen",
+        "late",
+        "missing",
+        "order",
+        "packets",
+        "reports",
+        "seen",
+        "sent_bytes",
+        "sent_packets",
+        "source",
+        "ssrc",
+        "targets",
+        "video",
+    )
+
+    def __init__(self, ssrc: Ssrc, kind: StreamKind, source: Address | None):
+        self.ssrc = ssrc
+        self.kind = kind
+        self.video = kind is StreamKind.VIDEO
+        self.source = source
+        self.highest = -1
+        """Index of the latest packet; -1 before the first one."""
+        self.first = 0
+        self.seen = bytearray(WINDOW)
+        """By the lower bits of an index: whether that packet came."""
+        self.destinations: dict[SessionId, _Destination] = {}
+        self.targets: tuple[_Target, ...] = ()
+        """The destinations that are flowing."""
+        self.held_back: tuple[_Destination, ...] = ()
+        """Those that have an address but are gated or skipping."""
+        self.cache: dict[int, tuple[float, int, bytes]] = {}
+        self.order: deque[tuple[float, int, bytes]] = deque()
+        """What is in the cache, oldest first."""
+        self.cached_bytes = 0
+        self.sent_packets = self.sent_bytes = 0
+        """What a destination that was flowing all the time was sent."""
+        self.packets = self.bytes = self.missing = self.duplicates = self.late = 0
+        self.key_frames = self.reports = 0
+        self.last_seen: float | None = None
+
+
+class Forwarder:
+    """Streams, their destinations, and what happens to a datagram.
+
+    :param sender: gives the callable that sends over a path; asked when a
+        destination gets its path, so that nothing is decided for each copy.
+    :param rings: the kinds of datagram that somebody will `take`, and how many
+        may wait.
+    """
+
+    def __init__(
+        self,
+        sender: Callable[[Path], Send],
+        rings: Mapping[Kind, int] = RING_SIZES,
+    ):
+        self._sender = sender
+        self._streams: dict[int, _Stream] = {}
+        self._rings: dict[Kind, Ring[Datagram]] = {
+            kind: Ring(maximum) for kind, maximum in rings.items()
+        }
+        self._arrivals: Ring[Missing | Filled] = Ring(ARRIVALS)
+        self._drops = Drops()
+        self._received = self._received_bytes = 0
+        self._forwarded = self._forwarded_bytes = self._retransmitted = 0
+
+    # Routes.
+
+    def open_stream(
+        self, ssrc: Ssrc, kind: StreamKind, source: Address | None = None
+    ) -> None:
+        """Begin a stream that has no destinations yet.
+
+        :param source: the only address it may come from; None: none so far.
+        :raise LocalError: a stream with that SSRC is open.
+        """
+        if ssrc in self._streams:
+            raise LocalError(f"stream {ssrc:#010x} opened twice")
+        self._streams[ssrc] = _Stream(ssrc, kind, source)
+
+    def move_source(self, ssrc: Ssrc, source: Address | None) -> None:
+        """From now on the stream comes from there; the old address is refused.
+
+        :raise LocalError: no such stream.
+        """
+        self._stream(ssrc).source = source
+
+    def close_stream(self, ssrc: Ssrc) -> None:
+        """Forget the stream and its destinations, if it is open."""
+        self._streams.pop(ssrc, None)
+
+    def add_destination(
+        self, ssrc: Ssrc, leg: SessionId, path: Path | None, gated: bool
+    ) -> None:
+        """Forward the stream to a leg; one that has it already is only moved.
+
+        :param path: where it is; None: not known yet.
+        :param gated: start at a key frame, now and whenever it had no address.
+        :raise LocalError: no such stream.
+        """
+        stream = self._stream(ssrc)
+        if leg not in stream.destinations:
+            stream.destinations[leg] = _Destination(leg, gated)
+        self.move_destination(ssrc, leg, path)
+
+    def move_destination(self, ssrc: Ssrc, leg: SessionId, path: Path | None) -> None:
+        """Send the leg its copies there from now on.
+
+        :raise LocalError: no such stream, or the leg does not have it.
+        """
+        stream = self._stream(ssrc)
+        destination = stream.destinations.get(leg)
+        if destination is None:
+            raise LocalError(f"leg {leg} does not receive stream {ssrc:#010x}")
+        if path == destination.path:
+            return
+        destination.path = path
+        if path is None:
+            destination.send = None
+            self._set_state(stream, destination, _UNBOUND)
+        else:
+            destination.send = self._sender(path)
+            if destination.state == _UNBOUND:
+                state = _GATED if destination.wants_gate else _FLOWING
+                self._set_state(stream, destination, state)
+        self._rebuild(stream)
+
+    def remove_destination(self, ssrc: Ssrc, leg: SessionId) -> None:
+        """Forward the stream to the leg no longer, if it is."""
+        stream = self._streams.get(ssrc)
+        if stream is None or stream.destinations.pop(leg, None) is None:
+            return
+        self._rebuild(stream)
+        if not stream.destinations:
+            stream.cache.clear()
+            stream.order.clear()
+            stream.cached_bytes = 0
+
+    # Datagrams.
+
+    def receive(
+        self, data: bytes, source: Address, now: float, local: bytes = b""
+    ) -> None:
+        """Take one datagram; whatever it holds, this only forwards or counts.
+
+        :param local: our end of its path, kept for what goes up to Python.
+        """
+        size = len(data)
+        self._received += 1
+        self._received_bytes += size
+        kind = classify(data)
+        if kind is not Kind.RTP:
+            self._receive_other(kind, data, source, now, local)
+            return
+        if not _SHORTEST_RTP <= size <= MAX_DATAGRAM:
+            self._drops.add(
+                Drop.OVERSIZED if size > MAX_DATAGRAM else Drop.MALFORMED_RTP
+            )
+            return
+        sequence, ssrc = _RTP_FIELDS(data)
+        stream = self._streams.get(ssrc)
+        if stream is None:
+            self._drops.add(Drop.UNKNOWN_SSRC)
+            return
+        if source != stream.source:
+            self._drops.add(
+                Drop.UNBOUND if stream.source is None else Drop.WRONG_SOURCE
+            )
+            return
+        marking = None
+        if data[0] != 0x80:
+            try:
+                length = header_length(data)
+                if stream.video:
+                    marking = marking_of(data)
+            except PeerError:
+                self._drops.add(Drop.MALFORMED_RTP)
+                return
+            if size < length + SRTP_TAG:
+                self._drops.add(Drop.MALFORMED_RTP)
+                return
+
+        # Nearly always it is the packet after the latest one.
+        index = stream.highest + 1
+        if index & 0xFFFF == sequence and index:
+            stream.highest = index
+            stream.seen[index & _SLOT] = 1
+        else:
+            index = self._place(stream, sequence, now)
+            if index < 0:
+                return
+        stream.packets += 1
+        stream.bytes += size
+        stream.last_seen = now
+
+        if marking is not None and marking.start:
+            if marking.independent:
+                stream.key_frames += 1
+            if stream.held_back:
+                self._start_frame(stream, marking.independent)
+        if not stream.destinations:
+            return
+        self._keep(stream, index, data, now)
+        if stream.held_back:
+            self._count_skipped(stream)
+        targets = stream.targets
+        count = len(targets)
+        stream.sent_packets += 1
+        stream.sent_bytes += size
+        self._forwarded += count
+        self._forwarded_bytes += count * size
+        for send, address, destination in targets:
+            try:
+                send(data, address)
+            except OSError as error:
+                self._copy_failed(stream, destination, size, error)
+
+    def take(self, kind: Kind, most: int) -> list[Datagram]:
+        """What came of a kind that has a ring, oldest first."""
+        return self._rings[kind].take(most)
+
+    def take_arrivals(self, most: int) -> list[Missing | Filled]:
+        """Uplink losses and repairs, oldest first."""
+        return self._arrivals.take(most)
+
+    def waiting(self) -> bool:
+        """Whether there is anything left to `take`."""
+        return bool(self._arrivals) or any(self._rings.values())
+
+    def retransmit(
+        self, ssrc: Ssrc, leg: SessionId, sequences: list[int], now: float
+    ) -> int:
+        """Send a destination the kept ones of these packets once more.
+
+        Nothing is sent to a leg that is held back or does not have the stream.
+
+        :return: how many were sent.
+        """
+        stream = self._streams.get(ssrc)
+        destination = stream.destinations.get(leg) if stream else None
+        if stream is None or destination is None or destination.state != _FLOWING:
+            return 0
+        send, path = destination.send, destination.path
+        assert send is not None and path is not None
+        sent = size = 0
+        for sequence in sequences:
+            entry = stream.cache.get(extend(sequence, stream.highest))
+            if entry is None or entry[0] < now - CACHE_TIME:
+                continue
+            try:
+                send(entry[2], path.remote)
+            except OSError as error:
+                self._drops.add(_failure(error))
+                break
+            sent += 1
+            size += len(entry[2])
+        destination.retransmitted += sent
+        self._retransmitted += sent
+        self._forwarded += sent
+        self._forwarded_bytes += size
+        return sent
+
+    # What signalling and feedback ask.
+
+    def position(self, ssrc: Ssrc) -> tuple[int, int]:
+        """ROC and sequence number of the latest packet; (0, 0) before the first.
+
+        :raise LocalError: no such stream.
+        """
+        highest = max(self._stream(ssrc).highest, 0)
+        return highest >> 16, highest & 0xFFFF
+
+    def gated(self, ssrc: Ssrc) -> int:
+        """How many destinations with an address wait for a key frame."""
+        stream = self._streams.get(ssrc)
+        if stream is None:
+            return 0
+        return sum(held.state == _GATED for held in stream.held_back)
+
+    def key_frames(self, ssrc: Ssrc) -> int:
+        """How many key frames have started so far; 0 for no such stream."""
+        stream = self._streams.get(ssrc)
+        return stream.key_frames if stream else 0
+
+    def counters(self) -> ForwarderCounters:
+        """A snapshot of everything counted."""
+        return ForwarderCounters(
+            self._received,
+            self._received_bytes,
+            self._forwarded,
+            self._forwarded_bytes,
+            self._retransmitted,
+            self._drops.snapshot(),
+            tuple(_stream_counters(stream) for stream in self._streams.values()),
+        )
+
+    # Inside.
+
+    def _stream(self, ssrc: Ssrc) -> _Stream:
+        stream = self._streams.get(ssrc)
+        if stream is None:
+            raise LocalError(f"no stream {ssrc:#010x}")
+        return stream
+
+    def _receive_other(
+        self, kind: Kind, data: bytes, source: Address, now: float, local: bytes
+    ) -> None:
+        """Everything but RTP: sender reports go on, the rest goes up."""
+        if kind is Kind.OTHER:
+            self._drops.add(Drop.NOISE if len(data) > 1 else Drop.EMPTY)
+            return
+        if len(data) > MAX_DATAGRAM:
+            self._drops.add(Drop.OVERSIZED)
+            return
+        if kind is Kind.RTCP:
+            if len(data) < _SHORTEST_RTCP:
+                self._drops.add(Drop.MALFORMED_RTCP)
+                return
+            stream = self._streams.get(_RTCP_SSRC(data)[0])
+            if stream is not None:
+                self._forward_report(stream, data, source)
+                return
+        ring = self._rings.get(kind)
+        if ring is None:
+            self._drops.add(Drop.UNWANTED)
+        elif not ring.push(Datagram(data, Path(source, local), now)):
+            self._drops.add(_RING_FULL[kind])
+
+    def _forward_report(self, stream: _Stream, data: bytes, source: Address) -> None:
+        """Pass a sender report on to all destinations that have an address."""
+        if source != stream.source:
+            self._drops.add(
+                Drop.UNBOUND if stream.source is None else Drop.WRONG_SOURCE
+            )
+            return
+        if data[1] != _SENDER_REPORT:
+            self._drops.add(Drop.NOT_A_REPORT)
+            return
+        stream.reports += 1
+        for destination in stream.destinations.values():
+            if destination.send is None or destination.path is None:
+                continue
+            try:
+                destination.send(data, destination.path.remote)
+            except OSError as error:
+                self._drops.add(_failure(error))
+            else:
+                self._forwarded += 1
+                self._forwarded_bytes += len(data)
+
+    def _place(self, stream: _Stream, sequence: int, now: float) -> int:
+        """Index of a packet that is not the one after the latest.
+
+        :return: -1 when it is dropped.
+        """
+        seen = stream.seen
+        highest = stream.highest
+        if highest < 0:
+            # The ROC of a publication starts at 0.
+            seen[sequence & _SLOT] = 1
+            stream.highest = stream.first = sequence
+            return sequence
+        index = extend(sequence, highest)
+        ahead = index - highest
+        if ahead > 0:
+            if ahead >= MAX_JUMP:
+                stream.late += 1
+                self._drops.add(Drop.LATE)
+                return -1
+            if ahead >= WINDOW:
+                seen[:] = bytes(WINDOW)
+            else:
+                for skipped in range(highest + 1, index):
+                    seen[skipped & _SLOT] = 0
+            seen[index & _SLOT] = 1
+            stream.highest = index
+            stream.missing += ahead - 1
+            self._arrived(Missing(stream.ssrc, (highest + 1) & 0xFFFF, ahead - 1, now))
+            return index
+        if ahead <= -WINDOW:
+            stream.late += 1
+            self._drops.add(Drop.LATE)
+            return -1
+        if seen[index & _SLOT]:
+            stream.duplicates += 1
+            self._drops.add(Drop.DUPLICATE)
+            return -1
+        seen[index & _SLOT] = 1
+        # What came before the first packet was never missed.
+        if index > stream.first:
+            stream.missing -= 1
+            self._arrived(Filled(stream.ssrc, sequence, now))
+        return index
+
+    def _arrived(self, event: Missing | Filled) -> None:
+        if not self._arrivals.push(event):
+            self._drops.add(Drop.ARRIVAL_FULL)
+
+    def _keep(self, stream: _Stream, index: int, data: bytes, now: float) -> None:
+        """Put a packet into the cache, and the too old ones out."""
+        cache, order = stream.cache, stream.order
+        entry = (now, index, data)
+        cache[index] = entry
+        order.append(entry)
+        stream.cached_bytes += len(data)
+        oldest = now - CACHE_TIME
+        while (
+            order[0][0] < oldest
+            or len(order) > CACHE_PACKETS
+            or stream.cached_bytes > CACHE_BYTES
+        ):
+            _, index, data = order.popleft()
+            del cache[index]
+            stream.cached_bytes -= len(data)
+
+    def _start_frame(self, stream: _Stream, independent: bool) -> None:
+        """Let flow what waited for this frame."""
+        for held in stream.held_back:
+            if independent or held.state == _SKIPPING:
+                self._set_state(stream, held, _FLOWING)
+        self._rebuild(stream)
+
+    def _count_skipped(self, stream: _Stream) -> None:
+        for held in stream.held_back:
+            if held.state == _SKIPPING:
+                held.dropped += 1
+                self._drops.add(Drop.SKIPPED)
+
+    def _copy_failed(
+        self, stream: _Stream, destination: _Destination, size: int, error: OSError
+    ) -> None:
+        """Take back the count of a copy that could not be sent."""
+        self._forwarded -= 1
+        self._forwarded_bytes -= size
+        destination.packets -= 1
+        destination.bytes -= size
+        destination.dropped += 1
+        reason = _failure(error)
+        self._drops.add(reason)
+        if reason is Drop.CONGESTED and stream.video:
+            self._set_state(stream, destination, _SKIPPING)
+            self._rebuild(stream)
+
+    def _set_state(
+        self, stream: _Stream, destination: _Destination, state: int
+    ) -> None:
+        """Change how a destination stands, and bring its count up to date."""
+        if destination.state == _FLOWING:
+            destination.packets += stream.sent_packets - destination.base_packets
+            destination.bytes += stream.sent_bytes - destination.base_bytes
+        destination.state = state
+        destination.base_packets = stream.sent_packets
+        destination.base_bytes = stream.sent_bytes
+
+    def _rebuild(self, stream: _Stream) -> None:
+        """Make the tuples that the forwarding loop walks."""
+        destinations = stream.destinations.values()
+        stream.targets = tuple(
+            (destination.send, destination.path.remote, destination)
+            for destination in destinations
+            if destination.state == _FLOWING
+            and destination.send is not None
+            and destination.path is not None
+        )
+        stream.held_back = tuple(
+            destination
+            for destination in destinations
+            if destination.state in (_GATED, _SKIPPING)
+        )
+
+
+def _failure(error: OSError) -> Drop:
+    """Which drop a refused send is."""
+    if isinstance(error, BlockingIOError):
+        return Drop.CONGESTED
+    return Drop.UNREACHABLE
+
+
+def _stream_counters(stream: _Stream) -> StreamCounters:
+    return StreamCounters(
+        ssrc=stream.ssrc,
+        kind=stream.kind,
+        packets=stream.packets,
+        bytes=stream.bytes,
+        missing=stream.missing,
+        duplicates=stream.duplicates,
+        late=stream.late,
+        key_frames=stream.key_frames,
+        reports=stream.reports,
+        last_seen=stream.last_seen,
+        destinations=tuple(
+            _destination_counters(stream, destination)
+            for destination in stream.destinations.values()
+        ),
+    )
+
+
+def _destination_counters(
+    stream: _Stream, destination: _Destination
+) -> DestinationCounters:
+    flowing = destination.state == _FLOWING
+    packets, size = destination.packets, destination.bytes
+    if flowing:
+        packets += stream.sent_packets - destination.base_packets
+        size += stream.sent_bytes - destination.base_bytes
+    return DestinationCounters(
+        leg=destination.leg,
+        packets=packets,
+        bytes=size,
+        retransmitted=destination.retransmitted,
+        dropped=destination.dropped,
+        gated=destination.state == _GATED,
+        bound=destination.path is not None,
+    )
