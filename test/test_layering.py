@@ -38,6 +38,7 @@ LAYERS = {
     "anychat.protocols.tls": 2,
     "anychat.media": 1,
     "anychat.media.port": 2,
+    "anychat.banner": 2,
     "anychat.log": 2,
     "anychat.services": 3,
     "anychat.ops": 3,

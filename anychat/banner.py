@@ -1,0 +1,98 @@
+"""What the server says when it starts and ends: the product's lines.
+
+An operator, and the manual's questions and answers, look for exactly these
+texts in AnyChatCoreServer.log ("Successed" is the product's).  In the order in
+which they come:
+
+1. `opening`: separator, version, warnings about the configuration, mode;
+2. `started` for TCP and UDP, or `listen_failed`;
+3. `missing`: what the configuration asks for and this version does not have;
+4. at the terminal alone: `RUNNING`;
+5. `exited`.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from twisted.internet.error import CannotListenError
+
+import anychat
+from anychat.config import Config
+
+#: Printed first, at the terminal alone.
+NORMAL_MODE = (
+    "Run anychat platform service in normal mode. add '-d' parameter for daemon mode."
+)
+#: Printed last, at the terminal alone.
+RUNNING = "AnyChat Platform Service Running...(Press 'q' exit)"
+
+
+def build_time() -> str:
+    """When this copy of the program was made or installed."""
+    made = datetime.fromtimestamp(Path(anychat.__file__).stat().st_mtime)
+    return f"{made:%b %d %Y %H:%M:%S}"
+
+
+def opening(config: Config) -> Iterator[str]:
+    """The lines before any port is opened."""
+    yield "-----Init Service----"
+    yield f"Current File Version[{anychat.__version__}],Build time:{build_time()}"
+    for warning in config.warnings:
+        yield f"Warning:{warning}"
+    if config.base.demo_mode:
+        yield "Start Server At Demo Mode!"
+    else:
+        yield "Warning:this version checks no licence, any number of users may log in"
+
+
+def started(protocol: str, port: int) -> str:
+    """The port is open.
+
+    :param protocol: "TCP" or "UDP".
+    """
+    return f"Start {protocol} Server Successed(port={port})!"
+
+
+def failed(protocol: str, port: int) -> str:
+    """The port could not be opened."""
+    return f"Start {protocol} Server Failed, Maybe port({port}) in use?"
+
+
+def listen_failed(error: CannotListenError, config: Config) -> Iterator[str]:
+    """The lines for a port that could not be opened, and the system's reason."""
+    protocols = [
+        protocol
+        for protocol, port in (
+            ("TCP", config.base.tcp_listen_port),
+            ("UDP", config.base.udp_service_port),
+        )
+        if port == error.port
+    ]
+    yield failed("/".join(protocols) or "TCP", error.port)
+    yield f"{error.interface or 'any address'}:{error.port}: {error.socketError}"
+
+
+def missing(config: Config) -> Iterator[str]:
+    """What the configuration asks for that this version does not have."""
+    function = config.function
+    if function.sdk_filter_plus:
+        yield (
+            f"Warning:SDKFilterPlus={function.sdk_filter_plus} is not loaded: the "
+            "business channel is not in this version, the server runs without a "
+            "business server"
+        )
+    for key, value in (
+        ("StreamTransMode", function.stream_trans_mode),
+        ("ExternFlags", function.extern_flags),
+        ("AutoUploadLogInfo", config.debug.auto_upload_log_info),
+        ("OutputThreadStatus", config.debug.output_thread_status),
+        ("OutputRecordTask", config.debug.output_record_task),
+    ):
+        if value:
+            yield f"Warning:{key}={value:d} has no effect in this version"
+
+
+def exited(code: int) -> str:
+    """The server ends."""
+    return f"AnyChatCoreServer has exited with error code:{code}"
