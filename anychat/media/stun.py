@@ -131,8 +131,8 @@ class StunMessage:
 
         Every message integrity in it must be right.
 
-        :param username: what USERNAME must be, in requests and indications;
-            responses carry none.
+        :param username: what USERNAME must be in requests and indications,
+            unless the key was looked up by it; responses carry none.
         :raise NotAuthenticated: 400 where something is missing, 401 where it
             is wrong.
         :raise LocalError: the key is empty, which would let anybody in.
@@ -141,10 +141,12 @@ class StunMessage:
             raise LocalError("STUN key is empty")
         if not self._covered:
             raise NotAuthenticated(ErrorCode.BAD_REQUEST, "STUN integrity missing")
-        if username is not None:
+        if self.kind in (MessageClass.REQUEST, MessageClass.INDICATION):
             if self.username is None:
                 raise NotAuthenticated(ErrorCode.BAD_REQUEST, "STUN username missing")
-            if not hmac.compare_digest(self.username.encode(), username.encode()):
+            if username is not None and not hmac.compare_digest(
+                self.username.encode(), username.encode()
+            ):
                 raise NotAuthenticated(ErrorCode.UNAUTHORIZED, "STUN username wrong")
         for integrity, covered, digest in self._covered:
             # SHA-256 may be sent truncated (RFC 8489 section 14.6).
@@ -192,15 +194,16 @@ def parse(data: bytes) -> StunMessage:
         if attribute == _FINGERPRINT:
             _check_fingerprint(data, position, value)
         elif covered:
-            if attribute == _INTEGRITY_SHA256 and len(covered) == 1:
-                if covered[0][0] is Integrity.SHA256:
-                    raise PeerError("STUN integrity twice")
+            # Section 14.5: only the stronger one may follow the weaker one.
+            if attribute == _INTEGRITY_SHA256 and covered[-1][0] is Integrity.SHA1:
                 covered.append(_integrity(data, position, attribute, value))
         elif attribute in (_INTEGRITY, _INTEGRITY_SHA256):
             covered.append(_integrity(data, position, attribute, value))
         elif attribute == _USERNAME:
             if username is None:
-                username = _text(value, MAX_USERNAME, "STUN username")
+                if length > MAX_USERNAME:
+                    raise PeerError("STUN username too long")
+                username = _text(value, "STUN username")
         elif attribute == _XOR_MAPPED_ADDRESS:
             if mapped is None:
                 mapped = _parse_address(value, transaction)
@@ -208,7 +211,7 @@ def parse(data: bytes) -> StunMessage:
             if error is None:
                 error = _parse_error(value)
         elif attribute == _SOFTWARE:
-            software = software or _text(value, 763, "STUN software")
+            software = software or _text(value, "STUN software")
         elif attribute < 0x8000 and attribute not in (_MAPPED_ADDRESS, _UNKNOWN):
             unknown.append(attribute)
         position = start + (length + 3 & ~3)
@@ -264,9 +267,7 @@ def _check_fingerprint(data: bytes, position: int, value: bytes) -> None:
         raise PeerError("STUN fingerprint wrong")
 
 
-def _text(value: bytes, maximum: int, what: str) -> str:
-    if len(value) > maximum:
-        raise PeerError(f"{what} too long")
+def _text(value: bytes, what: str) -> str:
     try:
         return value.decode()
     except UnicodeDecodeError:
