@@ -20,19 +20,17 @@ from dataclasses import dataclass
 from struct import Struct
 
 from anychat.errors import LocalError, PeerError
-from anychat.media.rtp import MAX_DATAGRAM
+from anychat.media.rtp import MAX_DATAGRAM, SRTP_TAG
 from anychat.media.sequence import distance
 
-#: Longest compound packet.
-MAX_COMPOUND = MAX_DATAGRAM - 20
+#: Longest compound packet: SRTCP adds a tag and its index.
+MAX_COMPOUND = MAX_DATAGRAM - SRTP_TAG - 4
 #: Most packets in a compound.
 MAX_PACKETS = 32
 #: Most sequence numbers that one generic NACK may ask for.
 MAX_NACKED = 512
 #: Most report blocks in a report: what five bits count.
 MAX_REPORTS = 31
-#: Longest CNAME or BYE reason, bytes.
-MAX_TEXT = 255
 
 SENDER_REPORT = 200
 RECEIVER_REPORT = 201

@@ -43,6 +43,8 @@ _HEADER = Struct(">BBHII")
 _MARKING_PREFIX = b"\xbe\xde\x00\x01\x10"
 _ONE_BYTE_PROFILE = b"\xbe\xde"
 _MARKING_ID = 1
+#: Payload types that RTCP's packet types would be taken for (RFC 5761 section 4).
+_RTCP_TYPES = range(64, 96)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +106,6 @@ class RtpPacket:
         header = _HEADER.pack(0x90, second, self.sequence, self.timestamp, self.ssrc)
         element = bytes((_MARKING_BITS[marking], 0, 0))
         return header + _MARKING_PREFIX + element + self.payload
-
-
-#: Payload types that RTCP's packet types would be taken for (RFC 5761 section 4).
-_RTCP_TYPES = range(64, 96)
 
 
 def fixed_header(data: bytes) -> tuple[int, int, int, int, int]:

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from anychat.errors import LocalError, PeerError
+from anychat.media.rtcp import MAX_COMPOUND
 from anychat.media.rtp import MAX_DATAGRAM, SRTP_TAG, header_length
 from anychat.media.sequence import INDEX_LIMIT, extend
 
@@ -32,8 +33,6 @@ KEY_LENGTH = 16
 SALT_LENGTH = 12
 #: SRTCP indexes end here (RFC 3711 section 9.2).
 SRTCP_INDEX_LIMIT = 1 << 31
-#: What SRTCP adds to a compound packet: tag and index word.
-SRTCP_OVERHEAD = SRTP_TAG + 4
 #: Most SSRCs whose replay windows an `SrtcpReceiver` keeps.
 MAX_SSRCS = 32
 
@@ -88,11 +87,10 @@ class ReplayWindow:
         :raise PeerError: `REPLAYED` or `TOO_OLD`.
         """
         behind = self.highest - index
-        if behind >= 0:
-            if behind >= self.size:
-                raise PeerError(TOO_OLD)
-            if self._seen >> behind & 1:
-                raise PeerError(REPLAYED)
+        if behind >= self.size:
+            raise PeerError(TOO_OLD)
+        if behind >= 0 and self._seen >> behind & 1:
+            raise PeerError(REPLAYED)
 
     def add(self, index: int) -> None:
         """Mark a checked and authenticated index as seen."""
@@ -203,7 +201,8 @@ class SrtpReceiver:
         index = extend(data[2] << 8 | data[3], window.highest)
         if index >= INDEX_LIMIT:
             raise PeerError("SRTP key used up")
-        window.check(index)
+        if index <= window.highest:
+            window.check(index)
         nonce = (self._nonce ^ index).to_bytes(12, "big")
         header = data[:start]
         try:
@@ -240,7 +239,7 @@ class SrtcpSender:
         :raise LocalError: too long or short, another SSRC, or the key is used
             up.
         """
-        if not 8 <= len(compound) <= MAX_DATAGRAM - SRTCP_OVERHEAD:
+        if not 8 <= len(compound) <= MAX_COMPOUND:
             raise LocalError(f"RTCP packet of {len(compound)} bytes")
         if compound[4:8] != self._ssrc:
             raise LocalError("RTCP packet with another SSRC")
@@ -283,7 +282,7 @@ class SrtcpReceiver:
         size = len(data)
         if size > MAX_DATAGRAM:
             raise PeerError("SRTCP packet too long")
-        if size < 8 + SRTCP_OVERHEAD:
+        if size < 8 + SRTP_TAG + 4:
             raise PeerError("SRTCP packet truncated")
         if data[0] >> 6 != 2:
             raise PeerError("RTCP version")
