@@ -1,0 +1,166 @@
+"""What can happen to the state: the changes that `Hall.apply` folds.
+
+A change is a fact and plain data.  Folding the changes of a run, in order, on
+a new hall gives the state of that run; so the ordered changes are what a
+standby replays, what an audit reads and what a test replays.  Texts, buffers,
+passwords and keys are never part of one: a room's password is a keyed digest.
+"""
+
+from dataclasses import dataclass, field
+
+from anychat.codes import DeviceType, ResultCode, StreamKind
+from anychat.ids import LinkId, RoomId, SessionId, Ssrc, UserId
+from anychat.messages import StreamFormat
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Base of all changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class UserNamed(Change):
+    """A name got its id, which stays the name's until `NameForgotten`."""
+
+    name: str
+    user_id: UserId
+
+
+@dataclass(frozen=True, slots=True)
+class NameForgotten(Change):
+    """A name that nobody is signed in under gave up its place, and its id."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class IdsGiven(Change):
+    """Ids up to these are used up; only snapshots need to say so."""
+
+    next_user_id: UserId
+    next_guest_id: UserId
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStarted(Change):
+    """A login was granted."""
+
+    session: SessionId
+    link: LinkId
+    user_id: UserId
+    name: str
+    nickname: str
+    level: int
+    address: str
+    """The client's address as the server sees it."""
+    local_address: str
+    """The client's address as the client sees it, empty if it does not say."""
+    device: DeviceType
+    secure: bool
+    """Whether it may have media."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionHeld(Change):
+    """The session has no link and is kept for a while."""
+
+    session: SessionId
+    until: float
+    """Monotonic seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionResumed(Change):
+    """The session has a link again, or a new one."""
+
+    session: SessionId
+    link: LinkId
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded(Change):
+    """The session is over; it was in no room any more."""
+
+    session: SessionId
+    code: ResultCode
+    """Why: 0 logout, 101 link lost for too long, 209 replaced by a new login."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoomAdded(Change):
+    """A room came to be."""
+
+    room_id: RoomId
+    name: str
+    automatic: bool
+    """Made by entering it; such a room disappears when it is empty."""
+    password: bytes | None = field(repr=False)
+    """Keyed digest of the password, empty for an empty one; None: not asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoomRemoved(Change):
+    """An empty room is gone."""
+
+    room_id: RoomId
+
+
+@dataclass(frozen=True, slots=True)
+class RoomEntered(Change):
+    """The session became a member of the room."""
+
+    room_id: RoomId
+    session: SessionId
+
+
+@dataclass(frozen=True, slots=True)
+class RoomLeft(Change):
+    """The membership ended, and with it all that hung on it.
+
+    That is the member's publications, its subscriptions, and the other
+    members' subscriptions to it.
+    """
+
+    room_id: RoomId
+    session: SessionId
+
+
+@dataclass(frozen=True, slots=True)
+class PublicationOpened(Change):
+    """A member opened a camera or a microphone, or opened it anew."""
+
+    session: SessionId
+    kind: StreamKind
+    stream_index: int
+    ssrc: Ssrc
+    format: StreamFormat
+
+
+@dataclass(frozen=True, slots=True)
+class PublicationClosed(Change):
+    """A member closed a camera or a microphone."""
+
+    session: SessionId
+    kind: StreamKind
+    stream_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribed(Change):
+    """A member asked for a stream of another one, be it open or not."""
+
+    session: SessionId
+    user_id: UserId
+    kind: StreamKind
+    stream_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unsubscribed(Change):
+    """A member wants that stream no longer."""
+
+    session: SessionId
+    user_id: UserId
+    kind: StreamKind
+    stream_index: int

@@ -1,0 +1,162 @@
+"""The facade of the core: decide what follows from a command, fold changes.
+
+`Hall.decide` reads the state and never alters it; `Hall.apply` alters it and
+decides nothing.  The driver of a hall does, for each command::
+
+    decision = hall.decide(command, now)
+    for change in decision.changes:
+        hall.apply(change)           # and write it to the journal
+    for effect in decision.effects:
+        ...                          # in this order
+
+and gives it a `Tick` while ``next_timeout()`` has come.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from anychat.codes import ResultCode
+from anychat.core import (
+    channels,
+    directory,
+    rooms,
+    roster,
+    sessions,
+    streams,
+    subscriptions,
+)
+from anychat.core.changes import Change, RoomAdded
+from anychat.core.commands import Command, SessionMessage
+from anychat.core.names import numbered_name
+from anychat.core.settings import HallSettings
+from anychat.core.state import State
+from anychat.core.turn import (
+    ChangeTable,
+    CommandTable,
+    Decision,
+    MessageTable,
+    Turn,
+)
+from anychat.errors import Refused
+from anychat.messages import (
+    EnterRoom,
+    EnterRoomByName,
+    EnterRoomResult,
+    Message,
+    OpenStream,
+    QueryOnlineUsers,
+    QueryRoomState,
+    QueryRoomUsers,
+    QueryUserState,
+    Result,
+    StateValue,
+    StreamOpened,
+    UserList,
+)
+
+
+class Hall:
+    """The whole core: users, rooms and streams of one server.
+
+    ``now`` is in monotonic seconds and never goes back.
+    """
+
+    def __init__(self, settings: HallSettings) -> None:
+        self.settings = settings
+        self.state = State()
+        if settings.demo_mode:
+            for room_id in rooms.DEMO_ROOMS:
+                self.apply(RoomAdded(room_id, numbered_name(room_id), False, None))
+
+    def decide(self, command: Command, now: float) -> Decision:
+        """What follows from a command.  Does not alter anything.
+
+        :raises LocalError: the shell gave an id that is not fresh, or none.
+        """
+        turn = Turn(self.state, self.settings, now)
+        _COMMANDS[type(command)](turn, command)
+        return turn.decision()
+
+    def apply(self, change: Change) -> None:
+        """Fold one change into the state.
+
+        :raises LocalError: the change does not fit this state.
+        """
+        _CHANGES[type(change)](self.state, change)
+
+    def next_timeout(self) -> float | None:
+        """When the next `Tick` is due, None if there is nothing to wait for."""
+        for until in self.state.held.values():
+            return until
+        return None
+
+    def snapshot(self) -> tuple[Change, ...]:
+        """Changes that, folded on a new hall, give a state equal to this one."""
+        changes = roster.snapshot(self.state)
+        changes.extend(sessions.snapshot(self.state))
+        changes.extend(rooms.snapshot(self.state))
+        for room in self.state.rooms.values():
+            for member in room.members:
+                session = self.state.sessions[member]
+                changes.extend(streams.snapshot(room, session))
+                changes.extend(subscriptions.snapshot(room, session))
+        return tuple(changes)
+
+
+def _decide_message(turn: Turn, command: SessionMessage) -> None:
+    """Let the message's subject decide; a refusal is an answer too."""
+    try:
+        asker = turn.state.sessions.get(command.session)
+        if asker is None:
+            raise Refused(ResultCode.SESSIONNOTEXIST)
+        decide = _MESSAGES.get(type(command.message))
+        if decide is None:
+            raise Refused(ResultCode.FUNCNOTALLOW)
+        decide(turn, asker, command, command.message)
+    except Refused as refused:
+        turn.changes.clear()
+        turn.effects.clear()
+        turn.reply(
+            command.session, command.request, _refusal(command.message, refused.code)
+        )
+
+
+def _refusal(message: Message, code: ResultCode) -> Message:
+    """The answer to a message that is not granted, of the type it waits for."""
+    answer = _ANSWERS.get(type(message))
+    return Result(code) if answer is None else answer(message, code)
+
+
+_COMMANDS: CommandTable = {
+    SessionMessage: _decide_message,
+    **roster.COMMANDS,
+    **sessions.COMMANDS,
+}
+
+_MESSAGES: MessageTable = {
+    **sessions.MESSAGES,
+    **rooms.MESSAGES,
+    **streams.MESSAGES,
+    **subscriptions.MESSAGES,
+    **channels.MESSAGES,
+    **directory.MESSAGES,
+}
+
+_CHANGES: ChangeTable = {
+    **roster.CHANGES,
+    **sessions.CHANGES,
+    **rooms.CHANGES,
+    **streams.CHANGES,
+    **subscriptions.CHANGES,
+}
+
+#: How a request is refused that is not answered by a plain `Result`.
+_ANSWERS: dict[type[Message], Callable[[Any, ResultCode], Message]] = {
+    EnterRoom: lambda message, code: EnterRoomResult(code, message.room_id),
+    EnterRoomByName: lambda message, code: EnterRoomResult(code, 0),
+    OpenStream: lambda message, code: StreamOpened(code),
+    QueryOnlineUsers: lambda message, code: UserList(code),
+    QueryRoomUsers: lambda message, code: UserList(code),
+    QueryRoomState: lambda message, code: StateValue(code),
+    QueryUserState: lambda message, code: StateValue(code),
+}

@@ -1,0 +1,23 @@
+"""What the operator decides about the core."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class HallSettings:
+    """The settings of manual chapter 3 that the core obeys."""
+
+    demo_mode: bool
+    """DemoMode: rooms 1 and 2 exist, and any name with any password signs in."""
+    allow_guest_login: bool
+    """AllowGuestLogin: users without a password may sign in outside demo mode."""
+    close_front_link: bool
+    """CloseFrontLink: a user's new login ends the old session, else it is refused."""
+    auto_add_room: bool
+    """AutoAddRoom: a room that does not exist is made by whoever enters it first."""
+    max_users_per_room: int
+    """MaxUsersPerRoom."""
+    hold_time: float = 30.0
+    """Seconds that a session is kept after its link was lost."""
+    max_names: int = 100_000
+    """Names whose ids are remembered; beyond it the longest offline is forgotten."""
