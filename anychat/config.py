@@ -270,7 +270,7 @@ def attribute(key: str) -> str:
 # them: strings in, typed values out, arguments as strings.
 
 
-class Disallowed(VdtValueError):  # type: ignore[misc]
+class Disallowed(VdtValueError):
     """A value that its key does not take."""
 
     def __init__(self, allowed: str) -> None:
