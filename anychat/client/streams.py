@@ -1,0 +1,524 @@
+"""What a client publishes and watches.
+
+The program's wishes are kept here, apart from what the server holds of them:
+that is how they outlive a session.  A wish is carried out when the room is
+entered, again after each new entry that follows a lost session, and whatever
+part of it a RESYNC finds missing.  Every time a stream is opened the server
+gives it a new SSRC and key, so that no nonce is ever used twice.
+"""
+
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from twisted.internet.defer import (
+    Deferred,
+    DeferredLock,
+    gatherResults,
+    inlineCallbacks,
+)
+from twisted.python.failure import Failure
+
+from anychat.client.events import ClientEvents
+from anychat.codes import ResultCode, StreamKind
+from anychat.errors import AnyChatError, Refused
+from anychat.messages import (
+    CloseStream,
+    Member,
+    Message,
+    OpenStream,
+    PublishedStream,
+    ServerParameters,
+    StreamEnded,
+    StreamFormat,
+    StreamGranted,
+    StreamOpened,
+    Subscription,
+    UserCameraControl,
+    UserSpeakControl,
+)
+
+#: Most stream indexes of a user (0 to 15).
+STREAM_INDEXES = 16
+
+
+class SessionLost(AnyChatError):
+    """The session of a request is gone; whether it was carried out is unknown."""
+
+
+class Sink(Protocol):
+    """Where decoded frames go; called in the reactor's thread."""
+
+    def video_frame(self, frame: Any, when: float) -> None:
+        """A picture, an ``av.VideoFrame``."""
+
+    def audio_frame(self, frame: Any, when: float) -> None:
+        """Sound, an ``av.AudioFrame``."""
+
+
+class MediaPlane(Protocol):
+    """What carries the media: ``anychat.client.media.session.MediaSession``."""
+
+    def formats(
+        self, source: Any, parameters: ServerParameters | None, overrides: Any
+    ) -> Iterable[tuple[StreamKind, StreamFormat]]:
+        """The streams that a source has."""
+
+    def publish(
+        self, opened: StreamOpened, kind: StreamKind, format: StreamFormat, source: Any
+    ) -> Any:
+        """Begin to send."""
+
+    def receive(self, granted: StreamGranted, sink: Any) -> Any:
+        """Begin to receive."""
+
+    def end(self, ssrc: int) -> None:
+        """Receive that stream no longer."""
+
+
+@dataclass(slots=True)
+class Totals:
+    """What was received of one watched stream, all its publications together."""
+
+    frames_decoded: int = 0
+    packets: int = 0
+    lost: int = 0
+    """Packets that never came."""
+    repaired: int = 0
+    """Packets that came after being asked for again."""
+    first_frame_ms: float | None = None
+    """From the grant of the stream to its first decoded frame."""
+
+    def add(self, statistics: Any) -> None:
+        """Take in the statistics of a reception."""
+        self.frames_decoded += statistics.frames_decoded
+        self.packets += statistics.packets
+        self.lost += statistics.lost
+        self.repaired += statistics.repaired
+        if self.first_frame_ms is None:
+            self.first_frame_ms = statistics.first_frame_ms
+
+
+class EventSink:
+    """Hands decoded frames to `ClientEvents`."""
+
+    def __init__(self, events: ClientEvents, watching: "Watching"):
+        self._events = events
+        self._watching = watching
+
+    def video_frame(self, frame: Any, when: float) -> None:
+        """See `Sink`."""
+        watching = self._watching
+        self._events.on_video_frame(
+            watching.user_id, watching.stream_index, frame, when
+        )
+
+    def audio_frame(self, frame: Any, when: float) -> None:
+        """See `Sink`."""
+        watching = self._watching
+        self._events.on_audio_frame(
+            watching.user_id, watching.stream_index, frame, when
+        )
+
+
+class _Wish:
+    """Something the program wants, for as long as it stays in the room."""
+
+    def __init__(self) -> None:
+        self.withdrawn = False
+        """Whether it is wanted no longer."""
+        self.ready: Deferred[Any] = Deferred()
+        """Fires with the wish when it has been carried out for the first time."""
+
+    def withdraw(self, code: ResultCode = ResultCode.CANCEL) -> None:
+        """It is wanted no longer; who still waits for it is told."""
+        self.withdrawn = True
+        self.settle(Failure(Refused(code)))
+
+    def settle(self, result: Any) -> bool:
+        """Tell who waits for it; False: nobody did."""
+        if self.ready.called:
+            return False
+        self.ready.callback(result)
+        return True
+
+
+class Publishing(_Wish):
+    """A source that is being published under one stream index."""
+
+    def __init__(self, source: Any, stream_index: int, overrides: Any):
+        super().__init__()
+        self.source = source
+        self.stream_index = stream_index
+        self.overrides = overrides
+        self.opened: dict[StreamKind, int] = {}
+        """SSRCs that the server gave, of the streams that are open."""
+        self.sending: dict[StreamKind, Any] = {}
+        """What sends each open stream (``anychat.client.media``'s `Publication`)."""
+
+    def halt(self) -> None:
+        """Send nothing more; what was opened is forgotten."""
+        for kind in tuple(self.opened):
+            self.close(kind)
+
+    def close(self, kind: StreamKind) -> None:
+        """Stop sending one stream."""
+        del self.opened[kind]
+        self.sending.pop(kind).stop()
+
+
+class Watching(_Wish):
+    """A user's stream index that is being watched."""
+
+    def __init__(self, member: Member, stream_index: int, kinds: set[StreamKind]):
+        super().__init__()
+        self.user_id = member.user_id
+        self.nickname = member.nickname
+        self.stream_index = stream_index
+        self.kinds = kinds
+        self.sink: Any = None
+        self.membership = 0
+        """In which membership of a room it was subscribed."""
+        self.receiving: dict[StreamKind, tuple[StreamGranted, Any]] = {}
+        """Granted streams and what receives them (``anychat.client.media``)."""
+        self._past: dict[StreamKind, Totals] = {}
+
+    def statistics(self, kind: StreamKind) -> Totals:
+        """What was received of that kind, all publications together."""
+        totals = replace(self._past.get(kind, Totals()))
+        if kind in self.receiving:
+            totals.add(self.receiving[kind][1].statistics())
+        return totals
+
+    def retire(self, kind: StreamKind) -> StreamGranted | None:
+        """The reception is over: keep its sums; the stream it was, if any."""
+        if kind not in self.receiving:
+            return None
+        self._past[kind] = self.statistics(kind)
+        granted, _ = self.receiving.pop(kind)
+        return granted
+
+
+def control(
+    user_id: int, kind: StreamKind, stream_index: int, open: bool
+) -> UserCameraControl | UserSpeakControl:
+    """The message that subscribes, or ends that."""
+    if kind == StreamKind.VIDEO:
+        return UserCameraControl(user_id, open, stream_index)
+    return UserSpeakControl(user_id, open, stream_index)
+
+
+class Streams:
+    """All publications and subscriptions of one client."""
+
+    def __init__(
+        self,
+        request: "Callable[[Message], Deferred[Message]]",
+        media: Callable[[], MediaPlane],
+        parameters: Callable[[], ServerParameters | None],
+        events: ClientEvents,
+        say: Callable[[str], None],
+    ):
+        """
+        :param request: sends a request; fails with `SessionLost`.
+        :param media: the media plane, loaded when first asked for.
+        :param parameters: the server's default media parameters.
+        :param say: writes a line of the client's log.
+        """
+        self._request = request
+        self._media = media
+        self._parameters = parameters
+        self._events = events
+        self._say = say
+        self._publishing: dict[int, Publishing] = {}
+        self._watching: dict[tuple[int, int], Watching] = {}
+        self._locks = [DeferredLock() for _ in range(STREAM_INDEXES)]
+        self._membership = 0
+
+    @property
+    def publications(self) -> tuple[Publishing, ...]:
+        """What is being published."""
+        return tuple(self._publishing.values())
+
+    @property
+    def watched(self) -> tuple[Watching, ...]:
+        """What is being watched."""
+        return tuple(self._watching.values())
+
+    # Publishing.
+
+    def publish(
+        self, source: Any, stream_index: int, overrides: Any
+    ) -> "Deferred[Publishing]":
+        """Publish, in place of what has that stream index; fails with `Refused`."""
+        if not 0 <= stream_index < STREAM_INDEXES:
+            raise Refused(ResultCode.FUNCOPTERROR)
+        self.unpublish(stream_index)
+        publishing = Publishing(source, stream_index, overrides)
+        self._publishing[stream_index] = publishing
+        self._open(publishing)
+        return publishing.ready
+
+    def unpublish(self, stream_index: int) -> None:
+        """Close the streams of that index; nothing if there are none."""
+        publishing = self._publishing.pop(stream_index, None)
+        if publishing is None:
+            return
+        opened = tuple(publishing.opened)
+        publishing.halt()
+        for kind in opened:
+            self._tell(CloseStream(kind, stream_index))
+        publishing.withdraw()
+
+    def _open(self, publishing: Publishing) -> None:
+        """Open what is not open of it, after what that index is busy with."""
+        attempt = self._locks[publishing.stream_index].run(
+            self._open_streams, publishing, self._membership
+        )
+        self._conclude(publishing, attempt)
+
+    @inlineCallbacks
+    def _open_streams(
+        self, publishing: Publishing, membership: int
+    ) -> Generator["Deferred[Any]", Any, None]:
+        index = publishing.stream_index
+        if publishing.withdrawn or membership != self._membership:
+            return
+        media = self._media()
+        streams = media.formats(
+            publishing.source, self._parameters(), publishing.overrides
+        )
+        for kind, format in streams:
+            if kind in publishing.opened:
+                continue
+            opened = yield self._request(OpenStream(kind, index, format))
+            if opened.code:
+                raise Refused(opened.code)
+            if not isinstance(opened, StreamOpened):
+                raise Refused(ResultCode.PROTOCOLFAIL)
+            if membership != self._membership:
+                raise SessionLost
+            if publishing.withdrawn:
+                self._tell(CloseStream(kind, index))
+                return
+            sending = media.publish(opened, kind, format, publishing.source)
+            publishing.opened[kind] = opened.ssrc
+            publishing.sending[kind] = sending
+
+    def _conclude(self, wish: Publishing | Watching, attempt: "Deferred[Any]") -> None:
+        """See to the outcome of an attempt to carry a wish out."""
+
+        def failed(failure: Failure) -> None:
+            if wish.withdrawn or failure.check(SessionLost) is not None:
+                # Nobody wants it, or the next session tries again.
+                return
+            told = wish.settle(failure)
+            self._drop(wish)
+            if not told:
+                self._say(f"Stream could not be restored: {failure.getErrorMessage()}")
+                code = ResultCode.STREAM_SESSIONFAILED
+                if failure.check(Refused) is not None:
+                    code = failure.value.code
+                self._events.on_sdk_warning(code)
+
+        attempt.addCallbacks(
+            lambda _: None if wish.withdrawn else wish.settle(wish), failed
+        )
+
+    def _drop(self, wish: Publishing | Watching) -> None:
+        if isinstance(wish, Publishing):
+            self.unpublish(wish.stream_index)
+        else:
+            self.unwatch(wish.user_id, wish.stream_index)
+
+    # Watching.
+
+    def watch(
+        self,
+        member: Member,
+        kinds: set[StreamKind],
+        stream_index: int,
+        make_sink: Callable[[Watching], Any] | None,
+    ) -> "Deferred[Watching]":
+        """Subscribe, in place of what watches that stream; fails with `Refused`."""
+        if not 0 <= stream_index < STREAM_INDEXES or not kinds:
+            raise Refused(ResultCode.FUNCOPTERROR)
+        watching = Watching(member, stream_index, kinds)
+        self._media()
+        self.unwatch(member.user_id, stream_index)
+        if make_sink is None:
+            watching.sink = EventSink(self._events, watching)
+        else:
+            watching.sink = make_sink(watching)
+        self._watching[member.user_id, stream_index] = watching
+        self._subscribe(watching, kinds)
+        return watching.ready
+
+    def unwatch(self, user_id: int, stream_index: int) -> None:
+        """End the subscription; nothing if there is none."""
+        watching = self._watching.pop((user_id, stream_index), None)
+        if watching is None:
+            return
+        for kind in sorted(watching.kinds):
+            self._retire(watching, kind)
+            self._tell(control(user_id, kind, stream_index, False))
+        watching.withdraw()
+
+    def _subscribe(self, watching: Watching, kinds: Iterable[StreamKind]) -> None:
+        watching.membership = self._membership
+        self._conclude(
+            watching,
+            gatherResults(
+                [
+                    self._accepted(
+                        control(watching.user_id, kind, watching.stream_index, True)
+                    )
+                    for kind in sorted(kinds)
+                ],
+                consumeErrors=True,
+            ).addErrback(lambda failure: failure.value.subFailure),
+        )
+
+    @inlineCallbacks
+    def _accepted(self, message: Message) -> Generator["Deferred[Any]", Any, None]:
+        result = yield self._request(message)
+        if result.code:
+            raise Refused(result.code)
+
+    def granted(self, granted: StreamGranted) -> None:
+        """StreamGranted: receive it."""
+        key = granted.user_id, granted.stream_index
+        watching = self._watching.get(key)
+        if watching is None or granted.kind not in watching.kinds:
+            # The subscription was ended while this was on its way.
+            return
+        current = watching.receiving.get(granted.kind)
+        if current is not None:
+            if current[0].ssrc == granted.ssrc:
+                return
+            self._retire(watching, granted.kind)
+        try:
+            reception = self._media().receive(granted, watching.sink)
+        except AnyChatError as error:
+            self._say(f"Stream cannot be received: {error}")
+            self._events.on_sdk_warning(ResultCode.UNSUPPORTCODEC)
+            return
+        watching.receiving[granted.kind] = granted, reception
+        self._events.on_stream_granted(
+            granted.user_id, granted.kind, granted.stream_index
+        )
+
+    def ended(self, ended: StreamEnded) -> None:
+        """StreamEnded: it is closed, the subscription waits for the next one."""
+        watching = self._watching.get((ended.user_id, ended.stream_index))
+        if watching is None:
+            return
+        current = watching.receiving.get(ended.kind)
+        if current is not None and current[0].ssrc == ended.ssrc:
+            self._retire(watching, ended.kind)
+
+    def _retire(self, watching: Watching, kind: StreamKind) -> None:
+        granted = watching.retire(kind)
+        if granted is not None:
+            self._media().end(granted.ssrc)
+            self._events.on_stream_ended(watching.user_id, kind, watching.stream_index)
+
+    def user_left(self, user_id: int) -> None:
+        """A member left the room, which ends its subscriptions at the server."""
+        for watching in self.watched:
+            if watching.user_id == user_id:
+                self._lose(watching)
+
+    def _lose(self, watching: Watching) -> None:
+        del self._watching[watching.user_id, watching.stream_index]
+        for kind in sorted(watching.kinds):
+            self._retire(watching, kind)
+        watching.withdraw(ResultCode.INVALID_USERID)
+
+    # The room and the session under all that.
+
+    def suspend(self) -> None:
+        """The server holds nothing of it any more; the wishes stay."""
+        self._membership += 1
+        for publishing in self.publications:
+            publishing.halt()
+        for watching in self.watched:
+            for kind in sorted(watching.kinds):
+                self._retire(watching, kind)
+
+    def forget(self, code: ResultCode = ResultCode.CANCEL) -> None:
+        """The room was left: the wishes end with it."""
+        self.suspend()
+        wishes = (*self.publications, *self.watched)
+        self._publishing.clear()
+        self._watching.clear()
+        for wish in wishes:
+            wish.withdraw(code)
+
+    def restore(self) -> None:
+        """The room was entered anew: publish again what was published.
+
+        What was watched follows with `user_returned` of each member.
+        """
+        for publishing in self.publications:
+            self._open(publishing)
+
+    def user_returned(self, member: Member) -> None:
+        """A member is there (again): subscribe again to what was watched of him.
+
+        Only if he is the same one: a new server may have given a guest's id
+        to somebody else.
+        """
+        for watching in self.watched:
+            if watching.user_id != member.user_id:
+                continue
+            if watching.nickname != member.nickname:
+                self._lose(watching)
+            elif watching.membership != self._membership:
+                self._subscribe(watching, watching.kinds)
+
+    def repair(
+        self,
+        published: Iterable[PublishedStream],
+        subscriptions: Iterable[Subscription],
+        open_streams: Callable[[int], Iterable[tuple[StreamKind, int]]],
+    ) -> None:
+        """RESYNC: make the server's state and the wishes agree.
+
+        :param open_streams: the streams that a member has open now.
+        """
+        held = {(item.stream_index, item.kind): item.ssrc for item in published}
+        for publishing in self.publications:
+            index, opened = publishing.stream_index, tuple(publishing.opened.items())
+            lost = [
+                kind for kind, ssrc in opened if held.pop((index, kind), None) != ssrc
+            ]
+            for kind in lost:
+                publishing.close(kind)
+            if lost:
+                self._open(publishing)
+        for index, kind in held:
+            # Streams of a publication that is just being opened come with its
+            # reply; the others are nobody's.
+            if index not in self._publishing:
+                self._tell(CloseStream(kind, index))
+        subscribed = {(s.user_id, s.stream_index, s.kind) for s in subscriptions}
+        for watching in self.watched:
+            user_id, index = watching.user_id, watching.stream_index
+            missing = [
+                kind
+                for kind in watching.kinds
+                if (user_id, index, kind) not in subscribed
+            ]
+            for kind in sorted(watching.kinds):
+                subscribed.discard((user_id, index, kind))
+                if (kind, index) not in open_streams(user_id):
+                    self._retire(watching, kind)
+            if missing:
+                self._subscribe(watching, missing)
+        for user_id, index, kind in sorted(subscribed):
+            self._tell(control(user_id, kind, index, False))
+
+    def _tell(self, message: Message) -> None:
+        """A request whose outcome changes nothing here."""
+        self._request(message).addErrback(lambda failure: None)
