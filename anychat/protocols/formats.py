@@ -17,6 +17,10 @@ from anychat.messages import Message
 from anychat.protocols import formats_link as link
 from anychat.protocols import formats_session as session
 
+#: The protocol version that these formats are.  A change that an older peer
+#: could not read makes a new one; each side speaks the lower of the two.
+VERSION = 1
+
 
 class Sender(Enum):
     """Which side may send a message."""
