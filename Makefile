@@ -1,0 +1,49 @@
+# "make demo" and "make test" do all the set-up on a fresh machine.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+# Newer than what it was made from: everything is installed.
+STAMP := $(VENV)/installed
+
+.PHONY: help demo test bench lint clean
+
+help:
+	@echo "make demo    a call between two clients, live (DEMO_SECONDS=15 ends it)"
+	@echo "make test    the tests"
+	@echo "make bench   the measurements of docs/performance.md"
+	@echo "make lint    style, types, layers and links of the documents"
+	@echo "make clean   remove everything that was made here"
+
+demo: $(STAMP)
+	@$(RUN) -m anychat.demo
+
+test: $(STAMP)
+	@$(RUN) -b -m twisted.trial test
+
+bench: $(STAMP)
+	@set -e; for file in benchmarks/*.py; do echo "== $$file"; $(RUN) "$$file"; done
+
+lint: $(STAMP)
+	@$(RUN) -b -m twisted.trial test.test_source test.test_layering
+
+clean:
+	@rm -rf $(VENV) build dist anychat.egg-info _trial_temp* .hypothesis \
+		.mypy_cache .ruff_cache twisted/plugins/dropin.cache
+	@find . -name __pycache__ -prune -exec rm -rf {} +
+
+$(STAMP): setup.cfg setup.py pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { \
+		echo "$(PYTHON) is not installed; on Debian: apt-get install python3 python3-venv"; \
+		exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Python 3.11 or newer is needed, and $(PYTHON) is $$($(PYTHON) -V);"; \
+		echo "name another one: make PYTHON=python3.12 $(MAKECMDGOALS)"; \
+		exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "Python cannot make virtual environments; on Debian: apt-get install python3-venv"; \
+		exit 1; }
+	@echo "Installing into $(VENV) (once, about a minute) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	@touch $@
