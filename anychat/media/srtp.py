@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from anychat.errors import LocalError, PeerError
 from anychat.media.rtcp import MAX_COMPOUND
 from anychat.media.rtp import MAX_DATAGRAM, SRTP_TAG, header_length
-from anychat.media.sequence import INDEX_LIMIT, extend
+from anychat.media.sequence import INDEX_LIMIT, distance, extend
 
 #: Bytes of a master key.
 KEY_LENGTH = 16
@@ -107,6 +107,9 @@ class ReplayWindow:
 class SrtpSender:
     """Protects the RTP packets of one publication.
 
+    A publication begins with a sequence number below 2**15, so that the first
+    packet cannot be taken for one before the first turn.
+
     :param roc: and ``sequence``: the first index that may be used.
     """
 
@@ -127,7 +130,7 @@ class SrtpSender:
         return self._next >> 16, self._next & 0xFFFF
 
     def protect(self, packet: bytes) -> bytes:
-        """Encrypt one RTP packet; sequence numbers must go up.
+        """Encrypt one RTP packet; sequence numbers go up, by less than half a turn.
 
         :raise LocalError: the nonce was used or passed over, the key is used
             up, or this is not an RTP packet of ours.
@@ -140,9 +143,11 @@ class SrtpSender:
             raise LocalError(f"own packet: {error.reason}") from error
         if packet[8:12] != self._ssrc:
             raise LocalError("RTP packet with another stream's SSRC")
-        index = extend(packet[2] << 8 | packet[3], self._next)
-        if index < self._next:
-            raise LocalError("SRTP nonce used before")
+        ahead = distance(self._next & 0xFFFF, packet[2] << 8 | packet[3])
+        if ahead < 0:
+            # Used before, or too far ahead for a receiver to count the turn.
+            raise LocalError("SRTP sequence number goes back")
+        index = self._next + ahead
         if index >= INDEX_LIMIT:
             raise LocalError("SRTP key used up")
         nonce = (self._nonce ^ index).to_bytes(12, "big")
