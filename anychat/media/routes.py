@@ -124,26 +124,23 @@ class Filled(NamedTuple):
 class Ring(Generic[_Item]):
     """A queue that refuses what it has no room for."""
 
-    __slots__ = ("_items", "maximum")
+    __slots__ = ("items", "maximum")
 
     def __init__(self, maximum: int):
-        self._items: deque[_Item] = deque()
+        self.items: deque[_Item] = deque()
         self.maximum = maximum
 
     def push(self, item: _Item) -> bool:
         """Add at the end; False when full."""
-        if len(self._items) >= self.maximum:
+        if len(self.items) >= self.maximum:
             return False
-        self._items.append(item)
+        self.items.append(item)
         return True
 
     def take(self, most: int) -> list[_Item]:
         """Remove up to that many from the front."""
-        items = self._items
+        items = self.items
         return [items.popleft() for _ in range(min(most, len(items)))]
-
-    def __len__(self) -> int:
-        return len(self._items)
 
 
 #: How a destination stands.
@@ -260,6 +257,10 @@ class Forwarder:
             kind: Ring(maximum) for kind, maximum in rings.items()
         }
         self._arrivals: Ring[Missing | Filled] = Ring(ARRIVALS)
+        self._queues = (
+            self._arrivals.items,
+            *(ring.items for ring in self._rings.values()),
+        )
         self._drops = Drops()
         self._received = self._received_bytes = 0
         self._forwarded = self._forwarded_bytes = self._retransmitted = 0
@@ -425,7 +426,7 @@ class Forwarder:
 
     def waiting(self) -> bool:
         """Whether there is anything left to `take`."""
-        return bool(self._arrivals) or any(self._rings.values())
+        return any(self._queues)
 
     def retransmit(
         self, ssrc: Ssrc, leg: SessionId, sequences: list[int], now: float
