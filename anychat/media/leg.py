@@ -1,0 +1,440 @@
+"""The legs: what each client's end of the media plane publishes and receives.
+
+A leg is a signed-in client as the media plane knows it: credentials for its
+address (`binding`), keys for its RTCP, the streams it publishes and those it
+receives.  `Legs` ties the forwarder's routes to where the legs are, and reads
+and writes their feedback:
+
+========================  ====================================================
+leg bound or moved        its publications are taken from there, and what it
+                          receives goes there, in one go
+NACK from a receiver      the packets are sent again from the forwarder's cache
+PLI from a receiver, a    the publisher is asked for a key frame (`feedback`)
+receiver that is gated
+RR from a receiver        kept: loss and jitter as the receiver sees them
+loss on the way up        the publisher is asked for the packets (`feedback`)
+========================  ====================================================
+
+RTCP between a client and the server goes under the leg's own keys (SRTCP,
+`srtp`), each way with its own SSRC, so that no nonce is used twice.  The
+server's packets are reduced in size (RFC 5506): a NACK or PLI stands alone.
+
+`Legs` is pure: feed it `receive_waiting` after each round of the socket, wake
+it at `next_timeout`, and send what `to_send` returns after each.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from anychat.codes import StreamKind
+from anychat.errors import LocalError, PeerError
+from anychat.ids import SessionId, Ssrc
+from anychat.media import rtcp
+from anychat.media.binding import Bindings, Bound
+from anychat.media.buckets import Limit, TokenBucket
+from anychat.media.counters import Drop, Drops
+from anychat.media.demux import Kind
+from anychat.media.feedback import KeyFrameRequests, KeyFrames, UplinkRepair
+from anychat.media.path import Address, Path
+from anychat.media.routes import Datagram, Filled, Missing
+from anychat.media.srtp import SrtcpReceiver, SrtcpSender
+
+#: RTCP datagrams of one leg that are read.
+FEEDBACK = Limit(rate=250, burst=500)
+#: Packets sent again to one leg.
+RETRANSMISSIONS = Limit(rate=2000, burst=1000)
+#: Datagrams of each kind read in one go, so that a flood of one kind keeps
+#: the rest of the server waiting no longer than this takes.
+ROUND = 32
+
+
+class Routes(KeyFrames, Protocol):
+    """What of a forwarder the legs use; see `routes.Forwarder`."""
+
+    def open_stream(
+        self, ssrc: Ssrc, kind: StreamKind, source: Address | None = None
+    ) -> None: ...
+
+    def move_source(self, ssrc: Ssrc, source: Address | None) -> None: ...
+
+    def close_stream(self, ssrc: Ssrc) -> None: ...
+
+    def add_destination(
+        self, ssrc: Ssrc, leg: SessionId, path: Path | None, gated: bool
+    ) -> None: ...
+
+    def move_destination(
+        self, ssrc: Ssrc, leg: SessionId, path: Path | None
+    ) -> None: ...
+
+    def remove_destination(self, ssrc: Ssrc, leg: SessionId) -> None: ...
+
+    def retransmit(
+        self, ssrc: Ssrc, leg: SessionId, sequences: list[int], now: float
+    ) -> int: ...
+
+    def take(self, kind: Kind, most: int) -> list[Datagram]: ...
+
+    def take_arrivals(self, most: int) -> list[Missing | Filled]: ...
+
+    def waiting(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a client needs to use its leg; told it over TLS."""
+
+    username: str
+    client_ssrc: Ssrc
+    """SSRC of the RTCP that comes from the client."""
+    server_ssrc: Ssrc
+    """SSRC of the RTCP that goes to it."""
+    stun_key: bytes = field(repr=False)
+    rtcp_key: bytes = field(repr=False)
+    rtcp_salt: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Reception:
+    """A receiver's last word on a stream (RFC 3550 section 6.4.1)."""
+
+    fraction_lost: float
+    """Of the packets since the report before, 0 to 1."""
+    lost: int
+    """In all; negative where there were duplicates."""
+    jitter: int
+    """In units of the stream's clock."""
+    when: float
+
+
+class _Leg:
+    __slots__ = (
+        "credentials",
+        "feedback",
+        "leg",
+        "published",
+        "received",
+        "receiver",
+        "receptions",
+        "retransmissions",
+        "round_trip",
+        "sender",
+    )
+
+    def __init__(self, leg: SessionId, credentials: Credentials):
+        self.leg = leg
+        self.credentials = credentials
+        self.feedback = TokenBucket(FEEDBACK)
+        self.retransmissions = TokenBucket(RETRANSMISSIONS)
+        self.published: set[Ssrc] = set()
+        self.received: set[Ssrc] = set()
+        self.receptions: dict[Ssrc, Reception] = {}
+        self.round_trip = 0.0
+        # Made when first needed: most legs of a big server are idle.
+        self.receiver: SrtcpReceiver | None = None
+        self.sender: SrtcpSender | None = None
+
+
+class _Publication:
+    __slots__ = ("kind", "leg", "receivers")
+
+    def __init__(self, leg: _Leg, kind: StreamKind):
+        self.leg = leg
+        self.kind = kind
+        self.receivers: set[SessionId] = set()
+
+
+class Legs:
+    """All legs, over one forwarder.
+
+    :param routes: the forwarder; nobody else changes its routes.
+    :param random_bytes: source of STUN transaction ids.
+    """
+
+    def __init__(self, routes: Routes, random_bytes: Callable[[int], bytes]):
+        self._routes = routes
+        self.drops = Drops()
+        self.bindings = Bindings(random_bytes, self.drops)
+        self._key_frames = KeyFrameRequests(routes)
+        self.uplink = UplinkRepair()
+        self._legs: dict[SessionId, _Leg] = {}
+        self._by_ssrc: dict[int, _Leg] = {}
+        self._publications: dict[Ssrc, _Publication] = {}
+        self._out: list[tuple[bytes, Path]] = []
+        self.key_frames_asked = 0
+        """PLIs sent to publishers."""
+
+    def __len__(self) -> int:
+        return len(self._legs)
+
+    # What signalling does.
+
+    def open(self, leg: SessionId, credentials: Credentials) -> None:
+        """Begin a leg; it has no address until the client binds one.
+
+        :raise LocalError: it is open, or its SSRC is another leg's.
+        """
+        if leg in self._legs or credentials.client_ssrc in self._by_ssrc:
+            raise LocalError(f"leg {leg} opened twice")
+        state = _Leg(leg, credentials)
+        self._legs[leg] = self._by_ssrc[credentials.client_ssrc] = state
+        self.bindings.add(leg, credentials.username, credentials.stun_key)
+
+    def close(self, leg: SessionId) -> None:
+        """End a leg, what it publishes and what it receives, if it is open."""
+        state = self._legs.get(leg)
+        if state is None:
+            return
+        for ssrc in self.published(leg):
+            self.unpublish(ssrc)
+        for ssrc in tuple(state.received):
+            self.unsubscribe(leg, ssrc)
+        self.bindings.remove(leg)
+        del self._legs[leg]
+        del self._by_ssrc[state.credentials.client_ssrc]
+
+    def publish(self, leg: SessionId, ssrc: Ssrc, kind: StreamKind) -> None:
+        """Begin a stream that comes from the leg.
+
+        :raise LocalError: no such leg, or the SSRC is in use.
+        """
+        state = self._leg(leg)
+        path = self.bindings.path(leg)
+        self._routes.open_stream(ssrc, kind, path.remote if path else None)
+        self._publications[ssrc] = _Publication(state, kind)
+        state.published.add(ssrc)
+        self.uplink.round_trip(ssrc, state.round_trip)
+
+    def unpublish(self, ssrc: Ssrc) -> None:
+        """End a stream for all who receive it, if it is open."""
+        publication = self._publications.pop(ssrc, None)
+        if publication is None:
+            return
+        self._routes.close_stream(ssrc)
+        self._key_frames.forget(ssrc)
+        self.uplink.forget(ssrc)
+        publication.leg.published.discard(ssrc)
+        for leg in publication.receivers:
+            self._drop_subscription(self._legs[leg], ssrc)
+
+    def subscribe(self, leg: SessionId, ssrc: Ssrc, now: float) -> None:
+        """Forward a stream to the leg; once more does nothing.
+
+        :raise LocalError: no such leg or stream.
+        """
+        state = self._leg(leg)
+        publication = self._publications.get(ssrc)
+        if publication is None:
+            raise LocalError(f"no stream {ssrc:#010x} to subscribe to")
+        if ssrc in state.received:
+            return
+        video = publication.kind is StreamKind.VIDEO
+        path = self.bindings.path(leg)
+        self._routes.add_destination(ssrc, leg, path, gated=video)
+        state.received.add(ssrc)
+        publication.receivers.add(leg)
+        if video and path is not None:
+            self._key_frames.want(ssrc, now)
+            self._ask(now)
+
+    def unsubscribe(self, leg: SessionId, ssrc: Ssrc) -> None:
+        """Forward a stream to the leg no longer, if it is."""
+        publication = self._publications.get(ssrc)
+        if publication is None or leg not in publication.receivers:
+            return
+        self._routes.remove_destination(ssrc, leg)
+        publication.receivers.discard(leg)
+        self._drop_subscription(self._legs[leg], ssrc)
+
+    def published(self, leg: SessionId) -> tuple[Ssrc, ...]:
+        """The streams that come from a leg."""
+        return tuple(self._leg(leg).published)
+
+    def receptions(self, leg: SessionId) -> dict[Ssrc, Reception]:
+        """How a leg receives its streams, by its latest reports."""
+        return dict(self._leg(leg).receptions)
+
+    # The machine.
+
+    def receive_waiting(self, now: float) -> None:
+        """Read what the forwarder has put aside, `ROUND` of each kind at most;
+        call again while it is still `waiting`."""
+        for datagram in self._routes.take(Kind.STUN, ROUND):
+            self.bindings.receive(datagram.data, datagram.path, datagram.now)
+        self._follow_bindings(now)
+        for datagram in self._routes.take(Kind.RTCP, ROUND):
+            self._receive_rtcp(datagram, now)
+        for arrival in self._routes.take_arrivals(4 * ROUND):
+            self._note_arrival(arrival)
+        self._ask(now)
+
+    def waiting(self) -> bool:
+        """Whether `receive_waiting` has left something."""
+        return self._routes.waiting()
+
+    def to_send(self) -> list[tuple[bytes, Path]]:
+        """Remove and return what is to be sent, and where."""
+        out = self.bindings.to_send()
+        out += self._out
+        self._out = []
+        return out
+
+    def next_timeout(self) -> float | None:
+        """When `handle_timeout` has something to do; None: nothing is open."""
+        times = (
+            self.bindings.next_timeout(),
+            self._key_frames.next_timeout(),
+            self.uplink.next_timeout(),
+        )
+        return min((time for time in times if time is not None), default=None)
+
+    def handle_timeout(self, now: float) -> None:
+        """Do what time has brought."""
+        self.bindings.handle_timeout(now)
+        self._follow_bindings(now)
+        self._ask(now)
+
+    # Inside.
+
+    def _leg(self, leg: SessionId) -> _Leg:
+        state = self._legs.get(leg)
+        if state is None:
+            raise LocalError(f"no leg {leg}")
+        return state
+
+    def _drop_subscription(self, state: _Leg, ssrc: Ssrc) -> None:
+        state.received.discard(ssrc)
+        state.receptions.pop(ssrc, None)
+
+    def _follow_bindings(self, now: float) -> None:
+        for event in self.bindings.events():
+            state = self._legs[event.leg]
+            path = None
+            if isinstance(event, Bound):
+                path = event.path
+                state.round_trip = event.round_trip
+            self._move(state, path, now)
+
+    def _move(self, state: _Leg, path: Path | None, now: float) -> None:
+        """The leg is elsewhere: what it sends and receives goes with it."""
+        for ssrc in state.published:
+            self._routes.move_source(ssrc, path.remote if path else None)
+            self.uplink.round_trip(ssrc, state.round_trip)
+            if path is not None and self._routes.gated(ssrc):
+                self._key_frames.want(ssrc, now)
+        for ssrc in state.received:
+            self._routes.move_destination(ssrc, state.leg, path)
+            if path is not None and self._routes.gated(ssrc):
+                self._key_frames.want(ssrc, now)
+
+    def _note_arrival(self, arrival: Missing | Filled) -> None:
+        if arrival.ssrc not in self._publications:
+            return
+        if isinstance(arrival, Missing):
+            self.uplink.missing(
+                arrival.ssrc, arrival.sequence, arrival.number, arrival.now
+            )
+        else:
+            self.uplink.filled(arrival.ssrc, arrival.sequence)
+
+    def _receive_rtcp(self, datagram: Datagram, now: float) -> None:
+        """A datagram that says it comes from a leg."""
+        state = self._by_ssrc.get(int.from_bytes(datagram.data[4:8], "big"))
+        if state is None:
+            self.drops.add(Drop.UNKNOWN_RTCP_SSRC)
+            return
+        path = self.bindings.path(state.leg)
+        if path is None or path.remote != datagram.path.remote:
+            self.drops.add(Drop.RTCP_WRONG_SOURCE)
+            return
+        credentials = state.credentials
+        if state.receiver is None:
+            state.receiver = SrtcpReceiver(
+                credentials.rtcp_key, credentials.rtcp_salt, credentials.client_ssrc
+            )
+        try:
+            compound = state.receiver.unprotect(datagram.data)
+        except PeerError:
+            self.drops.add(Drop.FORGED_RTCP)
+            return
+        # Only what the leg itself sent counts against it.
+        if not state.feedback.take(now):
+            self.drops.add(Drop.RTCP_RATE)
+            return
+        try:
+            packets = rtcp.parse(compound)
+        except PeerError:
+            self.drops.add(Drop.MALFORMED_RTCP)
+            return
+        self.bindings.heard(state.leg, now)
+        for packet in packets:
+            self._receive_packet(state, packet, now)
+
+    def _receive_packet(self, state: _Leg, packet: rtcp.RtcpPacket, now: float) -> None:
+        own = state.credentials.client_ssrc
+        match packet:
+            case (
+                rtcp.Nack(ssrc=ssrc)
+                | rtcp.Pli(ssrc=ssrc)
+                | rtcp.ReceiverReport(ssrc=ssrc)
+            ) if ssrc != own:
+                self.drops.add(Drop.FORGED_RTCP)
+            case rtcp.Nack():
+                self._receive_nack(state, packet, now)
+            case rtcp.Pli():
+                self._receive_pli(state, packet, now)
+            case rtcp.ReceiverReport():
+                for block in packet.reports:
+                    if block.ssrc in state.received:
+                        state.receptions[Ssrc(block.ssrc)] = Reception(
+                            block.fraction_lost / 256, block.lost, block.jitter, now
+                        )
+
+    def _receive_pli(self, state: _Leg, pli: rtcp.Pli, now: float) -> None:
+        ssrc = Ssrc(pli.media_ssrc)
+        if ssrc not in state.received:
+            self.drops.add(Drop.NOT_SUBSCRIBED)
+        elif self._publications[ssrc].kind is StreamKind.VIDEO:
+            self._key_frames.want(ssrc, now)
+
+    def _receive_nack(self, state: _Leg, nack: rtcp.Nack, now: float) -> None:
+        ssrc = Ssrc(nack.media_ssrc)
+        if ssrc not in state.received:
+            self.drops.add(Drop.NOT_SUBSCRIBED)
+            return
+        wanted = len(nack.sequences)
+        granted = state.retransmissions.take(now, wanted)
+        if granted < wanted:
+            self.drops.add(Drop.RETRANSMIT_RATE, wanted - granted)
+        # What is not kept is not asked of the publisher on the receiver's
+        # word: if it was lost on the way up, the server saw the gap itself,
+        # and what comes then goes to all.
+        self._routes.retransmit(ssrc, state.leg, list(nack.sequences[:granted]), now)
+
+    def _ask(self, now: float) -> None:
+        """Send publishers the requests that are due."""
+        for ssrc in self._key_frames.due(now):
+            own = self._publications[ssrc].leg.credentials.server_ssrc
+            if self._send_rtcp(ssrc, rtcp.Pli(own, ssrc)):
+                self.key_frames_asked += 1
+            else:
+                # Asked again when the publisher is bound.
+                self._key_frames.suspend(ssrc)
+        for ssrc, sequences in self.uplink.due(now):
+            own = self._publications[ssrc].leg.credentials.server_ssrc
+            self._send_rtcp(ssrc, rtcp.Nack(own, ssrc, sequences))
+
+    def _send_rtcp(self, ssrc: Ssrc, packet: rtcp.Nack | rtcp.Pli) -> bool:
+        """Send one packet to a publisher; False if it has no address."""
+        state = self._publications[ssrc].leg
+        path = self.bindings.path(state.leg)
+        if path is None:
+            return False
+        credentials = state.credentials
+        if state.sender is None:
+            state.sender = SrtcpSender(
+                credentials.rtcp_key, credentials.rtcp_salt, credentials.server_ssrc
+            )
+        self._out.append((state.sender.protect(rtcp.build([packet])), path))
+        return True
