@@ -157,3 +157,34 @@ class ForwarderCounters:
     retransmitted: int
     drops: dict[Drop, int]
     streams: tuple[StreamCounters, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PortCounters:
+    """What went wrong at the sockets."""
+
+    receive_errors: int
+    send_errors: int
+    """Answers, checks and RTCP that the kernel refused; media is counted as
+    `Drop.CONGESTED` or `Drop.UNREACHABLE`."""
+    failures: int
+    """Bugs of ours, each of which is in the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaCounters:
+    """The whole media plane."""
+
+    forwarder: ForwarderCounters
+    port: PortCounters
+    legs: int
+    bound: int
+    """Legs that have an address."""
+    answered: int
+    """Plain Binding requests answered."""
+    key_frames_asked: int
+    """PLIs sent to publishers."""
+    packets_asked: int
+    """Packets that publishers were asked to send again."""
+    drops: dict[Drop, int]
+    """Of the forwarder and the legs together."""

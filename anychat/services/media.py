@@ -1,0 +1,271 @@
+"""The media service: the UDP port, the forwarder and the legs, put together.
+
+What signalling asks (a leg for a session, a route for a publication, its keys
+for a watcher) is done here; what arrives on the port goes straight to the
+forwarder, and only what it puts aside comes back to the legs.
+
+The keys of publications live here and in the messages that carry them to their
+clients, nowhere else: not in the core, not in its journal, not in a log.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from twisted.application.service import Service
+from twisted.internet.interfaces import IDelayedCall
+
+from anychat.codes import StreamKind
+from anychat.ids import SessionId, Ssrc
+from anychat.media.counters import MediaCounters
+from anychat.media.leg import Credentials, Legs, Reception
+from anychat.media.path import Path, Send
+from anychat.media.port import PortSettings, Readers, UdpPort
+from anychat.media.routes import Forwarder
+from anychat.media.srtp import KEY_LENGTH, SALT_LENGTH
+from anychat.media.ssrc import SsrcSource
+from anychat.messages import MediaSetup
+
+#: Bytes of the key that signs a leg's STUN messages.
+STUN_KEY_LENGTH = 20
+
+
+class Reactor(Readers, Protocol):
+    """What of the reactor is used (IReactorFDSet, IReactorTime)."""
+
+    def callLater(
+        self, delay: float, callable: Callable[..., object], *args: object
+    ) -> IDelayedCall:
+        """Call it after that many seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamKeys:
+    """What a watcher needs to decrypt a publication from now on."""
+
+    roc: int
+    """Roll-over counter at ``sequence``."""
+    sequence: int
+    """Latest sequence number forwarded; with ``roc`` 0 before the first."""
+    key: bytes = field(repr=False)
+    salt_key: bytes = field(repr=False)
+
+
+class MediaService(Service):
+    """The media plane of the server.
+
+    :param public_addresses: IP literals that clients are told to send to, for
+        a server behind a NAT; empty: the address they reach by TCP.
+    :param random_bytes: source of keys, SSRCs and transaction ids; must be fit
+        for cryptography (``os.urandom``).
+    :param log: writes a line of the server's log.
+    :param seconds: monotonic clock.
+    """
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        settings: PortSettings,
+        public_addresses: tuple[str, ...],
+        random_bytes: Callable[[int], bytes],
+        log: Callable[[str], None],
+        seconds: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._reactor = reactor
+        self._public_addresses = public_addresses
+        self._random_bytes = random_bytes
+        self._log = log
+        self._seconds = seconds
+        self._forwarder = Forwarder(self._sender)
+        self._legs = Legs(self._forwarder, random_bytes)
+        self._port = UdpPort(
+            reactor, settings, self._forwarder.receive, self._received, seconds
+        )
+        self._ssrcs = SsrcSource(random_bytes)
+        self._keys: dict[Ssrc, tuple[bytes, bytes]] = {}
+        self._credentials: dict[SessionId, Credentials] = {}
+        self._timer: IDelayedCall | None = None
+        self._timer_at = 0.0
+        self._again: IDelayedCall | None = None
+
+    def startService(self) -> None:
+        """Open the port.
+
+        :raise CannotListenError: it is in use, or an address is not ours.
+        """
+        self._port.start()
+        super().startService()
+        self._log(f"Start UDP Server Successed(port={self.port})!")
+
+    def stopService(self) -> None:
+        """Close the port and every leg."""
+        super().stopService()
+        for session in tuple(self._credentials):
+            self.close_leg(session)
+        for call in (self._timer, self._again):
+            if call is not None:
+                call.cancel()
+        self._timer = self._again = None
+        self._port.stop()
+
+    @property
+    def port(self) -> int:
+        """The UDP port listened on."""
+        return self._port.number
+
+    # What signalling asks.
+
+    def new_ssrc(self) -> Ssrc:
+        """An SSRC for a publication to come."""
+        return self._ssrcs.new()
+
+    def open_leg(self, session: SessionId) -> MediaSetup:
+        """Begin a session's media; returns what its client needs for it.
+
+        :raise LocalError: the session has a leg.
+        """
+        random_bytes = self._random_bytes
+        credentials = Credentials(
+            username=random_bytes(8).hex(),
+            client_ssrc=self._ssrcs.new(),
+            server_ssrc=self._ssrcs.new(),
+            stun_key=random_bytes(STUN_KEY_LENGTH),
+            rtcp_key=random_bytes(KEY_LENGTH),
+            rtcp_salt=random_bytes(SALT_LENGTH),
+        )
+        self._legs.open(session, credentials)
+        self._credentials[session] = credentials
+        self._ssrcs.hold(credentials.client_ssrc)
+        self._ssrcs.hold(credentials.server_ssrc)
+        return MediaSetup(
+            addresses=self._public_addresses,
+            port=self.port,
+            username=credentials.username,
+            client_ssrc=credentials.client_ssrc,
+            server_ssrc=credentials.server_ssrc,
+            stun_key=credentials.stun_key,
+            rtcp_key=credentials.rtcp_key,
+            rtcp_salt_key=credentials.rtcp_salt,
+        )
+
+    def close_leg(self, session: SessionId) -> None:
+        """End a session's media, what it publishes included, if it has any."""
+        credentials = self._credentials.pop(session, None)
+        if credentials is None:
+            return
+        for ssrc in self._legs.published(session):
+            self._forget_keys(ssrc)
+        self._legs.close(session)
+        self._ssrcs.release(credentials.client_ssrc)
+        self._ssrcs.release(credentials.server_ssrc)
+        self._settle()
+
+    def publish(
+        self, session: SessionId, ssrc: Ssrc, kind: StreamKind
+    ) -> tuple[bytes, bytes]:
+        """Begin a publication; returns its fresh master key and salt.
+
+        :raise LocalError: the session has no leg, or the SSRC is in use.
+        """
+        self._legs.publish(session, ssrc, kind)
+        self._ssrcs.hold(ssrc)
+        keys = self._random_bytes(KEY_LENGTH), self._random_bytes(SALT_LENGTH)
+        self._keys[ssrc] = keys
+        return keys
+
+    def unpublish(self, ssrc: Ssrc) -> None:
+        """End a publication for all its receivers, if it is open."""
+        self._forget_keys(ssrc)
+        self._legs.unpublish(ssrc)
+        self._settle()
+
+    def subscribe(self, session: SessionId, ssrc: Ssrc) -> StreamKeys:
+        """Forward a publication to a session, which may have it already.
+
+        :raise LocalError: the session has no leg, or there is no such stream.
+        """
+        self._legs.subscribe(session, ssrc, self._seconds())
+        roc, sequence = self._forwarder.position(ssrc)
+        key, salt_key = self._keys[ssrc]
+        self._settle()
+        return StreamKeys(roc, sequence, key, salt_key)
+
+    def unsubscribe(self, session: SessionId, ssrc: Ssrc) -> None:
+        """Forward a publication to a session no longer, if it is."""
+        self._legs.unsubscribe(session, ssrc)
+        self._settle()
+
+    # What operators ask.
+
+    def receptions(self, session: SessionId) -> dict[Ssrc, Reception]:
+        """How a session receives its streams, by its latest reports.
+
+        :raise LocalError: the session has no leg.
+        """
+        return self._legs.receptions(session)
+
+    def counters(self) -> MediaCounters:
+        """A snapshot of everything counted."""
+        forwarder = self._forwarder.counters()
+        return MediaCounters(
+            forwarder=forwarder,
+            port=self._port.counters(),
+            legs=len(self._legs),
+            bound=self._legs.bindings.bound,
+            answered=self._legs.bindings.answered,
+            key_frames_asked=self._legs.key_frames_asked,
+            packets_asked=self._legs.uplink.asked,
+            drops={
+                reason: forwarder.drops.get(reason, 0) + self._legs.drops[reason]
+                for reason in forwarder.drops | self._legs.drops.snapshot()
+            },
+        )
+
+    # Inside.
+
+    def _sender(self, path: Path) -> Send:
+        return self._port.sender(path)
+
+    def _forget_keys(self, ssrc: Ssrc) -> None:
+        if self._keys.pop(ssrc, None) is not None:
+            self._ssrcs.release(ssrc)
+
+    def _received(self) -> None:
+        """A batch was read: see to what the forwarder has put aside."""
+        # Media alone leaves nothing to see to, and then costs only this.
+        if self._legs.waiting():
+            self._read_waiting()
+
+    def _read_waiting(self) -> None:
+        self._legs.receive_waiting(self._seconds())
+        self._settle()
+        if self._legs.waiting() and self._again is None:
+            # Other descriptors have their turn first.
+            self._again = self._reactor.callLater(0, self._read_again)
+
+    def _read_again(self) -> None:
+        self._again = None
+        self._read_waiting()
+
+    def _settle(self) -> None:
+        """After every input: send what is to be sent, and set the timer."""
+        for data, path in self._legs.to_send():
+            self._port.send(data, path)
+        when = self._legs.next_timeout()
+        timer = self._timer
+        if timer is not None:
+            # A timer that is early costs less than one that is always moved.
+            if when is not None and self._timer_at <= when:
+                return
+            timer.cancel()
+            self._timer = None
+        if when is not None:
+            self._timer_at = when
+            delay = max(0.0, when - self._seconds())
+            self._timer = self._reactor.callLater(delay, self._timed_out)
+
+    def _timed_out(self) -> None:
+        self._timer = None
+        self._legs.handle_timeout(self._seconds())
+        self._settle()
