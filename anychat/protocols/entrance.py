@@ -20,7 +20,7 @@ class Doorkeeper(Protocol):
     """None: TLS is not offered."""
 
     def native(self, entrance: "Entrance") -> Any:
-        """The protocol for a client that sent our magic; None turns it away."""
+        """The protocol for a client that sent our magic."""
 
     def foreign(self, entrance: "Entrance") -> None:
         """What came is no protocol of ours; the connection is being closed."""
@@ -113,9 +113,6 @@ class Entrance:
 
     def _make_room(self) -> None:
         protocol = self._doorkeeper.native(self)
-        if protocol is None:
-            self.turn_away()
-            return
         self._gone = True
         if self.secure:
             self.transport.wrappedProtocol = protocol

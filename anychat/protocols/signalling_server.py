@@ -114,9 +114,13 @@ class SessionEnd(Protocol):
 class LinkOwner(Protocol):
     """What a `ServerLink` reports, and to whom.
 
-    Every call comes from the reactor's call into the link, never from a call
-    of the owner into the link.  ``link_lost`` is the last one, and comes once.
+    ``link_lost`` is the last call, comes once, and never from inside a call
+    of the owner into the link; of the others only ``link_fault`` may, when a
+    write finds that the peer does not read.
     """
+
+    def link_hello(self, link: "ServerLink", hello: ClientHello) -> None:
+        """A client says who it is; a PeerError turns it away with its code."""
 
     def link_login(self, link: "ServerLink", request: int, message: Login) -> None:
         """Answer by `ServerLink.begin` or `ServerLink.refuse`, later if need be."""
@@ -340,8 +344,9 @@ class ServerLink:
         assert isinstance(hello, ClientHello)
         if hello.version < 1:
             raise PeerError("speaks version 0", ResultCode.CONNECT_OLDVERSION)
-        terms, facts = self._terms, self._terms.facts
         self.device = hello.device
+        self._owner.link_hello(self, hello)
+        terms, facts = self._terms, self._terms.facts
         self._client_nonce = hello.nonce
         self._server_nonce = terms.random_bytes(NONCE_SIZE)
         self.send(

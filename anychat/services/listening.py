@@ -1,0 +1,73 @@
+"""Listening on TCP: which sockets, and how many connections they may bring."""
+
+import errno
+import resource
+import socket
+from collections.abc import Iterable
+from typing import Any
+
+from twisted.internet.error import CannotListenError
+
+#: Connections that the system holds for us until they are accepted.
+BACKLOG = 4096
+
+_ALL = ("0.0.0.0", "::")
+
+
+def listen_tcp(
+    reactor: Any, factory: Any, addresses: Iterable[str], port: int
+) -> list[Any]:
+    """Listen on every address, or on none.
+
+    :param addresses: IP addresses; none, or both wildcards, means all of IPv4
+        and IPv6.
+    :return: the listening ports.
+    :raises CannotListenError: an address or the port cannot be had.
+    """
+    wanted = list(dict.fromkeys(addresses))
+    ports: list[Any] = []
+
+    def listen_on(address: str) -> Any:
+        listening = reactor.listenTCP(port, factory, backlog=BACKLOG, interface=address)
+        ports.append(listening)
+        # Accepted sockets inherit it (Linux).  Frames are written whole:
+        # waiting for more of them would only cost time.
+        listening.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listening
+
+    def listen_everywhere() -> None:
+        try:
+            listening = listen_on("::")
+        except CannotListenError as error:
+            if not _lacks_ipv6(error):
+                raise
+            listen_on("0.0.0.0")
+            return
+        if listening.socket.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY):
+            listen_on("0.0.0.0")
+
+    try:
+        if not wanted or set(_ALL) <= set(wanted):
+            listen_everywhere()
+            wanted = [address for address in wanted if address not in _ALL]
+        for address in wanted:
+            listen_on(address)
+    except CannotListenError:
+        for listening in ports:
+            listening.stopListening()
+        raise
+    return ports
+
+
+def raise_file_limit() -> int:
+    """Let this process have all the file descriptors it may; how many that is."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard if hard != resource.RLIM_INFINITY else 1 << 20
+
+
+def _lacks_ipv6(error: CannotListenError) -> bool:
+    """Whether it is the host that has no IPv6, rather than the port taken."""
+    number = getattr(error.socketError, "errno", None)
+    return number in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)

@@ -1,0 +1,205 @@
+"""The shell's end of a session: its numbers, its replies, its token.
+
+The core knows who a session is and where; this knows what was sent to it and
+how a new link proves to be its owner's.  It lives as long as the core's
+session does, over any number of links.
+"""
+
+import hashlib
+from typing import Protocol
+
+from anychat.codes import ResultCode
+from anychat.errors import LocalError
+from anychat.ids import SessionId
+from anychat.messages import (
+    MediaSetup,
+    Message,
+    Result,
+    StreamGranted,
+    StreamOpened,
+)
+from anychat.protocols.formats import Sender, decode, encode, known, number_of
+from anychat.protocols.framing import Frame
+from anychat.protocols.reliable import ReliableChannel, Repeat, ReplyCache
+from anychat.protocols.signalling import ServerLink
+
+#: Messages with media keys: only for sessions that began over TLS.
+_KEYED = {number_of(kind) for kind in (MediaSetup, StreamGranted, StreamOpened)}
+_RESULT = number_of(Result)
+
+
+class SessionOwner(Protocol):
+    """Who takes what a session's client asks."""
+
+    def session_confirmed(self, session: "Session") -> None:
+        """The client was heard on its new link, so it has its new token."""
+
+    def session_message(
+        self, session: "Session", request: int, message: Message
+    ) -> None:
+        """A message that is to be carried out, once."""
+
+    def session_unknown(self, session: "Session", number: int) -> None:
+        """A message came whose number means nothing here."""
+
+    def session_repeated(self, session: "Session") -> None:
+        """A request came again and was not carried out again."""
+
+
+class Session:
+    """One session.
+
+    :param secure: whether it began over TLS; then every link of it is.
+    """
+
+    __slots__ = (
+        "_owner",
+        "_replies",
+        "channel",
+        "id",
+        "link",
+        "secure",
+        "unconfirmed",
+    )
+
+    def __init__(self, owner: SessionOwner, id: SessionId, *, secure: bool):
+        self._owner = owner
+        self._replies = ReplyCache()
+        self.id = id
+        self.secure = secure
+        self.channel = ReliableChannel()
+        self.link: ServerLink | None = None
+        """The link it has; None while it is held."""
+        self.unconfirmed = False
+        """A new token was sent on this link, and nothing was heard since."""
+
+    # What the link calls.
+
+    def last_taken(self) -> int:
+        """Number of the last frame taken from the client."""
+        return self.channel.taken
+
+    def acknowledge(self, ack: int) -> None:
+        """The client took the frames up to this one."""
+        if self.channel.acknowledge(ack) and len(self._replies):
+            self._replies.acknowledge(ack)
+
+    def receive(self, frame: Frame) -> None:
+        """Take a session frame of the client, once.
+
+        :raises PeerError: it is out of order, or no message.
+        """
+        if not self.channel.take(frame.seq):
+            return
+        request = frame.request
+        if request and not self._is_new(request):
+            return
+        if not known(frame.type, Sender.CLIENT):
+            self._owner.session_unknown(self, frame.type)
+            self.reply(request, Result(ResultCode.FUNCNOTALLOW))
+            return
+        self._owner.session_message(self, request, decode(frame.type, frame.body))
+
+    def _is_new(self, request: int) -> bool:
+        repeat = self._replies.admit(request)
+        if repeat is Repeat.NEW:
+            return True
+        self._owner.session_repeated(self)
+        if repeat is Repeat.ANSWERED:
+            self._reply(request, *self._replies.reply(request))
+        elif repeat is Repeat.FORGOTTEN:
+            _, body = encode(Result(ResultCode.RESOURCERECOVER))
+            self._write(self.channel.number(_RESULT, body, request))
+        return False
+
+    # What the owner calls.
+
+    def reply(self, request: int, message: Message) -> None:
+        """Answer a request; one with number 0 wants no answer."""
+        if request:
+            type, body = encode(message)
+            self._guard(type, body)
+            self._reply(request, type, body)
+
+    def notify(self, type: int, body: bytes) -> None:
+        """Send a notification that is encoded already."""
+        self._guard(type, body)
+        self._write(self.channel.number(type, body))
+
+    def restart(self) -> None:
+        """Begin the numbers anew (RESYNC)."""
+        self.channel.restart()
+        self._replies.restart()
+
+    def _reply(self, request: int, type: int, body: bytes) -> None:
+        frame = self.channel.number(type, body, request)
+        self._replies.answer(request, self.channel.sent, type, body)
+        self._write(frame)
+
+    def _write(self, frame: bytes) -> None:
+        if self.link is not None:
+            self.link.write(frame)
+
+    def _guard(self, type: int, body: bytes) -> None:
+        if not self.secure and type in _KEYED and _has_key(type, body):
+            raise LocalError(f"message {type} with a key for a plain session")
+
+
+def _has_key(type: int, body: bytes) -> bool:
+    """Whether a message that may carry a key does: a refusal does not."""
+    message = decode(type, body)
+    return not isinstance(message, StreamOpened) or bool(message.key)
+
+
+class Tokens:
+    """Which token takes which session over.
+
+    Only digests are kept.  A token is replaced each time it is used; the old
+    one holds until the client is heard on its new link, since the reply that
+    brought the new one may have been lost with that link.
+    """
+
+    __slots__ = ("_current", "_previous", "_sessions")
+
+    def __init__(self) -> None:
+        self._sessions: dict[bytes, Session] = {}
+        self._current: dict[SessionId, bytes] = {}
+        self._previous: dict[SessionId, bytes] = {}
+
+    def find(self, token: bytes) -> Session | None:
+        """The session that the token is good for."""
+        return self._sessions.get(_digest(token))
+
+    def issue(self, session: Session, token: bytes, *, used: bytes = b"") -> None:
+        """Give a session a new token.
+
+        :param used: the token that brought the client here; it holds on until
+            `confirm`.  Any other one is void at once.
+        """
+        kept = _digest(used) if used else None
+        for table in (self._current, self._previous):
+            old = table.pop(session.id, None)
+            if old is not None and old != kept:
+                del self._sessions[old]
+        if kept is not None:
+            self._previous[session.id] = kept
+        digest = _digest(token)
+        self._current[session.id] = digest
+        self._sessions[digest] = session
+
+    def confirm(self, session: Session) -> None:
+        """The client has its new token: the used one is void."""
+        old = self._previous.pop(session.id, None)
+        if old is not None:
+            del self._sessions[old]
+
+    def revoke(self, session: Session) -> None:
+        """The session is over."""
+        for table in (self._current, self._previous):
+            old = table.pop(session.id, None)
+            if old is not None:
+                del self._sessions[old]
+
+
+def _digest(token: bytes) -> bytes:
+    return hashlib.sha256(token).digest()
