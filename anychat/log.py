@@ -167,9 +167,7 @@ class LogFile:
         try:
             self._ensure_open()
             if self._gap:
-                self._append(
-                    f"{stamp}{self._gap} lines before this one could not be written\n"
-                )
+                self._append(f"{stamp}Lines that could not be written: {self._gap}\n")
                 self._gap = 0
             self._append(line)
         except OSError:
