@@ -19,6 +19,7 @@ session frames to a `LinkOwner`; `ClientLink` hands messages to a
 beyond that is in `reliable.ReliableChannel`.
 """
 
+from anychat.protocols.formats import VERSION
 from anychat.protocols.signalling_client import ClientLink, ClientLinkOwner
 from anychat.protocols.signalling_server import (
     HelloFacts,
@@ -30,6 +31,7 @@ from anychat.protocols.signalling_server import (
 )
 
 __all__ = [
+    "VERSION",
     "ClientLink",
     "ClientLinkOwner",
     "HelloFacts",

@@ -185,8 +185,13 @@ class ClientLink(protocol.Protocol):
         self.send(Resume(channel.taken, token), request)
 
     def heartbeat(self) -> None:
-        """Send a heartbeat; the reply's ``stamp`` gives the round trip."""
-        self.send(Heartbeat(self.stamp()))
+        """Send a heartbeat; the reply's ``stamp`` gives the round trip.
+
+        None goes out between `Resume` and `Resumed`: the next frame tells the
+        server that the new token has arrived.
+        """
+        if self._resuming is None:
+            self.send(Heartbeat(self.stamp()))
 
     def stamp(self) -> int:
         """The clock as heartbeats carry it: milliseconds modulo 2^32."""
@@ -235,6 +240,8 @@ class ClientLink(protocol.Protocol):
             self.channel = ReliableChannel()
         elif isinstance(message, Resumed) and message.code == ResultCode.SUCCESS:
             self._go_on(message)
+        elif isinstance(message, Resumed):
+            self._resuming = None
         elif isinstance(message, LinkClose):
             self._reason = Failure(Refused(message.code))
         self._owner.link_message(self, frame.request, message)
