@@ -30,9 +30,9 @@ independent frame (RFC 9626).  A video destination whose send buffer was full
 gets nothing until the next frame starts.  One without an address gets nothing,
 and is gated again when it has one.
 
-**Again.**  The latest packets of each stream are kept: `CACHE_PACKETS`,
-`CACHE_TIME` and `CACHE_BYTES` bound them.  `Forwarder.retransmit` sends the
-stored bytes.
+**Again.**  The latest packets of each stream are kept: `CACHE_PACKETS`
+and `CACHE_TIME` bound them (600 KiB a stream).  `Forwarder.retransmit` sends
+the stored bytes.
 
 What it knows are streams, legs and paths; never rooms or users.  Nobody but
 the publisher can do harm through a stream, since its source is bound; but
@@ -69,7 +69,6 @@ MAX_JUMP = 1 << 15
 #: What is kept of each stream to be sent again.
 CACHE_PACKETS = 512
 CACHE_TIME = 1.0
-CACHE_BYTES = 512 * 1024
 
 #: Datagrams of a kind, and `Missing` and `Filled`, that may wait for Python.
 RING_SIZES: Mapping[Kind, int] = {Kind.STUN: 256, Kind.RTCP: 1024}
@@ -188,7 +187,6 @@ class _Stream:
     __slots__ = (
         "bytes",
         "cache",
-        "cached_bytes",
         "destinations",
         "duplicates",
         "first",
@@ -229,7 +227,6 @@ class _Stream:
         self.cache: dict[int, tuple[float, int, bytes]] = {}
         self.order: deque[tuple[float, int, bytes]] = deque()
         """What is in the cache, oldest first."""
-        self.cached_bytes = 0
         self.sent_packets = self.sent_bytes = 0
         """What a destination that was flowing all the time was sent."""
         self.packets = self.bytes = self.missing = self.duplicates = self.late = 0
@@ -335,7 +332,6 @@ class Forwarder:
         if not stream.destinations:
             stream.cache.clear()
             stream.order.clear()
-            stream.cached_bytes = 0
 
     # Datagrams.
 
@@ -603,16 +599,9 @@ class Forwarder:
         entry = (now, index, data)
         cache[index] = entry
         order.append(entry)
-        stream.cached_bytes += len(data)
         oldest = now - CACHE_TIME
-        while (
-            order[0][0] < oldest
-            or len(order) > CACHE_PACKETS
-            or stream.cached_bytes > CACHE_BYTES
-        ):
-            _, index, data = order.popleft()
-            del cache[index]
-            stream.cached_bytes -= len(data)
+        while order[0][0] < oldest or len(order) > CACHE_PACKETS:
+            del cache[order.popleft()[1]]
 
     def _start_frame(self, stream: _Stream, independent: bool) -> None:
         """Let flow what waited for this frame."""
