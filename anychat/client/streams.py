@@ -338,7 +338,7 @@ class Streams:
         member: Member,
         kinds: set[StreamKind],
         stream_index: int,
-        make_sink: Callable[[Watching], Any] | None,
+        sink: Sink | None,
     ) -> "Deferred[Watching]":
         """Subscribe, in place of what watches that stream; fails with `Refused`."""
         if not 0 <= stream_index < STREAM_INDEXES or not kinds:
@@ -346,10 +346,7 @@ class Streams:
         watching = Watching(member, stream_index, kinds)
         self._media()
         self.unwatch(member.user_id, stream_index)
-        if make_sink is None:
-            watching.sink = EventSink(self._events, watching)
-        else:
-            watching.sink = make_sink(watching)
+        watching.sink = sink or EventSink(self._events, watching)
         self._watching[member.user_id, stream_index] = watching
         self._subscribe(watching, kinds)
         return watching.ready

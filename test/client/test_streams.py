@@ -256,13 +256,11 @@ class StreamsTests(SynchronousTestCase):
 
     def test_ownSink(self):
         """With a sink, they go there."""
-        sinks = []
-        outcome = self.streams.watch(
-            ANN, {VIDEO}, 0, lambda watching: sinks.append(watching) or "sink"
-        )
+        outcome = self.streams.watch(ANN, {VIDEO}, 0, "sink")
         self.requests.answer(OK)
-        watching = self.successResultOf(outcome)
-        self.assertEqual((sinks, watching.sink), ([watching], "sink"))
+        self.assertEqual(self.successResultOf(outcome).sink, "sink")
+        self.streams.granted(granted(5, VIDEO, 9))
+        self.assertEqual(self.media.receptions[0].sink, "sink")
 
     # A lost session.
 

@@ -1,0 +1,863 @@
+"""The client SDK: a program's own AnyChat client, on Twisted.
+
+::
+
+    client = Client(reactor)
+    client.events.on_text_message = lambda source, target, secret, text: print(text)
+    client.connect("chat.example.org")
+    client.login("ann", "secret")
+    client.enter_room(1)
+    client.publish("test:")
+
+Every call gives a Deferred, and no call needs to wait for another one: they
+start in order as soon as what they need stands.  A Deferred fails with
+`Refused`, whose ``code`` is AnyChat's; 100 where no answer came in time.
+"""
+
+import os
+import random
+from collections.abc import Callable
+from functools import singledispatchmethod
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+import anychat
+from anychat.client import log as lines
+from anychat.client import plane
+from anychat.client.calls import Calls, Need
+from anychat.client.events import ClientEvents
+from anychat.client.link import CONNECT_TIMEOUT, Backoff, Dialler
+from anychat.client.log import LOG_NAME, ClientLog
+from anychat.client.room import Room, differences
+from anychat.client.session import Phase, Session
+from anychat.client.streams import Publishing, SessionLost, Sink, Streams, Watching
+from anychat.client.trust import KnownServers, Trust
+from anychat.codes import (
+    SELF,
+    WHOLE_ROOM,
+    AudioCodec,
+    ResultCode,
+    RoomState,
+    SelfStatus,
+    StreamKind,
+    UserState,
+)
+from anychat.errors import PeerError, Refused
+from anychat.messages import (
+    CameraState,
+    EnterRoom,
+    EnterRoomByName,
+    EnterRoomResult,
+    LeaveRoom,
+    LoginResult,
+    MediaSetup,
+    Member,
+    Message,
+    MicStateChange,
+    OnlineUser,
+    QueryOnlineUsers,
+    QueryRoomState,
+    QueryRoomUsers,
+    QueryUserState,
+    Result,
+    Resync,
+    RoomMembers,
+    SendText,
+    ServerHello,
+    ServerParameters,
+    StateValue,
+    StreamEnded,
+    StreamGranted,
+    TextMessage,
+    TransBuffer,
+    TransBufferData,
+    UserAtRoom,
+    UserList,
+)
+
+#: The signalling port of a server that was not told otherwise.
+DEFAULT_PORT = 8906
+
+#: Bytes that a `TransBuffer` holds at most.
+BUFFER_MAXIMUM = 1000
+
+
+class _Events:
+    """Calls the program's events; what they raise stays here."""
+
+    _log = Logger()
+
+    def __init__(self, client: "Client"):
+        self._client = client
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        def call(*arguments: Any) -> None:
+            try:
+                getattr(self._client.events, name)(*arguments)
+            except Exception:
+                self._log.failure("event {name} of the program", name=name)
+
+        return call
+
+
+class _Entry:
+    """An entry into a room that is under way, up to its ONLINEUSER."""
+
+    def __init__(self, message: EnterRoom | EnterRoomByName):
+        self.message = message
+        self.accepted = False
+        self.outcome: Deferred[Room] = Deferred()
+
+
+class Client:
+    """One user's client."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        events: ClientEvents | None = None,
+        *,
+        trust: Trust | None = None,
+        auth_pass: str = "",
+        plain: bool = False,
+        log_path: str | None = LOG_NAME,
+        auto_reconnect: bool = True,
+        media_at_login: bool = False,
+        connect_timeout: float = CONNECT_TIMEOUT,
+        call_timeout: float = 30.0,
+        agent: str = f"anychat-client {anychat.__version__}",
+        random_bytes: Callable[[int], bytes] = os.urandom,
+        uniform: Callable[[float, float], float] = random.uniform,
+        endpoint: Callable[[str, int], IStreamClientEndpoint] | None = None,
+        derive: Callable[[str, bytes], Any] | None = None,
+        media: Callable[..., Any] = plane.media_session,
+    ):
+        """
+        :param events: what is told of what happens.
+        :param trust: which server is the right one; trust on first use.
+        :param auth_pass: SDKAuthPass, where the server asks for it.
+        :param plain: without TLS, to this machine only; such a connection
+            carries neither passwords nor media.
+        :param log_path: the client's log, None for none.
+        :param auto_reconnect: restore a lost connection (option 47).
+        :param media_at_login: open the UDP path as soon as the server names
+            it, as AnyChat does; else with the first `publish` or `watch`.
+        :param connect_timeout: seconds for name, TCP, TLS and hello together.
+        :param call_timeout: seconds from any other call to its answer.
+        :param agent: what the server's log says about this program.
+
+        The others are the world outside, for tests.
+        """
+        self.reactor = reactor
+        self.events = events or ClientEvents()
+        self.log = ClientLog(log_path)
+        self.user_id = 0
+        """One's own id; 0 while not logged in."""
+        self.nickname = ""
+        self.level = 0
+        self.hello: ServerHello | None = None
+        """What the server said about itself."""
+        self.parameters: ServerParameters | None = None
+        """The server's default media parameters."""
+        self.room: Room | None = None
+        """The room one is in."""
+        self._tell: Any = _Events(self)
+        self._random_bytes = random_bytes
+        self._media_at_login = media_at_login
+        self._make_media = media
+        self._media_setup: MediaSetup | None = None
+        self._plane: Any = None
+        self._stopping: Deferred[Any] = succeed(None)
+        self._said_opus = False
+        self._home: EnterRoom | EnterRoomByName | None = None
+        self._entry: _Entry | None = None
+        self._leaving = False
+        self._resync: Resync | None = None
+        self._incoming: Room | None = None
+        self._over = Refused(ResultCode.NOTINIT)
+        self._session = Session(
+            Dialler(
+                reactor,
+                trust or KnownServers(),
+                random_bytes,
+                agent,
+                plain,
+                auth_pass,
+                connect_timeout,
+                endpoint,
+                derive,
+            ),
+            self,
+            Backoff(uniform),
+            auto_reconnect,
+        )
+        self._calls = Calls(reactor, self._is_met, call_timeout)
+        self._streams = Streams(
+            self._request, self._media, lambda: self.parameters, self._tell, self.log
+        )
+
+    # What there is to see.
+
+    @property
+    def status(self) -> SelfStatus:
+        """Where the client stands (user-state kind 16)."""
+        phase = self._session.phase
+        if phase is Phase.LIVE:
+            return SelfStatus.IN_ROOM if self.room else SelfStatus.LOGGED_IN
+        if phase in (Phase.CONNECTED, Phase.LOGGING_IN):
+            return SelfStatus.CONNECTED
+        if self._over.code == ResultCode.NOTINIT:
+            return SelfStatus.UNKNOWN
+        if self._over.code == ResultCode.NOTLOGIN:
+            return SelfStatus.LOGGED_OUT
+        return SelfStatus.LINK_CLOSED
+
+    @property
+    def members(self) -> dict[int, Member]:
+        """The others in the room, by user id."""
+        return dict(self.room.members) if self.room is not None else {}
+
+    @property
+    def room_id(self) -> int:
+        """The room one is in, 0 for none."""
+        return self.room.room_id if self.room is not None else 0
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the server's certificate, empty without a connection."""
+        connection = self._session.connection
+        return connection.fingerprint if connection is not None else ""
+
+    @property
+    def round_trip(self) -> float | None:
+        """Seconds from the last heartbeat to its reply."""
+        connection = self._session.connection
+        return connection.round_trip if connection is not None else None
+
+    @property
+    def publications(self) -> tuple[Publishing, ...]:
+        """What is being published."""
+        return self._streams.publications
+
+    @property
+    def watched(self) -> tuple[Watching, ...]:
+        """What is being watched."""
+        return self._streams.watched
+
+    # Connecting and logging in.
+
+    def connect(self, host: str, port: int = DEFAULT_PORT) -> "Deferred[ServerHello]":
+        """Connect to a server.
+
+        Fails with 100 (no answer in 10 s), 101, 102 (SDKAuthPass), 103 (no
+        such name), 108 (no such server), 68 (not the right one), ...
+        """
+        self._over = Refused(ResultCode.NOTINIT)
+        outcome = maybeDeferred(self._session.connect, host, port)
+        return outcome.addCallbacks(self._connected, self._not_connected)
+
+    def _connected(self, hello: ServerHello) -> ServerHello:
+        self.hello = hello
+        self._over = Refused(ResultCode.NOTLOGIN)
+        self.log(lines.connect_line(ResultCode.SUCCESS))
+        self.log(lines.server_version_line(hello))
+        self.log(lines.server_running_line(hello))
+        self._tell.on_connect(ResultCode.SUCCESS)
+        return hello
+
+    def _not_connected(self, failure: Failure) -> Failure:
+        failure.trap(Refused)
+        if failure.value.code != ResultCode.SESSIONEXIST:
+            self._over = failure.value
+            self.log(lines.connect_line(failure.value.code))
+            self._tell.on_connect(failure.value.code)
+            self._calls.drain()
+        return failure
+
+    def login(self, name: str, password: str = "") -> "Deferred[LoginResult]":
+        """Log in; an empty password asks for a guest's id.
+
+        The name and the password are kept in memory for as long as the
+        session lasts: a new login after a lost session needs them.
+        """
+        outcome = self._calls.submit(
+            Need.LINK,
+            lambda: self._session.login(name, password).addErrback(
+                self._not_logged_in, name
+            ),
+            lambda: self._close_link(ResultCode.CONNECT_TIMEOUT),
+        )
+        return outcome
+
+    def _not_logged_in(self, failure: Failure, name: str) -> Failure:
+        failure.trap(Refused)
+        self.log(lines.login_line(0, failure.value.code, name))
+        self._tell.on_login_system(0, failure.value.code)
+        return failure
+
+    def logout(self) -> "Deferred[None]":
+        """End the session; the connection is closed with it."""
+
+        def start() -> "Deferred[None]":
+            return self._session.logout().addCallback(done)
+
+        def done(reply: Message) -> None:
+            self._forget_session(Refused(ResultCode.NOTLOGIN))
+            self._check(reply)
+
+        return self._calls.submit(Need.SESSION, start)
+
+    def close(self) -> "Deferred[Any]":
+        """Stop at once, without a word; fires when all media has stopped.
+
+        Calls that wait fail with 6.  The client may connect again.
+        """
+        self._forget_session(Refused(ResultCode.CANCEL))
+        self._session.close()
+        self._calls.drain()
+        return self._stopping
+
+    def _close_link(self, code: ResultCode) -> None:
+        self._session.close(code)
+        self.session_closed(code, was_held=False)
+
+    # Rooms.
+
+    def enter_room(self, room: int | str, password: str = "") -> "Deferred[Room]":
+        """Enter a room, by number or by name; fires after its ONLINEUSER.
+
+        After a lost session the client enters it again by itself.
+        """
+        message: EnterRoom | EnterRoomByName
+        if isinstance(room, str):
+            message = EnterRoomByName(room, password)
+        else:
+            message = EnterRoom(room, password)
+        entry = _Entry(message)
+
+        def start() -> "Deferred[Room]":
+            self._send_entry(entry)
+            return entry.outcome
+
+        return self._calls.submit(
+            Need.SESSION, start, lambda: self._abandon_entry(entry)
+        )
+
+    def _send_entry(self, entry: _Entry) -> None:
+        sent = self._session.request(entry.message)
+        self._entry = entry
+        entry.accepted = False
+        sent.addCallbacks(
+            self._entered, self._entry_lost, callbackArgs=(entry,)
+        ).addErrback(self._fault)
+
+    def _abandon_entry(self, entry: _Entry) -> None:
+        if self._entry is entry:
+            self._entry = None
+            self._calls.drain()
+
+    def _entered(self, reply: Message, entry: _Entry) -> None:
+        code = getattr(reply, "code", ResultCode.PROTOCOLFAIL)
+        if code == ResultCode.SUCCESS and isinstance(reply, EnterRoomResult):
+            if self.room is None or self.room.room_id != reply.room_id:
+                self._set_room(Room(reply.room_id, reply.name), entry)
+            return
+        wanted = entry.message
+        room_id = wanted.room_id if isinstance(wanted, EnterRoom) else 0
+        self.log(lines.enter_room_line(room_id, code))
+        if self._entry is entry:
+            self._entry = None
+        if self.room is None:
+            # The room of before a lost session is not to be had any more.
+            self._home = None
+            self._streams.forget(code)
+        self._tell.on_enter_room(room_id, code)
+        entry.outcome.errback(Failure(Refused(code)))
+        self._calls.drain()
+
+    def _entry_lost(self, failure: Failure) -> None:
+        # The session is gone; the next one sends the entry again.
+        failure.trap(SessionLost)
+
+    def _set_room(self, room: Room, entry: _Entry | None) -> None:
+        self.room = room
+        if entry is not None:
+            self._home = entry.message
+            entry.accepted = True
+        self.log(lines.enter_room_line(room.room_id, ResultCode.SUCCESS))
+        self._tell.on_enter_room(room.room_id, ResultCode.SUCCESS)
+
+    def leave_room(self) -> "Deferred[None]":
+        """Leave the room; what was published and watched there ends."""
+
+        def start() -> "Deferred[None]":
+            if self.room is None:
+                raise Refused(ResultCode.ROOM_NOTIN)
+            left = self._request(LeaveRoom(self.room.room_id))
+            self._leaving = True
+            return left.addCallbacks(done, lost)
+
+        def done(reply: Message) -> None:
+            self._leaving = False
+            code = getattr(reply, "code", ResultCode.PROTOCOLFAIL)
+            if code in (ResultCode.SUCCESS, ResultCode.ROOM_NOTIN):
+                self._drop_room()
+            self._calls.drain()
+            self._check(reply)
+
+        def lost(failure: Failure) -> None:
+            # With the session went its place in the room.
+            self._leaving = False
+            failure.trap(SessionLost)
+
+        return self._calls.submit(Need.SESSION, start)
+
+    def _drop_room(self) -> None:
+        """Out of the room, and not coming back by ourselves."""
+        room, self.room, self._home = self.room, None, None
+        self._streams.forget()
+        if room is not None:
+            self._tell.on_leave_room(room.room_id)
+
+    # Texts and buffers.
+
+    def send_text(
+        self, text: str, target: int = WHOLE_ROOM, secret: bool = False
+    ) -> "Deferred[None]":
+        """Send a text to the room or to a user, secretly if told so.
+
+        Fails with 101 if the session is lost meanwhile: whether it arrived is
+        then unknown.
+        """
+        return self._command(SendText(target, secret, text))
+
+    def trans_buffer(self, data: bytes, target: int = WHOLE_ROOM) -> "Deferred[None]":
+        """Send up to 1000 bytes to the room, a user, or the business server (0)."""
+        if len(data) > BUFFER_MAXIMUM:
+            return fail(Refused(ResultCode.FUNCOPTERROR))
+        return self._command(TransBuffer(target, bytes(data)))
+
+    def _command(self, message: Message) -> "Deferred[None]":
+        def start() -> "Deferred[None]":
+            return self._request(message).addCallbacks(self._check, lost)
+
+        def lost(failure: Failure) -> None:
+            failure.trap(SessionLost)
+            raise Refused(ResultCode.CONNECT_ABORT)
+
+        return self._calls.submit(Need.SESSION, start)
+
+    # Queries.
+
+    def online_users(self) -> "Deferred[UserList]":
+        """Ids of all users that are logged in."""
+        return self._query(QueryOnlineUsers(), UserList)
+
+    def room_users(self, room_id: int) -> "Deferred[UserList]":
+        """Ids of a room's members, oneself left out."""
+        return self._query(QueryRoomUsers(room_id), UserList)
+
+    def room_state(self, room_id: int, state: RoomState) -> "Deferred[StateValue]":
+        """A room's name (text) or number of users without oneself (number)."""
+        return self._query(QueryRoomState(room_id, state), StateValue)
+
+    def user_state(
+        self, state: UserState, user_id: int = SELF
+    ) -> "Deferred[StateValue]":
+        """One state of a user, or of oneself."""
+        return self._query(QueryUserState(user_id, state), StateValue)
+
+    def _query(self, message: Message, expected: type[Message]) -> "Deferred[Any]":
+        def start() -> "Deferred[Any]":
+            return self._request(message).addCallbacks(checked, again)
+
+        def checked(reply: Message) -> Message:
+            self._check(reply, expected)
+            return reply
+
+        def again(failure: Failure) -> "Deferred[Any]":
+            # A query may be asked twice.
+            failure.trap(SessionLost)
+            return self._calls.submit(Need.SESSION, start)
+
+        return self._calls.submit(Need.SESSION, start)
+
+    # Streams.
+
+    def publish(
+        self, source: Any, stream_index: int = 0, overrides: Any = None
+    ) -> "Deferred[Publishing]":
+        """Publish a source: a text for ``open_source``, or what that gives.
+
+        :param overrides: media parameters that replace the server's.
+        """
+
+        def start() -> "Deferred[Publishing]":
+            self._media()
+            if not isinstance(source, str):
+                return self._publish(source, stream_index, overrides)
+            opened: Deferred[Any] = deferToThreadPool(
+                self.reactor, self.reactor.getThreadPool(), plane.open_source, source
+            )
+            return opened.addCallback(self._publish, stream_index, overrides)
+
+        return self._calls.submit(
+            Need.ROOM, start, lambda: self._streams.unpublish(stream_index)
+        )
+
+    def _publish(
+        self, source: Any, stream_index: int, overrides: Any
+    ) -> "Deferred[Publishing]":
+        parameters = self.parameters
+        if (
+            parameters is not None
+            and parameters.audio_codec == AudioCodec.AMR_WB
+            and not self._said_opus
+        ):
+            self._said_opus = True
+            self.log(
+                "The server's audio codec is AMR-WB(11), which cannot be encoded "
+                f"here: publishing Opus at {parameters.audio_bitrate} bps"
+            )
+        return self._streams.publish(source, stream_index, overrides)
+
+    def unpublish(self, stream_index: int = 0) -> None:
+        """Stop publishing what has that index."""
+        self._streams.unpublish(stream_index)
+
+    def watch(
+        self,
+        user_id: int,
+        video: bool = True,
+        audio: bool = True,
+        stream_index: int = 0,
+        sink: Sink | None = None,
+    ) -> "Deferred[Watching]":
+        """Watch a member of the room; his streams may be opened later.
+
+        :param sink: where decoded frames go; by default to the events
+            `on_video_frame` and `on_audio_frame`.
+        """
+        kinds = set()
+        if video:
+            kinds.add(StreamKind.VIDEO)
+        if audio:
+            kinds.add(StreamKind.AUDIO)
+
+        def start() -> "Deferred[Watching]":
+            member = self.members.get(user_id)
+            if member is None:
+                raise Refused(ResultCode.INVALID_USERID)
+            return self._streams.watch(member, kinds, stream_index, sink)
+
+        return self._calls.submit(
+            Need.ROOM, start, lambda: self._streams.unwatch(user_id, stream_index)
+        )
+
+    def unwatch(self, user_id: int, stream_index: int = 0) -> None:
+        """Watch that user's stream index no longer."""
+        self._streams.unwatch(user_id, stream_index)
+
+    # What calls need.
+
+    def _is_met(self, need: Need) -> bool:
+        phase = self._session.phase
+        if phase is Phase.IDLE:
+            raise Refused(self._over.code, str(self._over))
+        if phase in (Phase.CONNECTING, Phase.LOGGING_IN):
+            return False
+        if phase is Phase.CONNECTED:
+            if need is not Need.LINK:
+                raise Refused(ResultCode.NOTLOGIN)
+            return True
+        if need is Need.LINK:
+            raise Refused(ResultCode.ALREADY_LOGIN)
+        if not self._session.ready or self._entry is not None or self._leaving:
+            return False
+        if self._resync is not None:
+            return False
+        if need is Need.ROOM and self.room is None:
+            raise Refused(ResultCode.ROOM_NOTIN)
+        return True
+
+    def _request(self, message: Message) -> "Deferred[Message]":
+        return maybeDeferred(self._session.request, message)
+
+    @staticmethod
+    def _check(reply: Message, expected: type[Message] = Result) -> None:
+        code = getattr(reply, "code", None)
+        if code:
+            raise Refused(code)
+        if not isinstance(reply, expected):
+            raise Refused(ResultCode.PROTOCOLFAIL)
+
+    def _fault(self, failure: Failure) -> None:
+        Logger(namespace=__name__).failure("a reply met a fault", failure)
+
+    # The media plane.
+
+    def _media(self) -> Any:
+        if self._plane is None:
+            if self._media_setup is None:
+                # The server gives none over a plain connection.
+                raise Refused(ResultCode.FUNCNOTALLOW)
+            made: list[Any] = []
+
+            def on_udp(bound: bool, delay: float | None) -> None:
+                if made and made[0] is self._plane:
+                    self._udp(bound, delay)
+
+            made.append(
+                self._make_media(self.reactor, self.log, on_udp, self._random_bytes)
+            )
+            self._plane = made[0]
+            self._configure()
+        return self._plane
+
+    def _configure(self) -> None:
+        connection = self._session.connection
+        host = connection.address if connection is not None else ""
+        self._plane.configure(self._media_setup, host)
+
+    def _udp(self, bound: bool, delay: float | None) -> None:
+        if bound:
+            self.log(lines.udp_line(delay))
+        else:
+            self.log(lines.UDP_ABNORMAL)
+            self._tell.on_sdk_warning(ResultCode.WARNING_UDPFAIL)
+
+    def _stop_media(self) -> None:
+        plane_, self._plane = self._plane, None
+        self._media_setup = None
+        if plane_ is not None:
+            before, stopped = self._stopping, maybeDeferred(plane_.stop)
+            self._stopping = stopped.addErrback(self._fault).addCallback(
+                lambda _: before
+            )
+
+    # What the session reports.
+
+    def session_began(self, result: LoginResult, anew: bool) -> None:
+        """See `SessionOwner`."""
+        self.user_id = result.user_id
+        self.nickname, self.level = result.nickname, result.level
+        self.log(lines.login_line(result.user_id, result.code, result.nickname))
+        self._tell.on_login_system(result.user_id, result.code)
+        if anew:
+            self._return_home()
+
+    def session_held(self, code: ResultCode) -> None:
+        """See `SessionOwner`."""
+        self.log(f"Message OnSessionKeep(0, {code.value})")
+        self._tell.on_session_keep(False, code)
+
+    def session_resumed(self) -> None:
+        """See `SessionOwner`."""
+        self.log(f"Message OnSessionKeep(1, {ResultCode.SUCCESS.value})")
+        self._tell.on_session_keep(True, ResultCode.SUCCESS)
+
+    def session_lost(self) -> None:
+        """See `SessionOwner`."""
+        code = ResultCode.SESSIONNOTEXIST
+        self.room = None
+        self._leave_resync()
+        self._streams.suspend()
+        self._stop_media()
+        self.parameters = None
+        self.log(f"Message OnSessionKeep(1, {code.value})")
+        self._tell.on_session_keep(True, code)
+
+    def session_closed(self, code: ResultCode, was_held: bool) -> None:
+        """See `SessionOwner`."""
+        self._forget_session(Refused(code))
+        if was_held:
+            self.log(f"Message OnSessionKeep(1, {code.value})")
+            self._tell.on_session_keep(True, code)
+        self.log(f"Message OnLinkClose({code.value})")
+        self._tell.on_link_close(code)
+
+    def session_eased(self) -> None:
+        """See `SessionOwner`."""
+        self._calls.drain()
+
+    def session_message(self, message: Message) -> None:
+        """See `SessionOwner`."""
+        self._take(message)
+        self._calls.drain()
+
+    def _forget_session(self, reason: Refused) -> None:
+        self._over = reason
+        entry, self._entry = self._entry, None
+        if entry is not None and not entry.outcome.called:
+            entry.outcome.errback(Failure(reason))
+        self._leaving = False
+        self._leave_resync()
+        self._streams.forget(reason.code)
+        self.room = self._home = None
+        self.user_id = self.level = 0
+        self.nickname = ""
+        self.hello = self.parameters = None
+        self._stop_media()
+
+    def _return_home(self) -> None:
+        """Enter again the room one was in, or was about to enter."""
+        entry = self._entry
+        if entry is None and self._home is not None:
+            entry = _Entry(self._home)
+            # Its outcome is told by events alone.
+            entry.outcome.addErrback(lambda failure: None)
+        if entry is not None:
+            self._send_entry(entry)
+
+    # What the server says.
+
+    @singledispatchmethod
+    def _take(self, message: Message) -> None:
+        raise PeerError(f"{type(message).__name__} is not for a client")
+
+    @_take.register
+    def _(self, message: ServerParameters) -> None:
+        first, self.parameters = self.parameters is None, message
+        if not first:
+            self._tell.on_server_config_update(message)
+
+    @_take.register
+    def _(self, message: MediaSetup) -> None:
+        self._media_setup = message
+        if self._plane is not None:
+            self._configure()
+        elif self._media_at_login:
+            try:
+                self._media()
+            except Refused as error:
+                self.log(f"Warning: {error}")
+                self._tell.on_sdk_warning(error.code)
+
+    @_take.register
+    def _(self, message: RoomMembers) -> None:
+        room = self._incoming or self.room
+        if room is not None and room.room_id == message.room_id and not room.complete:
+            room.add(message)
+
+    @_take.register
+    def _(self, message: OnlineUser) -> None:
+        if self._resync is not None:
+            self._resynchronized(message)
+            return
+        room = self.room
+        if room is None or room.room_id != message.room_id or room.complete:
+            return
+        self._room_complete(message)
+        self._streams.restore()
+        for member in room.members.values():
+            self._streams.user_returned(member)
+
+    def _room_complete(self, message: OnlineUser) -> None:
+        assert self.room is not None
+        self.room.complete = True
+        self.log(lines.online_user_line(message.count, message.room_id))
+        entry = self._entry
+        if entry is not None and entry.accepted:
+            self._entry = None
+        self._tell.on_online_user(message.count, message.room_id)
+        if entry is not None and entry.accepted and not entry.outcome.called:
+            entry.outcome.callback(self.room)
+
+    @_take.register(UserAtRoom)
+    @_take.register(CameraState)
+    @_take.register(MicStateChange)
+    def _(self, message: UserAtRoom | CameraState | MicStateChange) -> None:
+        if self.room is None or not self.room.follow(message):
+            return
+        if isinstance(message, CameraState):
+            self._tell.on_camera_state(
+                message.user_id, message.stream_index, message.open
+            )
+        elif isinstance(message, MicStateChange):
+            self._tell.on_mic_state_change(
+                message.user_id, message.stream_index, message.open
+            )
+        else:
+            if message.entered:
+                self._streams.user_returned(message.member)
+            else:
+                self._streams.user_left(message.member.user_id)
+            self._tell.on_user_at_room(message.member, message.entered)
+
+    @_take.register
+    def _(self, message: TextMessage) -> None:
+        self._tell.on_text_message(
+            message.source, message.target, message.secret, message.text
+        )
+
+    @_take.register
+    def _(self, message: TransBufferData) -> None:
+        self._tell.on_trans_buffer(message.source, message.data)
+
+    @_take.register
+    def _(self, message: StreamGranted) -> None:
+        self._streams.granted(message)
+
+    @_take.register
+    def _(self, message: StreamEnded) -> None:
+        self._streams.ended(message)
+
+    # RESYNC.
+
+    @_take.register
+    def _(self, message: Resync) -> None:
+        self.user_id = message.user_id
+        self._incoming = None
+        if message.room_id:
+            # The members follow, up to ONLINEUSER.
+            self._resync = message
+            self._incoming = Room(message.room_id, message.room_name)
+            return
+        self._leave_resync()
+        if self.room is None:
+            return
+        room, self.room = self.room, None
+        self._streams.suspend()
+        self._tell.on_leave_room(room.room_id)
+        if not self._leaving:
+            self._return_home()
+
+    def _leave_resync(self) -> None:
+        self._resync = self._incoming = None
+
+    def _resynchronized(self, message: OnlineUser) -> None:
+        resync, new = self._resync, self._incoming
+        assert resync is not None and new is not None
+        self._leave_resync()
+        if message.room_id != new.room_id:
+            raise PeerError("RESYNC of two rooms")
+        old = self.room
+        if old is not None and old.room_id == new.room_id and old.complete:
+            for missed in differences(old, new):
+                self._take(missed)
+            new.complete = True
+            self.room = new
+        else:
+            if old is not None and old.room_id != new.room_id:
+                self._streams.suspend()
+                self._tell.on_leave_room(old.room_id)
+            if old is None or old.room_id != new.room_id:
+                self._set_room(new, self._entry)
+            else:
+                self.room = new
+            self._room_complete(message)
+        self._streams.repair(
+            resync.published,
+            resync.subscriptions,
+            lambda user_id: [
+                (stream.kind, stream.stream_index)
+                for stream in (
+                    new.members[user_id].streams if user_id in new.members else ()
+                )
+            ],
+        )

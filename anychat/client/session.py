@@ -1,0 +1,485 @@
+"""A client's session with its server, which outlives its connections.
+
+What happens, and in which phase it leaves the session::
+
+    IDLE        connect                              -> CONNECTING
+    CONNECTING  the hello is over                    -> CONNECTED
+                it failed                            -> IDLE
+    CONNECTED   login                                -> LOGGING_IN
+    LOGGING_IN  granted                              -> LIVE
+                refused                              -> CONNECTED
+    LIVE        the connection is lost               -> HELD
+    HELD        connected again, resumed             -> LIVE
+                not held any more, logged in anew    -> LIVE
+                for good: kicked out, refused, ...   -> IDLE
+    any         logout, close                        -> IDLE
+    CONNECTED, LOGGING_IN  the connection is lost    -> IDLE
+
+In HELD the session dials again and again, with growing pauses.  The first
+thing it says on a new connection is `Resume` while the server should still
+hold it, after that `Login` with the name and password of the first one.
+"""
+
+from enum import Enum
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.python.failure import Failure
+
+from anychat.client.link import Backoff, Connection, Dialler
+from anychat.client.streams import SessionLost
+from anychat.codes import ResultCode
+from anychat.errors import LocalError, PeerError, Refused
+from anychat.messages import (
+    LinkClose,
+    Login,
+    LoginResult,
+    Logout,
+    Message,
+    Resumed,
+    ServerHello,
+)
+from anychat.protocols.formats import encode
+from anychat.protocols.reliable import ReliableChannel
+
+#: Seconds that a server may take to answer a login or a resumption.
+ANSWER_TIMEOUT = 30.0
+
+#: Requests that may wait for their answers; the server remembers 256 replies.
+OUTSTANDING_MAXIMUM = 128
+
+#: Bytes that may wait to be acknowledged: half of what a channel can replay.
+UNACKNOWLEDGED_MAXIMUM = 512 << 10
+
+#: Messages a second, and at once: less than a server puts up with (500, 1000).
+MESSAGE_RATE, MESSAGE_BURST = 400.0, 800.0
+
+#: Seconds that a connection must last before the pauses begin short again.
+_PROVEN = 10.0
+
+#: With these codes a server will say no again: no use in coming back.
+FINAL = frozenset(
+    {
+        ResultCode.PROTOCOLFAIL,
+        ResultCode.FUNCNOTALLOW,
+        ResultCode.VERSIONNOTMATCH,
+        ResultCode.CERTVERIFYFAIL,
+        ResultCode.CERTHIGHSECURITY,
+        ResultCode.CONNECT_AUTHFAIL,
+        ResultCode.CONNECT_FUNCLIMIT,
+        ResultCode.CONNECT_INTRANET,
+        ResultCode.CONNECT_OLDVERSION,
+        ResultCode.CONNECT_DEVICELIMIT,
+        ResultCode.CONNECT_IPFORBID,
+        ResultCode.CONNECT_TYPEWRONG,
+        ResultCode.LOGIN_NEWLOGIN,
+        ResultCode.KICKOUT,
+        ResultCode.FORBIDDEN,
+    }
+)
+
+#: Refusals of a new login that may pass; all others are final.
+PASSING = frozenset(
+    {
+        ResultCode.EXCEPTION,
+        ResultCode.NOENOUGHRESOURCE,
+        ResultCode.CONNECT_OVERFLOW,
+        ResultCode.CONNECT_PAUSED,
+        ResultCode.CONNECT_HOTSERVER,
+        ResultCode.CONNECT_NOTWORK,
+        ResultCode.CONNECT_OFFLINE,
+        ResultCode.CONNECT_NOMASTER,
+        ResultCode.CONNECT_NOSTATUS,
+        ResultCode.CONNECT_DATAPREPARE,
+        ResultCode.COLDSTANDBY_SLEEP,
+        ResultCode.SERVERSDK_FAIL,
+        ResultCode.SERVERSDK_TIMEOUT,
+        ResultCode.SERVER_RESTART,
+    }
+)
+
+
+class Phase(Enum):
+    """Where a session stands; see the module's table."""
+
+    IDLE = "idle"
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    LOGGING_IN = "logging in"
+    LIVE = "live"
+    HELD = "held"
+
+
+class SessionOwner(Protocol):
+    """What a `Session` reports, besides the outcome of calls."""
+
+    def session_began(self, result: LoginResult, anew: bool) -> None:
+        """Logged in: for the first time, or anew after `session_lost`."""
+
+    def session_message(self, message: Message) -> None:
+        """A notification."""
+
+    def session_held(self, code: ResultCode) -> None:
+        """The connection is lost; it is being restored."""
+
+    def session_resumed(self) -> None:
+        """The session goes on; if notifications were lost, RESYNC comes next."""
+
+    def session_lost(self) -> None:
+        """The server does not hold it any more; logging in anew."""
+
+    def session_closed(self, code: ResultCode, was_held: bool) -> None:
+        """It is over, and not by a call of ours."""
+
+    def session_eased(self) -> None:
+        """Calls that waited may be able to start."""
+
+
+class Session:
+    """One client's session."""
+
+    def __init__(
+        self,
+        dialler: Dialler,
+        owner: SessionOwner,
+        backoff: Backoff,
+        auto_reconnect: bool = True,
+    ):
+        self._dialler = dialler
+        self._clock = dialler.reactor
+        self._owner = owner
+        self._backoff = backoff
+        self._auto_reconnect = auto_reconnect
+        self.phase = Phase.IDLE
+        self.connection: Connection | None = None
+        self._host, self._port = "", 0
+        self._connecting: Deferred[ServerHello] | None = None
+        self._logging_in: Deferred[LoginResult] | None = None
+        self._credentials: tuple[str, str] | None = None
+        self._channel: ReliableChannel | None = None
+        self._token = b""
+        self._hold_time = 0.0
+        self._lost_at = 0.0
+        self._live_at = 0.0
+        self._timer: IDelayedCall | None = None
+        self._last_request = 0
+        self._pending: dict[int, tuple[Message, Deferred[Message]]] = {}
+        self._allowance, self._allowance_at = MESSAGE_BURST, 0.0
+        self._easing: IDelayedCall | None = None
+
+    # Calls.
+
+    def connect(self, host: str, port: int) -> "Deferred[ServerHello]":
+        """Connect, once; fails with `Refused` or `PeerError`."""
+        if self.phase is not Phase.IDLE:
+            raise Refused(ResultCode.SESSIONEXIST)
+        self._host, self._port = host, port
+        self.phase = Phase.CONNECTING
+        connecting: Deferred[ServerHello] = Deferred()
+        self._connecting = connecting
+        self._dial()
+        return connecting
+
+    def login(self, name: str, password: str) -> "Deferred[LoginResult]":
+        """Log in; fails with `Refused`."""
+        if self.phase is not Phase.CONNECTED:
+            raise Refused(ResultCode.SESSIONEXIST)
+        self._credentials = name, password
+        self._send_login()
+        self.phase = Phase.LOGGING_IN
+        logging_in: Deferred[LoginResult] = Deferred()
+        self._logging_in = logging_in
+        return logging_in
+
+    def request(self, message: Message) -> "Deferred[Message]":
+        """Send a request; fires with the reply, fails with `SessionLost`.
+
+        While the connection is lost the request waits for the session to be
+        resumed.
+
+        :raises Refused: 208 without a session, 21 for a value that does not
+            fit the message.
+        """
+        channel, connection = self._channel, self.connection
+        if channel is None:
+            raise Refused(ResultCode.NOTLOGIN)
+        number = self._last_request + 1
+        try:
+            if self.phase is Phase.LIVE and connection is not None:
+                connection.link.send(message, number)
+            else:
+                type, body = encode(message)
+                channel.number(type, body, number)
+        except LocalError as error:
+            raise Refused(ResultCode.FUNCOPTERROR, str(error)) from None
+        self._last_request = number
+        self._charge()
+        answer: Deferred[Message] = Deferred()
+        self._pending[number] = message, answer
+        return answer
+
+    def logout(self) -> "Deferred[Message]":
+        """End the session; fires when the server has said yes, too."""
+        if self.phase is not Phase.LIVE:
+            self.close()
+            raise Refused(ResultCode.NOTLOGIN)
+
+        def done(reply: Message) -> Message:
+            self.close()
+            return reply
+
+        return self.request(Logout()).addCallback(done)
+
+    def close(self, code: ResultCode = ResultCode.CANCEL) -> None:
+        """End everything at once; calls that wait fail with that code."""
+        self._reset(Refused(code))
+
+    @property
+    def ready(self) -> bool:
+        """Whether a request may be sent now; False: `session_eased` follows."""
+        channel = self._channel
+        if self.phase is not Phase.LIVE or channel is None:
+            return False
+        if (
+            len(self._pending) >= OUTSTANDING_MAXIMUM
+            or channel.held > UNACKNOWLEDGED_MAXIMUM
+        ):
+            return False
+        self._refill()
+        if self._allowance >= 1:
+            return True
+        if self._easing is None:
+            self._easing = self._clock.callLater(
+                (1 - self._allowance) / MESSAGE_RATE, self._eased
+            )
+        return False
+
+    def _refill(self) -> None:
+        now = self._clock.seconds()
+        earned = (now - self._allowance_at) * MESSAGE_RATE
+        self._allowance = min(self._allowance + earned, MESSAGE_BURST)
+        self._allowance_at = now
+
+    def _charge(self) -> None:
+        self._refill()
+        self._allowance -= 1
+
+    def _eased(self) -> None:
+        self._easing = None
+        self._owner.session_eased()
+
+    # What the connection reports.
+
+    def connection_ready(self, connection: Connection) -> None:
+        """See `ConnectionOwner`."""
+        if self.phase is Phase.CONNECTING:
+            self.phase = Phase.CONNECTED
+            connecting, self._connecting = self._connecting, None
+            assert connecting is not None and connection.hello is not None
+            connecting.callback(connection.hello)
+            self._owner.session_eased()
+            return
+        gone = self._clock.seconds() - self._lost_at
+        if self._channel is not None and gone <= self._hold_time:
+            connection.link.resume(self._channel, self._token)
+        else:
+            self._log_in_anew()
+        self._await_answer(connection)
+
+    def connection_message(
+        self, connection: Connection, request: int, message: Message
+    ) -> None:
+        """See `ConnectionOwner`."""
+        if isinstance(message, LoginResult):
+            self._logged_in(connection, message)
+        elif isinstance(message, Resumed):
+            self._resumed(connection, message)
+        elif isinstance(message, LinkClose):
+            pass  # The link remembers it as the reason of its end.
+        elif self.phase is not Phase.LIVE:
+            raise PeerError(f"{type(message).__name__} in phase {self.phase.value}")
+        elif request:
+            self._answered(request, message)
+        else:
+            self._owner.session_message(message)
+
+    def connection_lost(
+        self, connection: Connection, error: Refused | PeerError
+    ) -> None:
+        """See `ConnectionOwner`."""
+        self._stop_timer()
+        self.connection = None
+        code = error.code
+        if self.phase is Phase.CONNECTING:
+            self.phase = Phase.IDLE
+            connecting, self._connecting = self._connecting, None
+            assert connecting is not None
+            if isinstance(error, PeerError):
+                error = Refused(code, f"no AnyChat server answers: {error.reason}")
+            connecting.errback(Failure(error))
+            self._owner.session_eased()
+        elif self.phase in (Phase.CONNECTED, Phase.LOGGING_IN):
+            self._give_up(code)
+        elif self.phase is Phase.LIVE:
+            if not self._auto_reconnect or self._is_final(error):
+                self._give_up(code)
+                return
+            if isinstance(error, PeerError):
+                # The same would come again after a resumption.
+                self._hold_time = 0.0
+            self._hold(code)
+        elif self.phase is Phase.HELD:
+            if self._is_final(error):
+                self._give_up(code)
+                return
+            if code == ResultCode.SESSIONNOTEXIST:
+                self._hold_time = 0.0
+            self._dial_later()
+
+    @staticmethod
+    def _is_final(error: Refused | PeerError) -> bool:
+        # A PeerError says that the server spoke nonsense: it may be another
+        # program at its port for a while.
+        return isinstance(error, Refused) and error.code in FINAL
+
+    # Logging in and resuming.
+
+    def _send_login(self) -> None:
+        assert self._credentials is not None and self.connection is not None
+        name, password = self._credentials
+        connection = self.connection
+        try:
+            connection.link.send(Login(name, password, connection.local_address))
+        except LocalError:
+            # A name or password that is too long or has control characters;
+            # the text of the error might quote it.
+            raise Refused(ResultCode.FUNCOPTERROR) from None
+
+    def _log_in_anew(self) -> None:
+        if self._channel is not None:
+            self._drop_session()
+            self._owner.session_lost()
+        if self.phase is Phase.HELD:
+            self._send_login()
+
+    def _logged_in(self, connection: Connection, result: LoginResult) -> None:
+        if self.phase is Phase.LOGGING_IN:
+            logging_in, self._logging_in = self._logging_in, None
+            assert logging_in is not None
+            if result.code != ResultCode.SUCCESS:
+                self.phase = Phase.CONNECTED
+                self._credentials = None
+                logging_in.errback(Failure(Refused(result.code)))
+            else:
+                self._begin(connection, result, anew=False)
+                logging_in.callback(result)
+        elif self.phase is Phase.HELD and self._channel is None:
+            if result.code == ResultCode.SUCCESS:
+                self._begin(connection, result, anew=True)
+            elif result.code in PASSING:
+                connection.abort(Refused(result.code))
+            else:
+                self._give_up(result.code)
+                return
+        else:
+            raise PeerError(f"LoginResult in phase {self.phase.value}")
+        self._owner.session_eased()
+
+    def _begin(self, connection: Connection, result: LoginResult, anew: bool) -> None:
+        self._stop_timer()
+        self._channel = connection.link.channel
+        self._token, self._hold_time = result.token, float(result.hold_time)
+        self._live_at = self._clock.seconds()
+        self.phase = Phase.LIVE
+        self._owner.session_began(result, anew)
+
+    def _resumed(self, connection: Connection, resumed: Resumed) -> None:
+        if self.phase is not Phase.HELD or self._channel is None:
+            raise PeerError(f"Resumed in phase {self.phase.value}")
+        self._stop_timer()
+        if resumed.code != ResultCode.SUCCESS:
+            self._log_in_anew()
+            self._await_answer(connection)
+            return
+        self._token = resumed.token
+        self._live_at = self._clock.seconds()
+        self.phase = Phase.LIVE
+        if resumed.resync:
+            # The numbers have begun anew, so nothing is replayed: ask again
+            # what was not answered, under its old number.
+            for number, (message, _) in self._pending.items():
+                connection.link.send(message, number)
+        self._owner.session_resumed()
+        self._owner.session_eased()
+
+    def _answered(self, request: int, message: Message) -> None:
+        pending = self._pending.pop(request, None)
+        if pending is not None:
+            pending[1].callback(message)
+            self._owner.session_eased()
+
+    def _await_answer(self, connection: Connection) -> None:
+        """The server must answer, or the connection is of no use."""
+        self._stop_timer()
+        if self.phase is Phase.HELD:
+            self._timer = self._clock.callLater(
+                ANSWER_TIMEOUT, self._no_answer, connection
+            )
+
+    def _no_answer(self, connection: Connection) -> None:
+        self._timer = None
+        connection.abort(Refused(ResultCode.CONNECT_TIMEOUT))
+
+    # Losing and restoring the connection.
+
+    def _dial(self) -> None:
+        self._timer = None
+        self.connection = Connection(self._dialler, self._host, self._port, self)
+        self.connection.dial()
+
+    def _dial_later(self) -> None:
+        self._timer = self._clock.callLater(self._backoff.next(), self._dial)
+
+    def _hold(self, code: ResultCode) -> None:
+        self.phase = Phase.HELD
+        self._lost_at = self._clock.seconds()
+        if self._lost_at - self._live_at >= _PROVEN:
+            self._backoff.reset()
+        self._dial_later()
+        self._owner.session_held(code)
+
+    def _give_up(self, code: ResultCode) -> None:
+        was_held = self.phase is Phase.HELD
+        self._reset(Refused(code))
+        self._owner.session_closed(code, was_held)
+        self._owner.session_eased()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _drop_session(self) -> None:
+        """The server's side of it is gone; nothing that waits is answered."""
+        self._channel, self._token = None, b""
+        pending, self._pending = self._pending, {}
+        for _, answer in pending.values():
+            answer.errback(Failure(SessionLost()))
+
+    def _reset(self, error: Refused) -> None:
+        self._stop_timer()
+        if self._easing is not None:
+            self._easing.cancel()
+            self._easing = None
+        self.phase = Phase.IDLE
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            connection.close()
+        self._credentials = None
+        connecting, self._connecting = self._connecting, None
+        logging_in, self._logging_in = self._logging_in, None
+        self._drop_session()
+        for call in (connecting, logging_in):
+            if call is not None:
+                call.errback(Failure(error))
