@@ -37,7 +37,7 @@ from anychat.core.turn import (
     MessageTable,
     Turn,
 )
-from anychat.errors import Refused
+from anychat.errors import LocalError, Refused
 from anychat.messages import (
     EnterRoom,
     EnterRoomByName,
@@ -82,7 +82,11 @@ class Hall:
 
         :raises LocalError: the change does not fit this state.
         """
-        _CHANGES[type(change)](self.state, change)
+        try:
+            _CHANGES[type(change)](self.state, change)
+        except KeyError as missing:
+            kind = type(change).__name__
+            raise LocalError(f"{kind} is about what is not there: {missing}") from None
 
     def next_timeout(self) -> float | None:
         """When the next `Tick` is due, None if there is nothing to wait for."""

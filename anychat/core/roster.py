@@ -6,6 +6,8 @@ the server runs, unless more names come than are remembered: then the name that
 has been offline longest is forgotten, and its id with it.
 """
 
+from itertools import islice
+
 from anychat.codes import ResultCode
 from anychat.core.changes import (
     Change,
@@ -61,8 +63,12 @@ def _login_named(turn: Turn, command: LinkLogin) -> None:
     name = command.message.name
     user_id = state.names.get(name)
     if user_id is None:
-        if len(state.names) >= turn.settings.max_names and state.offline:
-            turn.changes.append(NameForgotten(next(iter(state.offline))))
+        excess = len(state.names) + 1 - turn.settings.max_names
+        if excess > 0:
+            # One gives up its place.  After a rush, in which more users were
+            # online than names are remembered, a second one goes with it.
+            for forgotten in islice(state.offline, min(excess, 2)):
+                turn.changes.append(NameForgotten(forgotten))
         user_id = state.next_user_id
         turn.changes.append(UserNamed(name, user_id))
     old = state.session_of(user_id)

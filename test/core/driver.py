@@ -1,0 +1,160 @@
+"""Drives a hall as the server does, for the tests of the core."""
+
+from anychat.codes import DeviceType, StreamKind
+from anychat.core.commands import (
+    LinkLogin,
+    LinkLost,
+    LinkResumed,
+    SessionMessage,
+    Tick,
+)
+from anychat.core.effects import RefuseLogin, Reply, Send, StartSession
+from anychat.core.hall import Hall
+from anychat.core.settings import HallSettings
+from anychat.ids import LinkId, SessionId, Ssrc
+from anychat.messages import (
+    EnterRoom,
+    Login,
+    OpenStream,
+    StreamFormat,
+    UserCameraControl,
+)
+
+DEMO = HallSettings(
+    demo_mode=True,
+    allow_guest_login=True,
+    close_front_link=True,
+    auto_add_room=True,
+    max_users_per_room=100,
+)
+
+H264 = StreamFormat(
+    payload_type=96, clock_rate=90000, bitrate=90000, width=320, height=240, fps=15
+)
+OPUS = StreamFormat(payload_type=111, clock_rate=48000, bitrate=16000, channels=1)
+
+FORMATS = {StreamKind.VIDEO: H264, StreamKind.AUDIO: OPUS}
+
+
+class Driver:
+    """A hall, its journal, and a supply of fresh ids."""
+
+    def __init__(self, settings=DEMO):
+        self.hall = Hall(settings)
+        self.journal = []
+        self.now = 100.0
+        self._ids = 0
+
+    @property
+    def state(self):
+        return self.hall.state
+
+    def fresh(self):
+        """An id that was not used before."""
+        self._ids += 1
+        return self._ids
+
+    def run(self, command):
+        """Decide a command and fold what comes of it; the effects."""
+        decision = self.hall.decide(command, self.now)
+        for change in decision.changes:
+            self.journal.append(change)
+            self.hall.apply(change)
+        return list(decision.effects)
+
+    def try_login(self, name, password="x", *, secure=True, request=1, **login):
+        """The effects of a login attempt."""
+        return self.run(
+            LinkLogin(
+                link=LinkId(self.fresh()),
+                request=request,
+                message=Login(name, password, **login),
+                session=SessionId(self.fresh()),
+                address="192.0.2.7",
+                device=DeviceType.LINUX,
+                secure=secure,
+            )
+        )
+
+    def login(self, name, password="x", **more):
+        """Sign in; the new session's id."""
+        started = self.try_login(name, password, **more)[-1]
+        assert isinstance(started, StartSession), started
+        return started.session
+
+    def guest(self, name="guest", **more):
+        """Sign in without a password; the new session's id."""
+        return self.login(name, "", **more)
+
+    def refused(self, name, password="x", **more):
+        """The code that refuses a login, which must have no other effect."""
+        (effect,) = self.try_login(name, password, **more)
+        assert isinstance(effect, RefuseLogin), effect
+        return effect.code
+
+    def user(self, session):
+        """The user id of a session."""
+        return self.state.sessions[session].user_id
+
+    def ask(self, session, message, *, password=b"", request=7):
+        """The effects of a message."""
+        ssrc = Ssrc(self.fresh() if isinstance(message, OpenStream) else 0)
+        return self.run(SessionMessage(session, request, message, ssrc, password))
+
+    def answer(self, session, message, **more):
+        """The answer to a message that has no other effect."""
+        (effect,) = self.ask(session, message, **more)
+        assert isinstance(effect, Reply), effect
+        return effect.message
+
+    def code(self, session, message, **more):
+        """The code of the answer to a message that has no other effect."""
+        return self.answer(session, message, **more).code
+
+    def enter(self, session, room_id=1, **more):
+        """Enter a room; the effects."""
+        return self.ask(session, EnterRoom(room_id), **more)
+
+    def together(self, *names, room_id=1):
+        """Sign these users in and bring them into a room; their sessions."""
+        sessions = [self.login(name) for name in names]
+        for session in sessions:
+            self.enter(session, room_id)
+        return sessions
+
+    def publish(self, session, kind=StreamKind.VIDEO, stream_index=0):
+        """Open a stream; the effects."""
+        return self.ask(session, OpenStream(kind, stream_index, FORMATS[kind]))
+
+    def watch(self, session, target, *, open=True, stream_index=0):
+        """Subscribe to the video of another session's user; the effects."""
+        return self.ask(
+            session, UserCameraControl(self.user(target), open, stream_index)
+        )
+
+    def lose(self, session):
+        """The session's link is gone; the effects."""
+        return self.run(LinkLost(session))
+
+    def resume(self, session, *, resync=False):
+        """A new link takes the session over; the effects."""
+        return self.run(
+            LinkResumed(session, LinkId(self.fresh()), "198.51.100.9", resync)
+        )
+
+    def wait(self, seconds):
+        """Let time pass, with the ticks that fall due; their effects."""
+        self.now += seconds
+        effects = []
+        while (due := self.hall.next_timeout()) is not None and due <= self.now:
+            effects += self.run(Tick())
+        return effects
+
+
+def sent(effects, session):
+    """The notifications among the effects that go to a session."""
+    return [
+        effect.message
+        for effect in effects
+        if isinstance(effect, Send) and session in effect.sessions
+    ]

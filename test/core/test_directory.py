@@ -1,0 +1,190 @@
+"""Queries."""
+
+from dataclasses import replace
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from anychat.codes import (
+    AudioCodec,
+    DeviceState,
+    DeviceType,
+    ResultCode,
+    RoomState,
+    SelfStatus,
+    StreamKind,
+    UserState,
+    VideoCodec,
+)
+from anychat.messages import (
+    OpenStream,
+    QueryOnlineUsers,
+    QueryRoomState,
+    QueryRoomUsers,
+    QueryUserState,
+    StateValue,
+    UserList,
+)
+from test.core.driver import DEMO, H264, Driver
+
+
+class ListTests(SynchronousTestCase):
+    """QueryOnlineUsers and QueryRoomUsers."""
+
+    def setUp(self):
+        self.core = Driver()
+        self.alice, self.bob = self.core.together("alice", "bob")
+        self.guest = self.core.guest()
+
+    def test_onlineUsers(self):
+        """All who are signed in, self included."""
+        self.assertEqual(
+            self.core.answer(self.alice, QueryOnlineUsers()),
+            UserList(ResultCode.SUCCESS, 3, (1, 2, -2)),
+        )
+
+    def test_roomUsers(self):
+        """The members of a room, self left out; also seen from outside."""
+        self.assertEqual(
+            self.core.answer(self.alice, QueryRoomUsers(1)),
+            UserList(ResultCode.SUCCESS, 1, (2,)),
+        )
+        self.assertEqual(
+            self.core.answer(self.guest, QueryRoomUsers(1)),
+            UserList(ResultCode.SUCCESS, 2, (1, 2)),
+        )
+        self.assertEqual(
+            self.core.answer(self.guest, QueryRoomUsers(2)),
+            UserList(ResultCode.SUCCESS),
+        )
+
+    def test_unknownRoom(self):
+        """A room that there is not gets 303."""
+        self.assertEqual(
+            self.core.answer(self.alice, QueryRoomUsers(3)),
+            UserList(ResultCode.ROOM_INVALID),
+        )
+
+    def test_bounded(self):
+        """A list names a bounded number of ids and says how many there are."""
+        core = Driver(replace(DEMO, max_users_per_room=20_000))
+        guests = [core.guest() for _ in range(10_002)]
+        for guest in guests:
+            core.enter(guest, request=0)
+        online = core.answer(guests[0], QueryOnlineUsers())
+        self.assertEqual(online.total, 10_002)
+        self.assertEqual(online.user_ids, tuple(range(-2, -10_002, -1)))
+        members = core.answer(guests[0], QueryRoomUsers(1))
+        self.assertEqual(members.total, 10_001)
+        self.assertEqual(members.user_ids, tuple(range(-3, -10_003, -1)))
+
+
+class RoomStateTests(SynchronousTestCase):
+    """QueryRoomState."""
+
+    def test_states(self):
+        """Name, and number of users with self left out."""
+        core = Driver(replace(DEMO, max_users_per_room=3))
+        alice, _ = core.together("alice", "bob")
+        guest = core.guest()
+        cases = [
+            (alice, RoomState.NAME, StateValue(ResultCode.SUCCESS, 0, "Room 1")),
+            (alice, RoomState.ONLINE_USERS, StateValue(ResultCode.SUCCESS, 1)),
+            (guest, RoomState.ONLINE_USERS, StateValue(ResultCode.SUCCESS, 2)),
+        ]
+        for session, state, value in cases:
+            self.assertEqual(core.answer(session, QueryRoomState(1, state)), value)
+        self.assertEqual(
+            core.answer(alice, QueryRoomState(9, RoomState.NAME)),
+            StateValue(ResultCode.ROOM_INVALID),
+        )
+
+
+class UserStateTests(SynchronousTestCase):
+    """QueryUserState."""
+
+    def setUp(self):
+        self.core = Driver()
+        self.alice = self.core.login("alice", local_address="10.0.0.1")
+        self.bob = self.core.login("bob")
+
+    def state(self, kind, user_id=1):
+        """What bob gets to know of a user."""
+        answer = self.core.answer(self.bob, QueryUserState(user_id, kind))
+        if answer.code:
+            return answer.code
+        return answer.text or answer.number
+
+    def test_person(self):
+        """What the login said."""
+        self.assertEqual(self.state(UserState.NICKNAME), "alice")
+        self.assertEqual(self.state(UserState.LEVEL), 0)
+        self.assertEqual(self.state(UserState.LOCAL_IP), "10.0.0.1")
+        self.assertEqual(self.state(UserState.INTERNET_IP), "192.0.2.7")
+        self.assertEqual(self.state(UserState.DEVICE), DeviceType.LINUX)
+        self.assertEqual(self.state(UserState.SELF_ID), 1)
+        self.assertEqual(self.state(UserState.P2P), 0)
+
+    def test_self(self):
+        """-1 asks for oneself."""
+        self.assertEqual(self.state(UserState.NICKNAME, -1), "bob")
+        self.assertEqual(self.state(UserState.SELF_ID, -1), 2)
+
+    def test_unknown(self):
+        """Users who are not signed in, and states the server does not know."""
+        self.assertEqual(self.state(UserState.LEVEL, 99), ResultCode.INVALID_USERID)
+        for kind in (
+            UserState.VOLUME,
+            UserState.RECORDING,
+            UserState.NETWORK_QUALITY,
+            UserState.PACKET_LOSS,
+            UserState.VIDEO_ROTATION,
+            UserState.VIDEO_MIRROR,
+            UserState.LOSS_AFTER_REPAIR,
+        ):
+            self.assertEqual(self.state(kind), ResultCode.DATANOTEXIST)
+        self.assertEqual(self.state(UserState.LOCAL_IP, 2), ResultCode.DATANOTEXIST)
+
+    def test_status(self):
+        """Logged in, then in a room."""
+        self.assertEqual(self.state(UserState.SELF_STATUS), SelfStatus.LOGGED_IN)
+        self.core.enter(self.alice)
+        self.assertEqual(self.state(UserState.SELF_STATUS), SelfStatus.IN_ROOM)
+
+    def test_devices(self):
+        """Open while a stream is, closed otherwise, none where none may be."""
+        self.core.enter(self.alice)
+        self.assertEqual(self.state(UserState.CAMERA), DeviceState.CLOSED)
+        self.core.publish(self.alice, StreamKind.VIDEO, 4)
+        self.assertEqual(self.state(UserState.CAMERA), DeviceState.OPEN)
+        self.assertEqual(self.state(UserState.MICROPHONE), DeviceState.CLOSED)
+        self.core.publish(self.alice, StreamKind.AUDIO)
+        self.assertEqual(self.state(UserState.MICROPHONE), DeviceState.OPEN)
+        self.core.login("carol", secure=False)
+        self.assertEqual(self.state(UserState.CAMERA, 3), DeviceState.NONE)
+
+    def test_video(self):
+        """Size, bit rate and codec are those of the stream of lowest index."""
+        self.core.enter(self.alice)
+        for kind in (
+            UserState.VIDEO_BITRATE,
+            UserState.VIDEO_SIZE,
+            UserState.VIDEO_CODEC,
+        ):
+            self.assertEqual(self.state(kind), 0)
+        small = replace(H264, payload_type=97, width=160, height=120, bitrate=5000)
+        self.core.ask(self.alice, OpenStream(StreamKind.VIDEO, 2, small))
+        self.assertEqual(self.state(UserState.VIDEO_SIZE), 160 | 120 << 16)
+        self.assertEqual(self.state(UserState.VIDEO_BITRATE), 5000)
+        self.assertEqual(self.state(UserState.VIDEO_CODEC), VideoCodec.VP8)
+        self.core.publish(self.alice)
+        self.assertEqual(self.state(UserState.VIDEO_SIZE), 320 | 240 << 16)
+        self.assertEqual(self.state(UserState.VIDEO_CODEC), VideoCodec.H264)
+
+    def test_audio(self):
+        """Bit rate and codec of the microphone."""
+        self.core.enter(self.alice)
+        self.assertEqual(self.state(UserState.AUDIO_CODEC), AudioCodec.NONE)
+        self.assertEqual(self.state(UserState.AUDIO_BITRATE), 0)
+        self.core.publish(self.alice, StreamKind.AUDIO)
+        self.assertEqual(self.state(UserState.AUDIO_CODEC), AudioCodec.OPUS)
+        self.assertEqual(self.state(UserState.AUDIO_BITRATE), 16000)
