@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
-from twisted.application.service import IService, MultiService
+from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.logger import ILogObserver, LogPublisher
@@ -40,7 +40,7 @@ class StartFailed(Exception):
         """Exit code of the process."""
 
 
-class CoreServer(MultiService):
+class CoreServer(Service):
     """The whole server, with what its process owes: pid file and last words."""
 
     def __init__(
@@ -55,20 +55,25 @@ class CoreServer(MultiService):
         :param pid_path: None: whoever runs the process has a pid file already.
         :raises ConfigError: the graph cannot be made of that configuration.
         """
-        super().__init__()
         self._config = config
         self._reactor = reactor
         self._log = log
         self._pid_path = pid_path
-        build(config, reactor, log).setServiceParent(self)
+        self._graph = build(config, reactor, log)
+
+    def privilegedStartService(self) -> None:
+        """Do what wants the rights that twistd may give up."""
+        super().privilegedStartService()
+        self._graph.privilegedStartService()
 
     def startService(self) -> None:
         """Start all parts.
 
         :raises StartFailed: one of them could not.
         """
+        super().startService()
         try:
-            super().startService()
+            self._graph.startService()
         except CannotListenError as error:
             self._give_up(1, *banner.listen_failed(error, self._config))
         except ConfigError as error:
@@ -100,8 +105,13 @@ class CoreServer(MultiService):
 
     def stopService(self) -> Deferred[None]:
         """Stop all parts, which have `STOP_PATIENCE` seconds for it."""
-        stopped: Deferred[Any] = maybeDeferred(super().stopService)
-        stopped.addTimeout(STOP_PATIENCE, self._reactor)
+        super().stopService()
+        stopped: Deferred[Any] = maybeDeferred(self._graph.stopService)
+        stopped.addTimeout(
+            STOP_PATIENCE,
+            self._reactor,
+            lambda value, seconds: self._log(f"Gave up stopping after {seconds} s"),
+        )
         stopped.addErrback(lambda failure: self._log.failure("Unclean stop", failure))
 
         def last_words(_: object) -> None:
