@@ -131,7 +131,7 @@ class NamedTests(SynchronousTestCase):
         for session in [core.login(name) for name in "abcde"]:
             core.lose(session)
         core.wait(31)
-        for name, remembered in (("f", "cdef"), ("g", "efg"), ("h", "gh")):
+        for name, remembered in (("f", "cdef"), ("g", "efg"), ("h", "fgh")):
             core.login(name)
             self.assertEqual("".join(core.state.names), remembered)
 
