@@ -118,7 +118,8 @@ def run(config: Config, reactor: Any, build: Build) -> int:
         signal.signal(
             signal.SIGHUP, lambda number, frame: reactor.callFromThread(reactor.stop)
         )
-    console.write(banner.RUNNING + "\n")
+    # From then on a signal ends the server in good order.
+    reactor.callWhenRunning(console.write, banner.RUNNING + "\n")
     reactor.run()
     return 0
 

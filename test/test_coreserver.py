@@ -1,0 +1,308 @@
+"""``anychatcoreserver``: the command line, the terminal, the process's life."""
+
+import io
+import os
+import pty
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+from twisted.internet.interfaces import IReadDescriptor
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+import anychat
+from anychat import banner
+from anychat.config import load
+from anychat.coreserver import QuitKey, main
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Readers:
+    """The part of a reactor that watches descriptors."""
+
+    def __init__(self) -> None:
+        self.readers: list[object] = []
+
+    def addReader(self, reader: object) -> None:
+        """Watch."""
+        self.readers.append(reader)
+
+    def removeReader(self, reader: object) -> None:
+        """Watch no longer."""
+        if reader in self.readers:
+            self.readers.remove(reader)
+
+
+class QuitKeyTests(SynchronousTestCase):
+    """What is typed at the terminal."""
+
+    def setUp(self):
+        handler = signal.getsignal(signal.SIGTTIN)
+        self.addCleanup(signal.signal, signal.SIGTTIN, handler)
+        self.read, self.write = os.pipe()
+        self.addCleanup(os.close, self.read)
+        self.reactor = Readers()
+        self.quits = []
+        self.key = QuitKey(self.reactor, lambda: self.quits.append(1), self.read)
+        self.key.start()
+
+    def type(self, data: bytes) -> None:
+        """Type something and have it read."""
+        os.write(self.write, data)
+        self.key.doRead()
+
+    def test_interface(self):
+        """It is what a reactor watches."""
+        verifyObject(IReadDescriptor, self.key)
+        self.assertEqual(self.key.fileno(), self.read)
+        self.assertEqual(self.reactor.readers, [self.key])
+
+    def test_quit(self):
+        """q and Enter end the server, once, and nothing is read after it."""
+        self.addCleanup(os.close, self.write)
+        self.type(b"q\nq\n")
+        self.assertEqual(self.quits, [1])
+        self.assertEqual(self.reactor.readers, [])
+
+    def test_inPieces(self):
+        """The line counts, however it arrives; capital Q and spaces are fine."""
+        self.addCleanup(os.close, self.write)
+        self.type(b"hello\n ")
+        self.type(b"Q")
+        self.assertEqual(self.quits, [])
+        self.type(b" \n")
+        self.assertEqual(self.quits, [1])
+
+    def test_otherLines(self):
+        """Other words do nothing, nor does q without Enter."""
+        self.addCleanup(os.close, self.write)
+        for data in (b"quit\n", b"\n", b"x" * 5000, b"q", b"\n", b"q"):
+            self.type(data)
+        self.assertEqual(self.quits, [])
+        self.assertEqual(self.reactor.readers, [self.key])
+
+    def test_endOfInput(self):
+        """A closed standard input ends the watching, not the server."""
+        os.close(self.write)
+        self.key.doRead()
+        self.key.connectionLost(Failure(EOFError()))
+        self.assertEqual(self.quits, [])
+        self.assertEqual(self.reactor.readers, [])
+
+    def test_lostTerminal(self):
+        """A terminal that cannot be read any more is like the end of input."""
+        self.addCleanup(os.close, self.write)
+        leader, follower = pty.openpty()
+        os.close(follower)
+        key = QuitKey(self.reactor, lambda: self.quits.append(1), leader)
+        self.reactor.addReader(key)
+        key.doRead()
+        os.close(leader)
+        self.assertEqual(self.quits, [])
+        self.assertEqual(self.reactor.readers, [self.key])
+
+
+class CommandLineTests(SynchronousTestCase):
+    """Options that start nothing."""
+
+    def setUp(self):
+        self.directory = Path(self.mktemp()).absolute()
+        self.directory.mkdir()
+        self.path = self.directory / "my.ini"
+
+    def call(self, *arguments: str) -> tuple[object, str, str]:
+        """Run the command; its exit code and what it printed where."""
+        out, err = io.StringIO(), io.StringIO()
+        code: object = 0
+        with redirect_stdout(out), redirect_stderr(err):
+            try:
+                main(arguments)
+            except SystemExit as ended:
+                code = ended.code
+        return code or 0, out.getvalue(), err.getvalue()
+
+    def test_checkFine(self):
+        """A file that can be used gives 0, its warnings, and nothing started."""
+        self.path.write_text("[Base Settings]\nColour=1\n")
+        code, out, err = self.call("--config", str(self.path), "--check-config")
+        self.assertEqual((code, err), (0, ""))
+        self.assertEqual(
+            out.splitlines(),
+            [
+                "Warning:my.ini, line 2: [Base Settings] Colour is not known, ignored",
+                f"{self.path}: can be used",
+            ],
+        )
+        self.assertEqual(list(self.directory.iterdir()), [self.path])
+
+    def test_checkMissing(self):
+        """A missing file gives the manual's warning, word for word."""
+        path = self.directory / "AnyChatCoreServer.ini"
+        code, out, _ = self.call("--config", str(path), "--check-config")
+        self.assertEqual(code, 0)
+        self.assertEqual(
+            out.splitlines()[0],
+            "Warning:load config file(AnyChatCoreServer.ini) failed, "
+            "use default settings!",
+        )
+
+    def test_wrongConfiguration(self):
+        """A wrong value ends each way of starting with 2, and on standard error."""
+        self.path.write_text("[Base Settings]\nServerID=x\n")
+        for option in ((), ("--check-config",), ("-d",)):
+            code, out, err = self.call("--config", str(self.path), *option)
+            self.assertEqual((code, out), (2, ""), option)
+            self.assertEqual(
+                err,
+                f"{self.path}, line 2: [Base Settings] ServerID='x': allowed is "
+                "a whole number from 0 to 2147483647\n",
+            )
+        self.assertEqual(list(self.directory.iterdir()), [self.path])
+
+    def test_usage(self):
+        """A wrong command line ends with 2."""
+        self.assertEqual(self.call("--no-such-option")[0], 2)
+        self.assertEqual(self.call("surplus")[0], 2)
+
+    def test_version(self):
+        """The version is that of the package."""
+        self.assertEqual(self.call("--version"), (0, f"{anychat.__version__}\n", ""))
+
+
+#: A process that is `anychatcoreserver` but for the graph: one TCP port.
+PROGRAM = """
+import sys
+from twisted.application.service import Service
+from twisted.internet.protocol import Factory
+from anychat import banner
+from anychat.coreserver import main
+
+class Graph(Service):
+    def __init__(self, config, reactor, log):
+        self.config, self.reactor, self.log = config, reactor, log
+
+    def startService(self):
+        for line in banner.opening(self.config):
+            self.log(line)
+        port = self.config.base.tcp_listen_port
+        self.port = self.reactor.listenTCP(port, Factory(), interface="127.0.0.1")
+        self.log(banner.started("TCP", port))
+        for line in banner.missing(self.config):
+            self.log(line)
+
+    def stopService(self):
+        return self.port.stopListening()
+
+main(sys.argv[1:], build=Graph)
+"""
+
+
+class ProcessTests(SynchronousTestCase):
+    """A real process with a real port."""
+
+    def setUp(self):
+        self.directory = Path(self.mktemp()).absolute()
+        self.directory.mkdir()
+        self.path = self.directory / "AnyChatCoreServer.ini"
+        self.pid_path = self.directory / "AnyChatCoreServer.pid"
+        # Held, but not listened on, so that nobody else is given it meanwhile.
+        self.reserved = socket.socket()
+        self.addCleanup(self.reserved.close)
+        self.reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.reserved.bind(("127.0.0.1", 0))
+        self.number = self.reserved.getsockname()[1]
+        self.path.write_text(f"[Base Settings]\nTCPListenPort={self.number}\n")
+
+    def spawn(self, stdin: int = subprocess.PIPE) -> subprocess.Popen[str]:
+        """Start a server in the foreground."""
+        process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, "--config", str(self.path)],
+            cwd=ROOT,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        return process
+
+    def running(self, process: subprocess.Popen[str]) -> list[str]:
+        """What the server prints until it runs."""
+        lines = []
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line.rstrip("\n"))
+            if lines[-1] == banner.RUNNING:
+                break
+        return lines
+
+    def texts(self) -> list[str]:
+        """The texts in the log, their stamps held to the format."""
+        texts = []
+        log = self.directory / "AnyChatCoreServer.log"
+        for line in log.read_text().splitlines():
+            self.assertRegex(line, r"^\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\(\d+\)\]\t")
+            texts.append(line.partition("\t")[2])
+        return texts
+
+    def test_life(self):
+        """The product's lines from start to end, at the terminal and in the log."""
+        process = self.spawn()
+        first, *stamped, last = self.running(process)
+        self.assertEqual(first, banner.NORMAL_MODE)
+        self.assertEqual(last, banner.RUNNING)
+        expected = [
+            *banner.opening(load(self.path)),
+            f"Start TCP Server Successed(port={self.number})!",
+        ]
+        self.assertEqual([line.partition("\t")[2] for line in stamped], expected)
+        self.assertRegex(stamped[0], r"^\d\d:\d\d:\d\d\(\d+\)\t-----Init Service----$")
+        self.assertEqual(self.texts(), expected)
+        self.assertEqual(int(self.pid_path.read_text()), process.pid)
+        out, _ = process.communicate("hello\nq\n", timeout=30)
+        self.assertEqual(process.returncode, 0)
+        self.assertRegex(out, r"\)\tAnyChatCoreServer has exited with error code:0\n$")
+        self.assertEqual(
+            self.texts(), [*expected, "AnyChatCoreServer has exited with error code:0"]
+        )
+        self.assertFalse(self.pid_path.exists())
+
+    def test_signals(self):
+        """Every signal that asks for the end is an end as q is."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            # Without standard input, as under systemd.
+            process = self.spawn(subprocess.DEVNULL)
+            self.running(process)
+            process.send_signal(number)
+            out, _ = process.communicate(timeout=30)
+            self.assertEqual(process.returncode, 0, number)
+            self.assertIn("has exited with error code:0", out)
+
+    def test_portInUse(self):
+        """A busy port ends the process with 1 and the manual's line."""
+        self.reserved.listen()
+        self.pid_path.write_text("1\n")
+        process = self.spawn()
+        out, _ = process.communicate(timeout=30)
+        self.assertEqual(process.returncode, 1)
+        line = f"Start TCP Server Failed, Maybe port({self.number}) in use?"
+        self.assertIn(f"\t{line}\n", out)
+        self.assertNotIn("Traceback", out)
+        self.assertIn(line, self.texts())
+        self.assertEqual(self.texts()[-1], banner.exited(1))
+        self.assertEqual(self.pid_path.read_text(), "1\n")
+
+    def test_logCannotBeWritten(self):
+        """A server whose log cannot be written serves all the same."""
+        (self.directory / "AnyChatCoreServer.log").symlink_to("/dev/full")
+        process = self.spawn()
+        self.assertEqual(self.running(process)[-1], banner.RUNNING)
+        process.communicate("q\n", timeout=30)
+        self.assertEqual(process.returncode, 0)
