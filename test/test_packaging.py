@@ -1,0 +1,126 @@
+"""What a wheel holds, and that twistd finds the server in it."""
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from configparser import ConfigParser
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+import anychat
+from test.test_layering import ROOT, imports, modules
+
+
+class DeclarationTests(SynchronousTestCase):
+    """setup.cfg against the tree."""
+
+    def setUp(self):
+        self.setup = ConfigParser()
+        self.setup.read(ROOT / "setup.cfg", encoding="utf-8")
+
+    def test_everyPackageIsListed(self):
+        """Packages are listed one by one; none is forgotten."""
+        found = {
+            ".".join(path.parent.relative_to(ROOT).parts)
+            for path in (ROOT / "anychat").rglob("__init__.py")
+        }
+        listed = self.setup["options"]["packages"].split()
+        self.assertEqual(set(listed), found | {"twisted.plugins"})
+        self.assertEqual(listed, sorted(listed))
+
+    def test_pluginDirectoryIsNoPackage(self):
+        """With an __init__.py there, Twisted's own plugins would be hidden."""
+        self.assertEqual(list((ROOT / "twisted").rglob("__init__.py")), [])
+
+    def test_everyLibraryIsDeclared(self):
+        """What the package imports is of the standard library, ours or required."""
+        names = {
+            "attrs": "attr",
+            "prometheus-client": "prometheus_client",
+            "pyOpenSSL": "OpenSSL",
+            "pyusb": "usb",
+            "twisted[tls]": "twisted",
+        }
+        required = {
+            names.get(name, name)
+            for line in self.setup["options"]["install_requires"].split()
+            if (name := line.partition(">")[0])
+        }
+        # zope.interface comes with Twisted, which is made of it.
+        allowed = required | set(sys.stdlib_module_names) | {"anychat", "zope"}
+        for name, path in modules():
+            tops = {imported.partition(".")[0] for imported in imports(path)}
+            self.assertEqual(tops - allowed, set(), name)
+
+
+class WheelTests(SynchronousTestCase):
+    """A wheel that is built from a copy of the tree and installed elsewhere."""
+
+    def run_python(self, *arguments: str, **environment: str) -> str:
+        """Run this Python in a directory without the project; its output."""
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.mktemp_directory(),
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return done.stdout
+
+    def mktemp_directory(self) -> Path:
+        """A new directory."""
+        directory = Path(self.mktemp()).absolute()
+        directory.mkdir()
+        return directory
+
+    def test_wheel(self):
+        """The wheel has the plugin and the specification; twistd lists the server."""
+        source, wheels, target = (self.mktemp_directory() for _ in range(3))
+        ignore = shutil.ignore_patterns("__pycache__", "dropin.cache")
+        for name in ("anychat", "twisted"):
+            shutil.copytree(ROOT / name, source / name, ignore=ignore)
+        for name in ("setup.cfg", "setup.py", "pyproject.toml", "README.md", "LICENSE"):
+            shutil.copy(ROOT / name, source)
+
+        pip = ("-m", "pip", "--quiet", "--disable-pip-version-check", "--no-cache-dir")
+        build = ("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir")
+        self.run_python(*pip, *build, str(wheels), str(source))
+        [wheel] = wheels.iterdir()
+        self.assertTrue(wheel.name.startswith(f"anychat-{anychat.__version__}-py3-"))
+
+        names = zipfile.ZipFile(wheel).namelist()
+        modules = {
+            str(path.relative_to(ROOT)) for path in (ROOT / "anychat").rglob("*.py")
+        }
+        self.assertEqual(
+            {name for name in names if ".dist-info/" not in name},
+            modules | {"anychat/coreserver.spec", "twisted/plugins/anychat_plugin.py"},
+        )
+
+        install = ("install", "--no-deps", "--no-index", "--target")
+        self.run_python(*pip, *install, str(target), str(wheel))
+        # Ahead of the checkout, which an editable install has on the path.
+        listed = self.run_python(
+            "-c",
+            "from twisted.plugins import anychat_plugin\n"
+            "print(anychat_plugin.__file__)\n"
+            "from twisted.scripts.twistd import run; run()",
+            "--help",
+            PYTHONPATH=str(target),
+        )
+        self.assertTrue(listed.startswith(str(target)), listed)
+        self.assertRegex(listed, r"(?m)^ +anychat +AnyChat core server\.$")
+        self.assertTrue((target / "bin" / "anychatcoreserver").exists())
+        self.assertTrue((target / "bin" / "anychat-client").exists())
+
+    def test_checkout(self):
+        """twistd finds the server in an editable install as well."""
+        listed = self.run_python(
+            "-c", "from twisted.scripts.twistd import run; run()", "--help"
+        )
+        self.assertRegex(listed, r"(?m)^ +anychat +AnyChat core server\.$")
