@@ -1,0 +1,276 @@
+"""One stream that is received: from datagrams to decoded frames.
+
+datagram -> SRTP -> gaps (NACK) -> jitter buffer (key-frame requests) -> decoder
+on a strand -> playout.  All of it in the reactor's thread but for decoding.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from anychat.client.media.decode import Decoded, Decoder, make_decoder
+from anychat.client.media.jitter import MAXIMUM, Frame, JitterBuffer
+from anychat.client.media.playout import Line, Playout
+from anychat.client.media.statistics import RateMeter, ReceptionStatistics
+from anychat.client.media.strand import Strand
+from anychat.codes import StreamKind
+from anychat.errors import PeerError
+from anychat.media import reception, rtcp, rtp
+from anychat.media.gaps import Arrival, GapTracker
+from anychat.media.rtcp import Nack, Pli, ReportBlock, SenderReport
+from anychat.media.sequence import extend
+from anychat.media.srtp import REPLAYED, SrtcpReceiver, SrtpReceiver
+from anychat.messages import StreamGranted
+
+#: Most frames that wait for the decoder.
+_BACKLOG = 64
+
+
+class Reception:
+    """Receives one granted stream.
+
+    :param send: sends RTCP packets about the stream to the server.
+    :param client_ssrc: the session's own, who asks.
+    """
+
+    def __init__(
+        self,
+        granted: StreamGranted,
+        sink: Any,
+        playout: Playout,
+        strand: Strand,
+        reactor: Any,
+        send: Callable[[Nack | Pli], None],
+        client_ssrc: int,
+    ):
+        form = granted.format
+        self.granted = granted
+        self.on_decoded: Callable[[Decoded], None] | None = None
+        """Given everything that was decoded, at once."""
+        self._decoder: Decoder = make_decoder(granted.kind, form)
+        self._reactor = reactor
+        self._strand = strand
+        self._playout = playout
+        self._send = send
+        self._client_ssrc = client_ssrc
+        self._srtp = SrtpReceiver(
+            granted.key, granted.salt_key, granted.ssrc, granted.roc, granted.sequence
+        )
+        self._srtcp = SrtcpReceiver(granted.key, granted.salt_key, granted.ssrc)
+        self._begun = now = reactor.seconds()
+        # What comes later than the buffer waits is of no use.
+        self._gaps = GapTracker(give_up=2 * MAXIMUM)
+        self._arrivals = reception.ReceptionStatistics(
+            granted.ssrc, form.clock_rate, self._gaps
+        )
+        self._index = granted.roc << 16 | granted.sequence
+        self._buffer = JitterBuffer(
+            form.clock_rate, granted.kind is StreamKind.VIDEO, now
+        )
+        self._line = Line(
+            sink, granted.kind, form.clock_rate, self._buffer.own_delay, self._delay
+        )
+        playout.add(self._line)
+        self._timer: Any = None
+        self._stopped = False
+        self._broken = False
+        self._decoded_count = self._errors = self._dropped = 0
+        self._octets = self._refused = self._replayed = self._key_requests = 0
+        self._first_frame: float | None = None
+        self._latency: float | None = None
+        self._frame_meter, self._bit_meter = RateMeter(), RateMeter()
+        self._came, self._missed = RateMeter(), RateMeter()
+        self._given_up = 0
+        self._arm()
+
+    # The network's side.
+
+    def receive(self, data: bytes) -> None:
+        """Take a datagram with this stream's SSRC."""
+        try:
+            packet = rtp.parse(self._srtp.unprotect(data))
+        except PeerError as error:
+            if error.reason == REPLAYED:
+                self._replayed += 1
+            else:
+                self._refused += 1
+            return
+        video = self.granted.kind is StreamKind.VIDEO
+        if packet.payload_type != self.granted.format.payload_type or (
+            video and packet.marking is None
+        ):
+            self._refused += 1
+            return
+        now = self._reactor.seconds()
+        arrival = self._gaps.received(packet.sequence, now)
+        if arrival is Arrival.REPAIRED:
+            # It had been asked for: lost at first, and no measure of the path.
+            self._missed.add(now)
+        else:
+            self._arrivals.arrived(packet.timestamp, now)
+            self._came.add(now)
+        index = extend(packet.sequence, self._index)
+        self._index = max(self._index, index)
+        self._octets += len(packet.payload)
+        self._bit_meter.add(now, len(packet.payload) * 8)
+        self._buffer.insert(packet, index, now)
+        self._advance()
+
+    def receive_report(self, data: bytes) -> None:
+        """Take an SRTCP datagram with this stream's SSRC: its sender's."""
+        try:
+            packets = rtcp.parse(self._srtcp.unprotect(data))
+        except PeerError:
+            self._refused += 1
+            return
+        for packet in packets:
+            if isinstance(packet, SenderReport) and packet.ssrc == self.granted.ssrc:
+                timestamp = self._buffer.extend(packet.timestamp)
+                self._line.clock.report(packet, timestamp)
+                self._arrivals.sender_reported(packet, self._reactor.seconds())
+                self._playout.reported(self._line)
+
+    def report(self) -> ReportBlock:
+        """The block for the next receiver report."""
+        return self._arrivals.report(self._reactor.seconds())
+
+    @property
+    def heard(self) -> bool:
+        """Whether there is anything to report on."""
+        return self._gaps.highest is not None
+
+    # Time.
+
+    def _advance(self) -> None:
+        """Do everything that is due, then sleep until something is."""
+        if self._stopped:
+            return
+        now = self._reactor.seconds()
+        for frame in self._buffer.take(now):
+            self._decode(frame)
+        missing = self._gaps.due(now)
+        if missing:
+            ssrc = self.granted.ssrc
+            self._send(Nack(self._client_ssrc, ssrc, tuple(missing)))
+        if self._gaps.lost > self._given_up:
+            self._missed.add(now, self._gaps.lost - self._given_up)
+            self._given_up = self._gaps.lost
+        if self._buffer.key_frame_wanted(now):
+            self._key_requests += 1
+            self._send(Pli(self._client_ssrc, self.granted.ssrc))
+        self._arm()
+
+    def _arm(self) -> None:
+        due = [self._buffer.next_timeout(), self._gaps.next_timeout()]
+        times = [time for time in due if time is not None]
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if times:
+            wait = max(0.0, min(times) - self._reactor.seconds())
+            self._timer = self._reactor.callLater(wait, self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        self._advance()
+
+    def _delay(self, extra: float) -> None:
+        self._buffer.extra = extra
+
+    # Decoding.
+
+    def _decode(self, frame: Frame) -> None:
+        if self._broken and not frame.independent:
+            return
+        if self._strand.pending >= _BACKLOG:
+            self._dropped += 1
+            if self.granted.kind is StreamKind.VIDEO:
+                self._break()
+            return
+        self._broken = False
+        self._strand.submit(partial(self._try, frame), self._decoded)
+
+    def _try(self, frame: Frame) -> Decoded | PeerError:
+        """Runs on the strand."""
+        try:
+            return self._decoder.decode(frame)
+        except PeerError as error:
+            return error
+
+    def _decoded(self, result: Decoded | PeerError) -> None:
+        if isinstance(result, PeerError):
+            self._errors += 1
+            if self.granted.kind is StreamKind.VIDEO:
+                self._break()
+                self._advance()
+            return
+        now = self._reactor.seconds()
+        if result.frames:
+            self._decoded_count += 1
+            self._frame_meter.add(now)
+            if self._first_frame is None:
+                self._first_frame = now - self._begun
+        latency = self._playout.deliver(self._line, result)
+        if latency is not None:
+            # A little smoothing, so that a display can be read.
+            known = latency if self._latency is None else self._latency
+            self._latency = known + (latency - known) / 8
+        if self.on_decoded is not None:
+            self.on_decoded(result)
+
+    def _break(self) -> None:
+        """The chain is broken at the decoder: only a key frame mends it."""
+        self._broken = True
+        self._buffer.restart(self._reactor.seconds())
+
+    # The owner's side.
+
+    def align(self) -> None:
+        """Let audio and video wait for one another; now and then is enough."""
+        self._playout.align()
+
+    def stop(self) -> "Deferred[None]":
+        """Receive nothing any more.
+
+        What has come whole still goes to the sink; fires when it is there.
+        """
+        if not self._stopped:
+            self._stopped = True
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            for frame in self._buffer.take(float("inf")):
+                self._decode(frame)
+        return self._strand.finish().addCallback(
+            lambda _: self._playout.remove(self._line)
+        )
+
+    def statistics(self) -> ReceptionStatistics:
+        """Figures up to now."""
+        now = self._reactor.seconds()
+        came, missed = self._came.per_second(now), self._missed.per_second(now)
+        first, latency = self._first_frame, self._latency
+        gaps = self._gaps
+        return ReceptionStatistics(
+            frames_decoded=self._decoded_count,
+            decode_errors=self._errors,
+            frames_dropped=self._dropped,
+            packets=gaps.received_count,
+            octets=self._octets,
+            lost=gaps.lost,
+            repaired=gaps.repaired,
+            late=self._buffer.late,
+            duplicates=gaps.duplicates + self._replayed,
+            refused=self._refused,
+            nacked=gaps.asked,
+            key_frame_requests=self._key_requests,
+            first_frame_ms=None if first is None else first * 1000,
+            jitter_ms=self._arrivals.jitter * 1000,
+            buffer_ms=self._buffer.target * 1000,
+            latency_ms=None if latency is None else latency * 1000,
+            fps=self._frame_meter.per_second(now),
+            bitrate=self._bit_meter.per_second(now),
+            loss=missed / (came + missed) if came + missed else 0.0,
+        )
