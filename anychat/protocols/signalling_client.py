@@ -230,12 +230,16 @@ class ClientLink(protocol.Protocol):
                 raise PeerError(f"message {frame.type} before the login")
             if not channel.take(frame.seq):
                 return
-            if not known(frame.type, Sender.SERVER) and not frame.request:
+        if not known(frame.type, Sender.SERVER):
+            if frame.type >= FIRST_SESSION_TYPE and not frame.request:
                 return  # a notification of a later version
+            raise PeerError(f"message {frame.type} from a server")
         message = decode(frame.type, frame.body)
         if not self._ready:
             self._prepare(message)
             return
+        if isinstance(message, ServerHello | Connect):
+            raise PeerError(f"{message.__class__.__name__} once more")
         if isinstance(message, LoginResult) and message.code == ResultCode.SUCCESS:
             self.channel = ReliableChannel()
         elif isinstance(message, Resumed) and message.code == ResultCode.SUCCESS:
@@ -252,9 +256,10 @@ class ClientLink(protocol.Protocol):
             self.hello = message
             self._owner.link_hello(self, message)
             if message.proof_required:
-                maybeDeferred(self._derive, self._password, message.salt).addCallbacks(
-                    self._prove, self._give_up
+                deriving: Deferred[Any] = maybeDeferred(
+                    self._derive, self._password, message.salt
                 )
+                deriving.addCallback(self._prove).addErrback(self._give_up)
         elif isinstance(message, Connect):
             if message.code != ResultCode.SUCCESS:
                 raise Refused(message.code)
