@@ -1,8 +1,9 @@
 """Which packets of a stream are missing, and when to ask for them.
 
-Used by the server for what publishers send and by the client for what it
-receives.  A pure machine with time: feed it `GapTracker.received`, wake it at
-`next_timeout`, send a NACK for what `due` returns.
+A receiver's side of repair; what the server does for publishers, whose packets
+it forwards as they come, is in `feedback`.  A pure machine with time: feed it
+`GapTracker.received`, wake it at `next_timeout`, send a NACK for what `due`
+returns.
 
 Every index from the first packet to the highest one is exactly one of
 *received*, *missing* (still asked for) or *lost* (given up), so
@@ -43,7 +44,7 @@ class Arrival(Enum):
     """Very far ahead; believed if the packet after it follows."""
 
 
-#: The arrivals that are a packet's first.
+#: The arrivals of packets that were not there before.
 FRESH = frozenset({Arrival.NEW, Arrival.REORDERED, Arrival.REPAIRED, Arrival.LATE})
 
 
