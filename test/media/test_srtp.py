@@ -85,6 +85,9 @@ class OracleTests(SynchronousTestCase):
             plain = packet(index, index.to_bytes(4, "big"))
             self.assertEqual(ours.unprotect(theirs.protect(plain)), plain)
         self.assertEqual(ours.position[0], 5)
+        late = receiver(index)
+        for plain in (packet(index + 1), packet(index + 2)):
+            self.assertEqual(late.unprotect(theirs.protect(plain)), plain)
 
     def test_headersOfEveryForm(self):
         """CSRCs and any extension are authenticated and left clear."""
