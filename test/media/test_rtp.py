@@ -92,6 +92,8 @@ class PacketTests(SynchronousTestCase):
         whole = VALID["rtp-everything"]
         for length in range(12):
             self.refused(whole[:length], "RTP header truncated")
+            self.assertRaises(PeerError, fixed_header, whole[:length])
+            self.assertRaises(PeerError, marking_of, whole[:length])
         for length in range(12, 24):
             self.refused(whole[:length], "RTP extension truncated")
         for length in range(24, 32):

@@ -98,6 +98,11 @@ class ParseTests(SynchronousTestCase):
         mapped = getattr(host, "ipv4_mapped", None) or host
         self.assertEqual(message.mapped, (str(ip_address(str(mapped))), port))
 
+    def test_mappedAddress(self):
+        """What a socket of both families shows as IPv6 is told as IPv4."""
+        message = parse(success(parse(REQUEST), ("::ffff:192.0.2.5", 9)))
+        self.assertEqual(message.mapped, ("192.0.2.5", 9))
+
     def test_scopedAddress(self):
         """A link-local address loses its scope, which means nothing elsewhere."""
         message = parse(success(parse(REQUEST), ("fe80::1%eth0", 9)))
