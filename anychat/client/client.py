@@ -412,8 +412,9 @@ class Client:
 
         def lost(failure: Failure) -> None:
             # With the session went its place in the room.
-            self._leaving = False
             failure.trap(SessionLost)
+            self._leaving = False
+            self._drop_room()
 
         return self._calls.submit(Need.SESSION, start)
 
@@ -838,7 +839,7 @@ class Client:
             raise PeerError("RESYNC of two rooms")
         old = self.room
         if old is not None and old.room_id == new.room_id and old.complete:
-            for missed in differences(old, new):
+            for missed in list(differences(old, new)):
                 self._take(missed)
             new.complete = True
             self.room = new

@@ -10,6 +10,7 @@ line; timestamps are counted in the stream's RTP clock from the same zero.
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import av
 from av.video.frame import PictureType
@@ -242,7 +243,7 @@ class AudioEncoder:
     def __init__(self, settings: AudioSettings):
         self.settings = settings
         name, sample_format = _AUDIO_ENCODERS[AudioCodec(settings.codec.number)]
-        context = av.CodecContext.create(name, "w")
+        context: Any = av.CodecContext.create(name, "w")
         context.sample_rate = settings.sample_rate
         context.layout = layout = "mono" if settings.channels == 1 else "stereo"
         context.format = sample_format

@@ -20,7 +20,7 @@ from typing import Any
 
 import av
 import numpy as np
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 
 from anychat.client.media.strand import Strand
 from anychat.codes import StreamKind
@@ -76,7 +76,8 @@ class Mp4Sink:
         self._writer = Mp4Writer(Path(path))
         self._strand: Strand | None = None
         self._broken = False
-        self._closed: Deferred[list[Path]] | None = None
+        self._open_streams = 0
+        self._finished: list[Deferred[list[Path]]] = []
 
     @property
     def error(self) -> str | None:
@@ -87,6 +88,7 @@ class Mp4Sink:
         self, kind: StreamKind, form: StreamFormat, strand: Callable[[], Strand]
     ) -> None:
         """See `Recording`."""
+        self._open_streams += 1
         if self._strand is None:
             self._strand = strand()
         self._strand.submit(partial(self._writer.expect, kind, form))
@@ -111,19 +113,34 @@ class Mp4Sink:
         self._strand.submit(partial(self._writer.write, item))
         return True
 
+    def ended(self, kind: StreamKind) -> None:
+        """See `Recording`."""
+        self._open_streams -= 1
+        self._finish()
+
     def close(self) -> "Deferred[list[Path]]":
-        """Finish the file; fires with the paths of the files that were made."""
+        """Finish the file once its streams have ended.
+
+        :return: fires with the paths of the files that were made.
+        """
+        finished: Deferred[list[Path]] = Deferred()
+        self._finished.append(finished)
+        self._finish()
+        return finished
+
+    def _finish(self) -> None:
+        if self._open_streams or not self._finished:
+            return
         if self._strand is None:
-            return succeed([])
-        if self._closed is None:
-            self._closed = closed = Deferred()
+            self._tell(None)
+        else:
             self._strand.submit(self._writer.close)
-            self._strand.finish().addCallback(
-                lambda _: closed.callback(list(self._writer.files))
-            )
-        result: Deferred[list[Path]] = Deferred()
-        self._closed.addCallback(lambda files: (result.callback(files), files)[1])
-        return result
+            self._strand.finish().addCallback(self._tell)
+
+    def _tell(self, result: None) -> None:
+        finished, self._finished = self._finished, []
+        for waiting in finished:
+            waiting.callback(list(self._writer.files))
 
 
 class Mp4Writer:

@@ -11,8 +11,10 @@ from typing import Any
 
 from anychat.client.media.decode import Decoded
 from anychat.client.media.sinks import Recording
+from anychat.client.media.strand import Strand
 from anychat.client.media.sync import SenderClock, extra_delays
 from anychat.codes import StreamKind
+from anychat.messages import StreamFormat
 
 #: Seconds a recording waits for a sender report, and most frames it keeps then.
 _PATIENCE = 2.0
@@ -73,15 +75,22 @@ class Playout:
         # Sender's clock less reactor's clock, as far as some stream knew it.
         self._skew: float | None = None
 
-    def add(self, line: Line) -> None:
-        """A stream begins."""
+    def add(self, line: Line, form: StreamFormat, strand: Callable[[], Strand]) -> None:
+        """A stream begins.
+
+        :param strand: makes strands for sinks that record.
+        """
         self._lines.append(line)
+        if line.recording:
+            line.sink.begin(line.kind, form, strand)
 
     def remove(self, line: Line) -> None:
         """A stream is over; what waits for a report of it goes out now."""
         if line in self._lines:
             self._flush(line, True)
             self._lines.remove(line)
+            if line.recording:
+                line.sink.ended(line.kind)
 
     def align(self) -> None:
         """Let every stream wait for the slowest of the user's."""

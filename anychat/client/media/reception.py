@@ -40,7 +40,7 @@ class Reception:
         granted: StreamGranted,
         sink: Any,
         playout: Playout,
-        strand: Strand,
+        make_strand: Callable[[], Strand],
         reactor: Any,
         send: Callable[[Nack | Pli], None],
         client_ssrc: int,
@@ -51,7 +51,7 @@ class Reception:
         """Given everything that was decoded, at once."""
         self._decoder: Decoder = make_decoder(granted.kind, form)
         self._reactor = reactor
-        self._strand = strand
+        self._strand = make_strand()
         self._playout = playout
         self._send = send
         self._client_ssrc = client_ssrc
@@ -72,7 +72,7 @@ class Reception:
         self._line = Line(
             sink, granted.kind, form.clock_rate, self._buffer.own_delay, self._delay
         )
-        playout.add(self._line)
+        playout.add(self._line, form, make_strand)
         self._timer: Any = None
         self._stopped = False
         self._broken = False

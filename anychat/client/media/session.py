@@ -334,14 +334,12 @@ class MediaSession:
             granted,
             sink,
             playout,
-            self._strand(),
+            self._strand,
             self._reactor,
             self._send_rtcp,
             self._setup.client_ssrc,
         )
         self._playouts[sink] = playout
-        if isinstance(sink, Recording):
-            sink.begin(granted.kind, granted.format, self._strand)
         self._receptions[granted.ssrc] = reception
         self._activity()
         for kind, data in self._early.pop(granted.ssrc, ()):

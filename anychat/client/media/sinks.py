@@ -55,8 +55,12 @@ class Recording(Protocol):
     def audio_frame(self, frame: av.AudioFrame, when: float) -> None:
         """Samples."""
 
+    def ended(self, kind: StreamKind) -> None:
+        """That stream is over; another of its kind may begin."""
+
     def close(self) -> "Deferred[Any]":
-        """Nothing more comes; fires when everything is on disk."""
+        """Nothing more begins; fires when all streams have ended and
+        everything is on disk."""
 
 
 class CallbackSink:
