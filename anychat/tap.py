@@ -7,6 +7,7 @@ twistd (``--logfile``, ``--logger``, ``--syslog``, ``--pidfile``) ask for others
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -216,9 +217,14 @@ def whole_server() -> Build:
 
 
 def global_reactor() -> Any:
-    """The reactor of this process, installed if there is none yet."""
+    """The reactor of this process, installed if there is none yet.
+
+    Its clock becomes the monotonic one: a step of the wall clock must neither
+    stop its timers nor look like a silence of all clients.
+    """
     from twisted.internet import reactor
 
+    reactor.seconds = time.monotonic  # type: ignore[attr-defined]
     return reactor
 
 

@@ -7,11 +7,11 @@ the server goes on.
 
 import json
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort, IReactorTCP
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
@@ -36,7 +36,18 @@ class Page(Resource):
         return self._body()
 
 
-def site(health: Callable[[], Mapping[str, object]], metrics: Callable[[], bytes]):
+class QuietSite(Site):
+    """Keeps no access log: every scrape would show in the server's log."""
+
+    noisy = False
+
+    def log(self, request: Any) -> None:
+        """Nothing."""
+
+
+def site(
+    health: Callable[[], Mapping[str, object]], metrics: Callable[[], bytes]
+) -> QuietSite:
     """The site with both pages.
 
     :param health: the facts that ``/health`` shows.
@@ -48,7 +59,7 @@ def site(health: Callable[[], Mapping[str, object]], metrics: Callable[[], bytes
         Page(b"application/json", lambda: json.dumps(health()).encode() + b"\n"),
     )
     root.putChild(b"metrics", Page(b"text/plain; version=0.0.4", metrics))
-    return Site(root, timeout=REQUEST_TIMEOUT)
+    return QuietSite(root, timeout=REQUEST_TIMEOUT)
 
 
 class HttpService(Service):
@@ -56,7 +67,7 @@ class HttpService(Service):
 
     def __init__(
         self,
-        reactor: IReactorTCP,
+        reactor: Any,
         address: str,
         port: int,
         factory: Site,
@@ -67,14 +78,12 @@ class HttpService(Service):
         self._number = port
         self._factory = factory
         self._log = log
-        self.port: IListeningPort | None = None
+        self.port: Any = None
+        """The listening port, None while there is none."""
 
     def startService(self) -> None:
         """Open the port; log it if that cannot be done."""
         super().startService()
-        # The access log would repeat every scrape in the server's log.
-        self._factory.noisy = False
-        self._factory.log = lambda request: None
         try:
             self.port = self._reactor.listenTCP(
                 self._number, self._factory, interface=self._address
@@ -91,4 +100,4 @@ class HttpService(Service):
         """Close the port."""
         super().stopService()
         port, self.port = self.port, None
-        return maybeDeferred(lambda: port and port.stopListening())
+        return succeed(None) if port is None else maybeDeferred(port.stopListening)

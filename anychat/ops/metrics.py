@@ -1,0 +1,106 @@
+"""What the server counts, for ``/health`` and ``/metrics``.
+
+Nothing is counted here: each scrape reads the counters that the parts keep for
+themselves.  Metric names begin with ``anychat_``.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+import anychat
+from anychat.core.hall import Hall
+from anychat.media.counters import MediaCounters
+
+#: Statistics of the links that go up and down; the others only grow.
+LINK_GAUGES = frozenset({"connections", "unauthenticated", "sessions", "sessions_held"})
+
+
+class Metrics:
+    """Reads the counters of the core, the links and the media plane.
+
+    :param links: statistics of the links.
+    :param media: counters of the media plane.
+    :param seconds: monotonic clock.
+    """
+
+    def __init__(
+        self,
+        hall: Hall,
+        links: Callable[[], Mapping[str, int]],
+        media: Callable[[], MediaCounters],
+        seconds: Callable[[], float],
+    ) -> None:
+        self._hall = hall
+        self._links = links
+        self._media = media
+        self._seconds = seconds
+        self._started = seconds()
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+
+    def health(self) -> dict[str, object]:
+        """The facts of ``/health``."""
+        state = self._hall.state
+        return {
+            "status": "ok",
+            "version": anychat.__version__,
+            "uptime": round(self._seconds() - self._started),
+            "users": len(state.users),
+            "rooms": sum(bool(room.members) for room in state.rooms.values()),
+            "streams": len(self._media().forwarder.streams),
+        }
+
+    def exposition(self) -> bytes:
+        """The body of ``/metrics``, in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """Every metric (a collector's call, see prometheus_client)."""
+        state = self._hall.state
+        yield GaugeMetricFamily("anychat_users", "Signed-in users", len(state.users))
+        yield GaugeMetricFamily(
+            "anychat_rooms",
+            "Rooms with members",
+            sum(bool(room.members) for room in state.rooms.values()),
+        )
+        for name, value in sorted(self._links().items()):
+            family = GaugeMetricFamily if name in LINK_GAUGES else CounterMetricFamily
+            text = f"Client links: {name.replace('_', ' ')}"
+            yield family(f"anychat_links_{name}", text, value)
+        yield from self._collect_media(self._media())
+
+    def _collect_media(self, media: MediaCounters) -> Iterator[Metric]:
+        forwarder = media.forwarder
+        for name, text, value in (
+            ("legs", "Sessions with media", media.legs),
+            ("legs_bound", "Sessions whose UDP address is known", media.bound),
+            ("streams", "Open publications", len(forwarder.streams)),
+            (
+                "routes",
+                "Copies that each round of packets makes",
+                sum(len(stream.destinations) for stream in forwarder.streams),
+            ),
+        ):
+            yield GaugeMetricFamily(f"anychat_media_{name}", text, value)
+        for name, text, value in (
+            ("received", "Datagrams received", forwarder.received),
+            ("received_bytes", "Bytes received", forwarder.received_bytes),
+            ("forwarded", "Copies sent", forwarder.forwarded),
+            ("forwarded_bytes", "Bytes of copies sent", forwarder.forwarded_bytes),
+            ("retransmitted", "Packets sent again", forwarder.retransmitted),
+            ("key_frames_asked", "Key-frame requests", media.key_frames_asked),
+            ("packets_asked", "Packets asked of publishers", media.packets_asked),
+            ("stun_answered", "Plain Binding requests answered", media.answered),
+            ("receive_errors", "Failed receives", media.port.receive_errors),
+            ("send_errors", "Failed sends, media left out", media.port.send_errors),
+            ("failures", "Bugs met, see the log", media.port.failures),
+        ):
+            yield CounterMetricFamily(f"anychat_media_{name}", text, value)
+        drops = CounterMetricFamily(
+            "anychat_media_dropped", "Datagrams dropped", labels=["reason"]
+        )
+        for reason, count in sorted(media.drops.items()):
+            drops.add_metric([reason.value], count)
+        yield drops

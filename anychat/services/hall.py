@@ -1,0 +1,203 @@
+"""Runs the core: commands in, changes to the journal, effects out.
+
+This is the one module that carries out effects.  A command that comes while
+another one is being worked on waits for it: all effects of a command are done
+before the next one is decided.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from functools import singledispatchmethod
+
+from twisted.application.service import Service
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from anychat.codes import ResultCode
+from anychat.core import effects
+from anychat.core.commands import Command, LinkLogin, SessionMessage, Tick
+from anychat.core.effects import Effect
+from anychat.core.hall import Hall
+from anychat.core.journal import Journal
+from anychat.errors import LocalError
+from anychat.ids import SessionId, UserId
+from anychat.messages import Result, StreamGranted, StreamOpened
+from anychat.services.links import ClientLinks
+from anychat.services.media import MediaService
+
+
+class Effects:
+    """Carries out effects on the links and the media plane."""
+
+    def __init__(
+        self, links: ClientLinks, media: MediaService, log: Callable[[str], None]
+    ) -> None:
+        self._links = links
+        self._media = media
+        self._log = log
+        self._users: dict[SessionId, UserId] = {}
+
+    @singledispatchmethod
+    def execute(self, effect: Effect) -> None:
+        """Do what the effect says."""
+        raise TypeError(f"no such effect: {type(effect).__name__}")
+
+    @execute.register
+    def _(self, effect: effects.Send) -> None:
+        self._links.send(effect.sessions, effect.message)
+
+    @execute.register
+    def _(self, effect: effects.Reply) -> None:
+        self._links.reply(effect.session, effect.request, effect.message)
+
+    @execute.register
+    def _(self, effect: effects.RefuseLogin) -> None:
+        self._links.refuse_login(effect.link, effect.request, effect.code)
+
+    @execute.register
+    def _(self, effect: effects.StartSession) -> None:
+        setup = self._media.open_leg(effect.session) if effect.secure else None
+        self._links.start_session(effect, setup)
+        self._users[effect.session] = effect.user_id
+        self._log(f"User login, userid:{effect.user_id}, username:{effect.nickname}")
+
+    @execute.register
+    def _(self, effect: effects.EndSession) -> None:
+        self._links.end_session(effect.session, effect.code)
+        self._media.close_leg(effect.session)
+        user_id = self._users.pop(effect.session)
+        self._log(f"User logout, userid:{user_id}, errorcode:{effect.code:d}")
+
+    @execute.register
+    def _(self, effect: effects.OpenRoute) -> None:
+        key, salt_key = self._media.publish(effect.session, effect.ssrc, effect.kind)
+        self._links.reply(
+            effect.session,
+            effect.request,
+            StreamOpened(ResultCode.SUCCESS, effect.ssrc, key, salt_key),
+        )
+
+    @execute.register
+    def _(self, effect: effects.CloseRoute) -> None:
+        self._media.unpublish(effect.ssrc)
+
+    @execute.register
+    def _(self, effect: effects.JoinRoute) -> None:
+        keys = self._media.subscribe(effect.session, effect.ssrc)
+        self._links.send(
+            (effect.session,),
+            StreamGranted(
+                user_id=effect.user_id,
+                kind=effect.kind,
+                stream_index=effect.stream_index,
+                ssrc=effect.ssrc,
+                format=effect.format,
+                roc=keys.roc,
+                sequence=keys.sequence,
+                key=keys.key,
+                salt_key=keys.salt_key,
+            ),
+        )
+
+    @execute.register
+    def _(self, effect: effects.LeaveRoute) -> None:
+        self._media.unsubscribe(effect.session, effect.ssrc)
+
+
+class HallService(Service):
+    """Owns the core, its journal and its timer."""
+
+    _failures = Logger()
+
+    def __init__(self, hall: Hall, clock: IReactorTime) -> None:
+        self.hall = hall
+        self.journal = Journal()
+        self._clock = clock
+        self._effects: Effects | None = None
+        self._waiting: deque[Command] = deque()
+        self._busy = False
+        self._timer: IDelayedCall | None = None
+
+    def connect(self, executor: Effects) -> None:
+        """Say who carries out the effects; links and core need each other."""
+        self._effects = executor
+
+    def stopService(self) -> None:
+        """Let go of the timer; commands that still come are ignored."""
+        super().stopService()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def submit(self, command: Command) -> None:
+        """Decide a command and carry out what comes of it."""
+        if not self.running:
+            return
+        self._waiting.append(command)
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            while self._waiting:
+                self._work(self._waiting.popleft())
+        finally:
+            self._busy = False
+        self._arm()
+
+    def _work(self, command: Command) -> None:
+        try:
+            decision = self.hall.decide(command, self._clock.seconds())
+        except Exception:
+            # decide() alters nothing, so a bug in it costs this command only.
+            self._failures.failure(
+                "Command {kind} failed in the core", kind=type(command).__name__
+            )
+            self._answer_failure(command)
+            return
+        for change in decision.changes:
+            self.hall.apply(change)
+        self.journal.append(decision.changes)
+        for effect in decision.effects:
+            self._execute(effect)
+
+    def _execute(self, effect: Effect) -> None:
+        assert self._effects is not None
+        try:
+            self._effects.execute(effect)
+        except Exception:
+            self._failures.failure(
+                "Effect {kind} could not be carried out", kind=type(effect).__name__
+            )
+
+    def _answer_failure(self, command: Command) -> None:
+        """The peer learns that its request failed, and nothing more."""
+        if isinstance(command, SessionMessage) and command.request:
+            reply = Result(ResultCode.EXCEPTION)
+            self._execute(effects.Reply(command.session, command.request, reply))
+        elif isinstance(command, LinkLogin):
+            self._execute(
+                effects.RefuseLogin(command.link, command.request, ResultCode.EXCEPTION)
+            )
+
+    def _arm(self) -> None:
+        """Keep exactly one timer, at the time the core asks for."""
+        due = self.hall.next_timeout()
+        if self._timer is not None:
+            if due is not None and self._timer.getTime() == due:
+                return
+            self._timer.cancel()
+            self._timer = None
+        if due is not None:
+            delay = max(0.0, due - self._clock.seconds())
+            self._timer = self._clock.callLater(delay, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        while (due := self.hall.next_timeout()) is not None:
+            number = self.journal.number
+            if due > self._clock.seconds():
+                break
+            self.submit(Tick())
+            if self.journal.number == number:
+                raise LocalError(f"a tick at {due} changed nothing in the core")
+        self._arm()

@@ -1,0 +1,70 @@
+"""What ``/health`` and ``/metrics`` say."""
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from anychat.codes import DeviceType
+from anychat.core.commands import LinkLogin
+from anychat.core.hall import Hall
+from anychat.core.settings import HallSettings
+from anychat.media.counters import (
+    Drop,
+    ForwarderCounters,
+    MediaCounters,
+    PortCounters,
+)
+from anychat.messages import Login
+from anychat.ops.metrics import Metrics
+
+COUNTERS = MediaCounters(
+    forwarder=ForwarderCounters(5, 500, 20, 2000, 1, {}, ()),
+    port=PortCounters(1, 2, 0),
+    legs=3,
+    bound=2,
+    answered=7,
+    key_frames_asked=4,
+    packets_asked=6,
+    drops={next(iter(Drop)): 9},
+)
+
+
+class MetricsTests(SynchronousTestCase):
+    """`Metrics` reads and adds nothing."""
+
+    def setUp(self):
+        self.now = 100.0
+        self.hall = Hall(HallSettings(True, True, False, True, 100))
+        login = LinkLogin(
+            1, 1, Login("ann", "x"), 1, "127.0.0.1", DeviceType.LINUX, False
+        )
+        for change in self.hall.decide(login, self.now).changes:
+            self.hall.apply(change)
+        self.metrics = Metrics(
+            self.hall,
+            lambda: {"sessions": 1, "logins": 12},
+            lambda: COUNTERS,
+            lambda: self.now,
+        )
+
+    def test_health(self):
+        """Health names how long the server runs and what goes on in it."""
+        self.now = 142.4
+        health = self.metrics.health()
+        self.assertEqual(health["status"], "ok")
+        self.assertEqual(health["uptime"], 42)
+        self.assertEqual(
+            (health["users"], health["rooms"], health["streams"]), (1, 0, 0)
+        )
+
+    def test_exposition(self):
+        """Every counter is there, gauges without and counters with ``_total``."""
+        lines = self.metrics.exposition().decode().splitlines()
+        reason = next(iter(Drop)).value
+        for line in (
+            "anychat_users 1.0",
+            "anychat_links_sessions 1.0",
+            "anychat_links_logins_total 12.0",
+            "anychat_media_forwarded_total 20.0",
+            "anychat_media_legs_bound 2.0",
+            f'anychat_media_dropped_total{{reason="{reason}"}} 9.0',
+        ):
+            self.assertIn(line, lines)

@@ -1,0 +1,284 @@
+"""The service that runs the core: order of work, time, and bugs survived."""
+
+from dataclasses import dataclass
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from anychat.codes import DeviceType, ResultCode, StreamKind
+from anychat.core import effects
+from anychat.core.commands import Command, LinkLogin, LinkLost, SessionMessage, Tick
+from anychat.core.turn import Decision
+from anychat.errors import LocalError
+from anychat.messages import (
+    LeaveRoom,
+    Login,
+    Result,
+    StreamFormat,
+    StreamGranted,
+    StreamOpened,
+)
+from anychat.services.hall import Effects, HallService
+from anychat.services.media import StreamKeys
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A change, or an effect, that only has a name."""
+
+    name: str
+
+
+class FakeHall:
+    """Decides what the test says, and keeps what it is given."""
+
+    def __init__(self):
+        self.decisions = {}
+        self.applied = []
+        self.commands = []
+        self.due = []
+
+    def decide(self, command, now):
+        self.commands.append((command, now))
+        decision = self.decisions.get(type(command), Decision())
+        if isinstance(decision, Exception):
+            raise decision
+        return decision
+
+    def apply(self, change):
+        self.applied.append(change)
+        if change == Mark("due item done"):
+            self.due.pop(0)
+
+    def next_timeout(self):
+        return self.due[0] if self.due else None
+
+
+class Recorder:
+    """An executor that keeps the effects, and may do something on one."""
+
+    def __init__(self):
+        self.effects = []
+        self.on = {}
+
+    def execute(self, effect):
+        self.effects.append(effect)
+        self.on.get(effect, lambda: None)()
+
+
+class HallServiceTests(SynchronousTestCase):
+    """`HallService` with a core that does as it is told."""
+
+    def setUp(self):
+        self.clock = Clock()
+        self.hall = FakeHall()
+        self.service = HallService(self.hall, self.clock)
+        self.executor = Recorder()
+        self.service.connect(self.executor)
+        self.service.startService()
+
+    def tearDown(self):
+        self.service.stopService()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_changesThenEffects(self):
+        """Changes are applied and journalled before the effects are done."""
+        self.hall.decisions[LinkLost] = Decision((Mark("change"),), (Mark("effect"),))
+        seen = []
+        self.executor.on[Mark("effect")] = lambda: seen.extend(self.hall.applied)
+        self.service.submit(LinkLost(1))
+        self.assertEqual(seen, [Mark("change")])
+        self.assertEqual(self.service.journal.number, 1)
+        self.assertEqual(self.service.journal.since(0)[0].change, Mark("change"))
+
+    def test_commandsOfEffectsWait(self):
+        """A command that an effect causes comes after all of its siblings."""
+        self.hall.decisions[LinkLost] = Decision((), (Mark("first"), Mark("second")))
+        self.hall.decisions[Tick] = Decision((), (Mark("third"),))
+        self.executor.on[Mark("first")] = lambda: self.service.submit(Tick())
+        self.service.submit(LinkLost(1))
+        self.assertEqual(
+            self.executor.effects, [Mark("first"), Mark("second"), Mark("third")]
+        )
+
+    def test_bugInTheCore(self):
+        """A failing decision answers its request with 5 and costs nothing else."""
+        self.hall.decisions[SessionMessage] = ZeroDivisionError("bug")
+        self.hall.decisions[LinkLogin] = ZeroDivisionError("bug")
+        self.service.submit(SessionMessage(1, 7, LeaveRoom(1)))
+        self.service.submit(SessionMessage(1, 0, LeaveRoom(1)))
+        self.service.submit(
+            LinkLogin(3, 8, Login("a", ""), 2, "127.0.0.1", DeviceType.LINUX, True)
+        )
+        self.assertEqual(
+            self.executor.effects,
+            [
+                effects.Reply(1, 7, Result(ResultCode.EXCEPTION)),
+                effects.RefuseLogin(3, 8, ResultCode.EXCEPTION),
+            ],
+        )
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 3)
+        self.assertEqual(self.hall.applied, [])
+
+    def test_bugInAnEffect(self):
+        """An effect that fails does not keep the next one from being done."""
+
+        def fail():
+            raise ZeroDivisionError("bug")
+
+        self.hall.decisions[LinkLost] = Decision((), (Mark("bad"), Mark("good")))
+        self.executor.on[Mark("bad")] = fail
+        self.service.submit(LinkLost(1))
+        self.assertEqual(self.executor.effects[-1], Mark("good"))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_ticks(self):
+        """Every item that is due gets a tick of its own, at its time."""
+        self.hall.decisions[Tick] = Decision((Mark("due item done"),), ())
+        self.hall.due = [10.0, 10.0, 12.0]
+        self.service.submit(LinkLost(1))
+        self.clock.advance(9)
+        self.assertEqual(len(self.hall.commands), 1)
+        self.clock.advance(1)
+        self.assertEqual(self.hall.commands[1:], [(Tick(), 10.0), (Tick(), 10.0)])
+        self.clock.advance(2)
+        self.assertEqual(self.hall.commands[3:], [(Tick(), 12.0)])
+
+    def test_timerFollows(self):
+        """An earlier time moves the one timer; no time takes it away."""
+        self.hall.due = [10.0]
+        self.service.submit(LinkLost(1))
+        self.hall.due = [4.0]
+        self.service.submit(LinkLost(1))
+        (call,) = self.clock.getDelayedCalls()
+        self.assertEqual(call.getTime(), 4.0)
+        self.hall.due = []
+        self.service.submit(LinkLost(1))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_idleTickIsABug(self):
+        """A tick that changes nothing is an error, not repeated forever."""
+        self.hall.due = [1.0]
+        self.service.submit(LinkLost(1))
+        self.assertRaises(LocalError, self.clock.advance, 1)
+        self.assertEqual(len(self.hall.commands), 2)
+
+    def test_stopped(self):
+        """A stopped service decides nothing."""
+        self.service.stopService()
+        self.service.submit(Tick())
+        self.assertEqual(self.hall.commands, [])
+
+
+class FakeLinks:
+    """Keeps the calls."""
+
+    def __init__(self):
+        self.calls = []
+
+    def __getattr__(self, name):
+        return lambda *arguments: self.calls.append((name, *arguments))
+
+
+class FakeMedia(FakeLinks):
+    """Keeps the calls, and has keys."""
+
+    def open_leg(self, session):
+        return f"set-up of {session}"
+
+    def publish(self, session, ssrc, kind):
+        self.calls.append(("publish", session, ssrc, kind))
+        return b"K" * 16, b"S" * 12
+
+    def subscribe(self, session, ssrc):
+        self.calls.append(("subscribe", session, ssrc))
+        return StreamKeys(2, 9, b"K" * 16, b"S" * 12)
+
+
+FORMAT = StreamFormat(96, 90000, 100_000, 320, 240, 15)
+
+
+class EffectsTests(SynchronousTestCase):
+    """What each effect does to links and media."""
+
+    def setUp(self):
+        self.links = FakeLinks()
+        self.media = FakeMedia()
+        self.lines = []
+        self.effects = Effects(self.links, self.media, self.lines.append)
+
+    def test_session(self):
+        """A session gets its leg only where the link is encrypted, and loses both."""
+        start = effects.StartSession(1, 5, 9, 77, 0, "ann", True)
+        plain = effects.StartSession(2, 6, 9, -2, 0, "bob", False)
+        self.effects.execute(start)
+        self.effects.execute(plain)
+        self.effects.execute(effects.EndSession(1, ResultCode.LOGIN_NEWLOGIN))
+        self.assertEqual(
+            self.links.calls,
+            [
+                ("start_session", start, "set-up of 1"),
+                ("start_session", plain, None),
+                ("end_session", 1, ResultCode.LOGIN_NEWLOGIN),
+            ],
+        )
+        self.assertEqual(self.media.calls, [("close_leg", 1)])
+        self.assertEqual(
+            self.lines,
+            [
+                "User login, userid:77, username:ann",
+                "User login, userid:-2, username:bob",
+                "User logout, userid:77, errorcode:209",
+            ],
+        )
+
+    def test_publication(self):
+        """A publication's key is made by the media plane and told its owner."""
+        self.effects.execute(effects.OpenRoute(1, 4, 99, StreamKind.VIDEO, FORMAT))
+        self.effects.execute(effects.CloseRoute(99))
+        self.assertEqual(
+            self.media.calls,
+            [("publish", 1, 99, StreamKind.VIDEO), ("unpublish", 99)],
+        )
+        self.assertEqual(
+            self.links.calls,
+            [("reply", 1, 4, StreamOpened(0, 99, b"K" * 16, b"S" * 12))],
+        )
+
+    def test_subscription(self):
+        """A receiver is told key and position of the stream."""
+        join = effects.JoinRoute(1, 99, 77, StreamKind.VIDEO, 0, FORMAT)
+        self.effects.execute(join)
+        self.effects.execute(effects.LeaveRoute(1, 99))
+        self.assertEqual(
+            self.media.calls, [("subscribe", 1, 99), ("unsubscribe", 1, 99)]
+        )
+        granted = StreamGranted(
+            77, StreamKind.VIDEO, 0, 99, FORMAT, 2, 9, b"K" * 16, b"S" * 12
+        )
+        self.assertEqual(self.links.calls, [("send", (1,), granted)])
+
+    def test_messages(self):
+        """Notifications, answers and refusals go to the links as they are."""
+        text = Result(ResultCode.SUCCESS)
+        self.effects.execute(effects.Send((1, 2), text))
+        self.effects.execute(effects.Reply(1, 3, text))
+        self.effects.execute(effects.RefuseLogin(4, 5, ResultCode.VISITOR_DENY))
+        self.assertEqual(
+            self.links.calls,
+            [
+                ("send", (1, 2), text),
+                ("reply", 1, 3, text),
+                ("refuse_login", 4, 5, ResultCode.VISITOR_DENY),
+            ],
+        )
+
+    def test_everyEffectIsKnown(self):
+        """No kind of effect is left without a way to carry it out."""
+        for kind in effects.Effect.__subclasses__():
+            dispatch = vars(Effects)["execute"].dispatcher.dispatch
+            self.assertIsNot(dispatch(kind), dispatch(object), kind)
+
+    def test_unknownEffect(self):
+        """What is no effect is refused."""
+        self.assertRaises(TypeError, self.effects.execute, Command())

@@ -1,0 +1,121 @@
+"""The graph of the server, and what it is made of."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from twisted.application.service import IService
+from twisted.internet.testing import MemoryReactorClock
+from twisted.trial.unittest import SynchronousTestCase
+
+from anychat import wiring
+from anychat.config import load
+from anychat.log import Log
+
+SETTINGS = """\
+[Base Settings]
+TCPListenPort=18906
+UDPServicePort=18907
+SDKAuthPass=sesame
+DemoMode=0
+[Video Settings]
+VideoWidth=640
+VideoHeight=480
+VideoFPS=20
+VideoGOPSize=60
+VideoBitrate=300000
+VideoQuality=4
+VideoPreset=2
+[Audio Settings]
+AudioSamplesPerSec=44100
+AudioChannels=2
+AudioBitsPerSample=16
+AudioCodec=13
+AudioBitrate=64000
+[Function Settings]
+CloseFrontLink=1
+AutoAddRoom=0
+AllowGuestLogin=0
+MaxUsersPerRoom=7
+NetCheckTime=2000
+NetTimeoutTime=9000
+[Network Settings]
+ListenAddress=127.0.0.1
+[TLS Settings]
+AllowPlain=1
+[Media Settings]
+PublicAddress=192.0.2.7
+HoldTime=12
+"""
+
+
+class WiringTests(SynchronousTestCase):
+    """`wiring.build` and the settings it hands out."""
+
+    def setUp(self):
+        path = Path(self.mktemp())
+        path.write_text(SETTINGS)
+        self.config = load(str(path))
+
+    def test_hall(self):
+        """The core obeys the configuration."""
+        settings = wiring.hall_settings(self.config)
+        self.assertFalse(settings.demo_mode)
+        self.assertFalse(settings.allow_guest_login)
+        self.assertTrue(settings.close_front_link)
+        self.assertFalse(settings.auto_add_room)
+        self.assertEqual(settings.max_users_per_room, 7)
+        self.assertEqual(settings.hold_time, 12.0)
+
+    def test_links(self):
+        """The links obey the configuration; milliseconds become seconds."""
+        settings = wiring.link_settings(self.config, None)
+        self.assertEqual(settings.port, 18906)
+        self.assertEqual(settings.addresses, ("127.0.0.1",))
+        self.assertEqual(settings.password, "sesame")
+        self.assertEqual((settings.check_time, settings.timeout), (2.0, 9.0))
+        self.assertTrue(settings.allow_plain)
+        self.assertEqual(settings.hold_time, 12)
+
+    def test_media(self):
+        """The UDP port obeys the configuration."""
+        settings = wiring.port_settings(self.config)
+        self.assertEqual(settings.number, 18907)
+        self.assertEqual(settings.interfaces, ("127.0.0.1",))
+        everywhere = replace(
+            self.config, network=replace(self.config.network, listen_address=())
+        )
+        self.assertEqual(wiring.port_settings(everywhere).interfaces, ("0.0.0.0", "::"))
+
+    def test_parameters(self):
+        """Clients are given the configured media parameters."""
+        parameters = wiring.server_parameters(self.config)
+        self.assertEqual((parameters.video_width, parameters.video_height), (640, 480))
+        self.assertEqual((parameters.video_fps, parameters.video_gop), (20, 60))
+        self.assertEqual(parameters.video_bitrate, 300000)
+        self.assertEqual((parameters.video_quality, parameters.video_preset), (4, 2))
+        self.assertEqual(
+            (parameters.audio_sample_rate, parameters.audio_channels), (44100, 2)
+        )
+        self.assertEqual(
+            (parameters.audio_codec, parameters.audio_bitrate), (13, 64000)
+        )
+
+    def test_hello(self):
+        """The hello tells the mode of the licence."""
+        self.assertEqual(wiring.hello_facts(self.config).licence_mode, 1)
+
+    def test_build(self):
+        """Building opens no port, and makes the certificate where none is given."""
+        reactor = MemoryReactorClock()
+        service = wiring.build(self.config, reactor, Log())
+        self.assertTrue(IService.providedBy(service))
+        self.assertEqual(reactor.tcpServers, [])
+        self.assertEqual(reactor.getDelayedCalls(), [])
+        self.assertTrue(self.config.own_certificate_path.exists())
+        mode = self.config.own_private_key_path.stat().st_mode
+        self.assertEqual(mode & 0o777, 0o600)
+
+    def test_certificateIsKept(self):
+        """A second start uses the certificate of the first."""
+        first = wiring.server_context(self.config).fingerprint
+        self.assertEqual(wiring.server_context(self.config).fingerprint, first)
