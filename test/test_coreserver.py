@@ -3,6 +3,7 @@
 import io
 import os
 import pty
+import select
 import signal
 import socket
 import subprocess
@@ -306,3 +307,86 @@ class ProcessTests(SynchronousTestCase):
         self.assertEqual(self.running(process)[-1], banner.RUNNING)
         process.communicate("q\n", timeout=30)
         self.assertEqual(process.returncode, 0)
+
+
+class DaemonTests(SynchronousTestCase):
+    """The whole server in the background."""
+
+    def setUp(self):
+        self.directory = Path(self.mktemp()).absolute()
+        self.directory.mkdir()
+        self.path = self.directory / "AnyChatCoreServer.ini"
+        self.pid_path = self.directory / "AnyChatCoreServer.pid"
+        ports = []
+        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+            with socket.socket(socket.AF_INET, kind) as free:
+                free.bind(("127.0.0.1", 0))
+                ports.append(free.getsockname()[1])
+        self.tcp, self.udp = ports
+        self.path.write_text(
+            f"[Base Settings]\nTCPListenPort={self.tcp}\nUDPServicePort={self.udp}\n"
+            "[Network Settings]\nListenAddress=127.0.0.1\n"
+            "[Http Settings]\nListenPort=0\n"
+        )
+        self.addCleanup(self.kill)
+
+    def kill(self) -> None:
+        """End what a failing test has left running."""
+        if self.pid_path.exists():
+            os.kill(int(self.pid_path.read_text()), signal.SIGKILL)
+
+    def call(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command whose server goes into the background."""
+        return subprocess.run(
+            [sys.executable, "-c", program, *arguments],
+            cwd=self.directory,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def log(self) -> str:
+        """The server's log."""
+        return (self.directory / "AnyChatCoreServer.log").read_text()
+
+    def assertLives(self, program: str, *arguments: str) -> None:
+        """The server starts, keeps others off its ports, and ends when told."""
+        done = self.call(program, *arguments)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn(banner.started("TCP", self.tcp), self.log())
+        self.assertIn(banner.started("UDP", self.udp), self.log())
+        pid = int(self.pid_path.read_text())
+
+        second = self.call(program, *arguments)
+        self.assertEqual(second.returncode, 1)
+        self.assertIn(banner.failed("TCP", self.tcp), second.stderr)
+        self.assertNotIn("Traceback", self.log() + second.stderr)
+        self.assertEqual(int(self.pid_path.read_text()), pid)
+
+        ended = os.pidfd_open(pid)
+        self.addCleanup(os.close, ended)
+        os.kill(pid, signal.SIGTERM)
+        self.assertTrue(select.select([ended], [], [], 30)[0])
+        self.assertTrue(self.log().endswith(f"\t{banner.exited(0)}\n"))
+        self.assertEqual(
+            {path.name for path in self.directory.iterdir()},
+            {
+                "AnyChatCoreServer.crt",
+                "AnyChatCoreServer.ini",
+                "AnyChatCoreServer.key",
+                "AnyChatCoreServer.log",
+            },
+        )
+
+    def test_option(self):
+        """``anychatcoreserver -d``, as the manual has it."""
+        self.assertLives("from anychat.coreserver import main; main()", "-d")
+
+    def test_twistd(self):
+        """``twistd anychat``, without twistd's own log and pid file."""
+        self.assertLives(
+            "from twisted.scripts.twistd import run; run()",
+            "anychat",
+            "--config=AnyChatCoreServer.ini",
+        )
