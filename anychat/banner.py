@@ -70,7 +70,8 @@ def listen_failed(error: CannotListenError, config: Config) -> Iterator[str]:
         if port == error.port
     ]
     yield failed("/".join(protocols) or "TCP", error.port)
-    yield f"{error.interface or 'any address'}:{error.port}: {error.socketError}"
+    where = f"[{error.interface}]" if ":" in error.interface else error.interface
+    yield f"{where or 'any address'}:{error.port}: {error.socketError}"
 
 
 def missing(config: Config) -> Iterator[str]:

@@ -139,7 +139,7 @@ class CoreServerTests(TapCase):
                 self.texts(),
                 [
                     line,
-                    f":::{port}: [Errno 98] Address already in use",
+                    f"[::]:{port}: [Errno 98] Address already in use",
                     banner.exited(1),
                 ],
             )
