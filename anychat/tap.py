@@ -224,7 +224,7 @@ def global_reactor() -> Any:
     """
     from twisted.internet import reactor
 
-    reactor.seconds = time.monotonic  # type: ignore[attr-defined]
+    reactor.seconds = time.monotonic  # type: ignore[method-assign]
     return reactor
 
 
