@@ -118,8 +118,6 @@ def _decide_message(turn: Turn, command: SessionMessage) -> None:
             raise Refused(ResultCode.FUNCNOTALLOW)
         decide(turn, asker, command, command.message)
     except Refused as refused:
-        turn.changes.clear()
-        turn.effects.clear()
         turn.reply(
             command.session, command.request, _refusal(command.message, refused.code)
         )

@@ -51,7 +51,8 @@ class Turn:
         return Decision(tuple(self.changes), tuple(self.effects))
 
 
-# Each subject's module says in tables of these types what it sees to.
+# Each subject's module says in tables of these types what it sees to.  Whoever
+# refuses does so before deciding anything: a `Refused` leaves the turn empty.
 
 #: Who decides a command, by its type.
 CommandTable: TypeAlias = Mapping[type[Command], Callable[[Turn, Any], None]]
