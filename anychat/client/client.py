@@ -18,7 +18,7 @@ import os
 import random
 from collections.abc import Callable
 from functools import singledispatchmethod
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from twisted.internet.interfaces import IStreamClientEndpoint
@@ -47,7 +47,7 @@ from anychat.codes import (
     StreamKind,
     UserState,
 )
-from anychat.errors import PeerError, Refused
+from anychat.errors import LocalError, PeerError, Refused
 from anychat.messages import (
     CameraState,
     EnterRoom,
@@ -198,7 +198,11 @@ class Client:
         )
         self._calls = Calls(reactor, self._is_met, call_timeout)
         self._streams = Streams(
-            self._request, self._media, lambda: self.parameters, self._tell, self.log
+            self._request,
+            self._media,
+            lambda: self.parameters,
+            cast(ClientEvents, self._tell),
+            self.log,
         )
 
     # What there is to see.
@@ -500,16 +504,33 @@ class Client:
 
         def start() -> "Deferred[Publishing]":
             self._media()
-            if not isinstance(source, str):
-                return self._publish(source, stream_index, overrides)
-            opened: Deferred[Any] = deferToThreadPool(
-                self.reactor, self.reactor.getThreadPool(), plane.open_source, source
-            )
+            opened: Deferred[Any]
+            if isinstance(source, str):
+                opened = deferToThreadPool(
+                    self.reactor,
+                    self.reactor.getThreadPool(),
+                    plane.open_source,
+                    source,
+                )
+            else:
+                opened = succeed(source)
+            opened.addCallback(self._when_stopped)
             return opened.addCallback(self._publish, stream_index, overrides)
 
         return self._calls.submit(
             Need.ROOM, start, lambda: self._streams.unpublish(stream_index)
         )
+
+    def _when_stopped(self, result: Any) -> "Deferred[Any]":
+        """Wait for the last media plane, which may still be reading a source."""
+        waiting: Deferred[Any] = Deferred()
+
+        def stopped(earlier: Any) -> Any:
+            waiting.callback(result)
+            return earlier
+
+        self._stopping.addCallback(stopped)
+        return waiting
 
     def _publish(
         self, source: Any, stream_index: int, overrides: Any
@@ -525,7 +546,15 @@ class Client:
                 "The server's audio codec is AMR-WB(11), which cannot be encoded "
                 f"here: publishing Opus at {parameters.audio_bitrate} bps"
             )
+        if getattr(source, "on_end", self) is None:
+            source.on_end = lambda: self._source_ended(source)
         return self._streams.publish(source, stream_index, overrides)
+
+    def _source_ended(self, source: Any) -> None:
+        for publishing in self.publications:
+            if publishing.source is source:
+                self.unpublish(publishing.stream_index)
+                self._tell.on_publish_end(publishing.stream_index)
 
     def unpublish(self, stream_index: int = 0) -> None:
         """Stop publishing what has that index."""
@@ -618,12 +647,21 @@ class Client:
             )
             self._plane = made[0]
             self._configure()
+            if self._plane is None:
+                raise Refused(ResultCode.CONNECT_ERRORIP)
         return self._plane
 
     def _configure(self) -> None:
         connection = self._session.connection
         host = connection.address if connection is not None else ""
-        self._plane.configure(self._media_setup, host)
+        try:
+            self._plane.configure(self._media_setup, host)
+        except (OSError, LocalError) as error:
+            self.log(f"Warning: UDP cannot be used: {error}")
+            self._udp(False, None)
+            if isinstance(error, LocalError):
+                # The server named no address that could be used.
+                self._stop_media()
 
     def _udp(self, bound: bool, delay: float | None) -> None:
         if bound:
@@ -668,7 +706,6 @@ class Client:
         self.room = None
         self._leave_resync()
         self._streams.suspend()
-        self._stop_media()
         self.parameters = None
         self.log(f"Message OnSessionKeep(1, {code.value})")
         self._tell.on_session_keep(True, code)

@@ -84,6 +84,9 @@ class ClientEvents:
     ) -> None:
         """Decoded sound (``av.AudioFrame``) of a stream watched without a sink."""
 
+    def on_publish_end(self, stream_index: int) -> None:
+        """A source that was published is at its end; its streams are closed."""
+
     def on_server_config_update(self, parameters: ServerParameters) -> None:
         """SERVERCFGUPDATE: the server's default media parameters changed."""
 

@@ -16,6 +16,7 @@ from twisted.internet.defer import (
     DeferredLock,
     gatherResults,
     inlineCallbacks,
+    maybeDeferred,
 )
 from twisted.python.failure import Failure
 
@@ -72,8 +73,8 @@ class MediaPlane(Protocol):
     def receive(self, granted: StreamGranted, sink: Any) -> Any:
         """Begin to receive."""
 
-    def end(self, ssrc: int) -> None:
-        """Receive that stream no longer."""
+    def end(self, ssrc: int) -> "Deferred[None] | None":
+        """Receive that stream no longer; fires when its last frames are out."""
 
 
 @dataclass(slots=True)
@@ -181,22 +182,33 @@ class Watching(_Wish):
         """In which membership of a room it was subscribed."""
         self.receiving: dict[StreamKind, tuple[StreamGranted, Any]] = {}
         """Granted streams and what receives them (``anychat.client.media``)."""
-        self._past: dict[StreamKind, Totals] = {}
+        self._past = {kind: Totals() for kind in StreamKind}
+        self._ending: list[tuple[StreamKind, Any]] = []
 
     def statistics(self, kind: StreamKind) -> Totals:
         """What was received of that kind, all publications together."""
-        totals = replace(self._past.get(kind, Totals()))
+        totals = replace(self._past[kind])
+        for ending_kind, reception in self._ending:
+            if ending_kind == kind:
+                totals.add(reception.statistics())
         if kind in self.receiving:
             totals.add(self.receiving[kind][1].statistics())
         return totals
 
-    def retire(self, kind: StreamKind) -> StreamGranted | None:
-        """The reception is over: keep its sums; the stream it was, if any."""
+    def retire(self, kind: StreamKind, media: MediaPlane) -> bool:
+        """Receive that stream no longer, and keep what it counted."""
         if kind not in self.receiving:
-            return None
-        self._past[kind] = self.statistics(kind)
-        granted, _ = self.receiving.pop(kind)
-        return granted
+            return False
+        granted, reception = self.receiving.pop(kind)
+        ending = kind, reception
+        self._ending.append(ending)
+
+        def ended(_: object) -> None:
+            self._ending.remove(ending)
+            self._past[kind].add(reception.statistics())
+
+        maybeDeferred(media.end, granted.ssrc).addBoth(ended)
+        return True
 
 
 def control(
@@ -390,15 +402,15 @@ class Streams:
             # The subscription was ended while this was on its way.
             return
         current = watching.receiving.get(granted.kind)
-        if current is not None:
-            if current[0].ssrc == granted.ssrc:
-                return
-            self._retire(watching, granted.kind)
+        if current is not None and current[0].ssrc == granted.ssrc:
+            return
         try:
+            self._retire(watching, granted.kind)
             reception = self._media().receive(granted, watching.sink)
         except AnyChatError as error:
             self._say(f"Stream cannot be received: {error}")
-            self._events.on_sdk_warning(ResultCode.UNSUPPORTCODEC)
+            code = error.code if isinstance(error, Refused) else None
+            self._events.on_sdk_warning(code or ResultCode.UNSUPPORTCODEC)
             return
         watching.receiving[granted.kind] = granted, reception
         self._events.on_stream_granted(
@@ -415,9 +427,7 @@ class Streams:
             self._retire(watching, ended.kind)
 
     def _retire(self, watching: Watching, kind: StreamKind) -> None:
-        granted = watching.retire(kind)
-        if granted is not None:
-            self._media().end(granted.ssrc)
+        if kind in watching.receiving and watching.retire(kind, self._media()):
             self._events.on_stream_ended(watching.user_id, kind, watching.stream_index)
 
     def user_left(self, user_id: int) -> None:

@@ -72,6 +72,7 @@ class FakeMedia:
     def __init__(self, reactor=None, log=None, on_udp=None, random_bytes=None):
         self.on_udp = on_udp
         self.setup = None
+        self.configured = 0
         self.publications = []
         self.receptions = []
         self.stopped = False
@@ -83,6 +84,7 @@ class FakeMedia:
     def configure(self, setup, server_host):
         """Where the media goes."""
         self.setup, self.host = setup, server_host
+        self.configured += 1
 
     def formats(self, source, parameters, overrides):
         """The streams of any source."""

@@ -12,6 +12,7 @@ from anychat.codes import ResultCode, RoomState, SelfStatus, StreamKind, UserSta
 from anychat.errors import Refused
 from anychat.messages import (
     CameraState,
+    CloseStream,
     EnterRoom,
     EnterRoomByName,
     EnterRoomResult,
@@ -892,7 +893,6 @@ class NewSessionTests(ClientTestCase):
         self.serve(OK, UserCameraControl(5, True, 0))
         self.successResultOf(watched)
         self.tell(granted(5, VIDEO, 9))
-        first = self.plane
         self.server.user_id = -9
         self.lose_session()
         self.assertEqual(
@@ -903,7 +903,8 @@ class NewSessionTests(ClientTestCase):
                 ("on_login_system", -9, ResultCode.SUCCESS),
             ],
         )
-        self.assertTrue(first.stopped)
+        self.assertEqual((self.plane.sending, self.plane.receiving), ([], []))
+        self.assertEqual(self.plane.configured, 2)
         self.server.side.received[:] = self.server.side.received[-1:]
         self.server.let_in(ANN)
         self.assertEqual(
@@ -916,7 +917,7 @@ class NewSessionTests(ClientTestCase):
         self.serve(StreamOpened(ResultCode.SUCCESS, 200, b"n" * 16, b"t" * 12))
         self.serve(OK)
         self.serve(StreamOpened(ResultCode.SUCCESS, 201, b"n" * 16, b"t" * 12))
-        self.assertIsNot(self.plane, first)
+        self.assertEqual(len(self.media), 1)
         self.assertEqual(self.plane.sending, [(VIDEO, 200), (AUDIO, 201)])
         self.assertEqual(self.client.user_id, -9)
 
@@ -1155,6 +1156,12 @@ class ResyncTests(ClientTestCase):
         self.assertTrue(self.server.side.lost)
 
 
+class Source:
+    """Something to publish that ends."""
+
+    on_end = None
+
+
 class MediaTests(ClientTestCase):
     """The media plane: when it is made, told and stopped."""
 
@@ -1176,6 +1183,35 @@ class MediaTests(ClientTestCase):
             self.lines(),
         )
         self.client.unpublish()
+
+    def test_sourceEnds(self):
+        """A source at its end is closed and told."""
+        self.enter(ANN)
+        source = Source()
+        published = self.client.publish(source)
+        for ssrc in (100, 101):
+            self.serve(StreamOpened(ResultCode.SUCCESS, ssrc, b"k" * 16, b"s" * 12))
+        self.successResultOf(published)
+        source.on_end()
+        self.assertEqual(self.events.take(), [("on_publish_end", 0)])
+        self.assertEqual(
+            self.requests(), [CloseStream(VIDEO, 0), CloseStream(AUDIO, 0)]
+        )
+
+    def test_noUdp(self):
+        """Where UDP cannot be opened at all, that is a warning too."""
+
+        def configure(setup, host):
+            raise OSError("no ports left")
+
+        self.enter(ANN)
+        media = FakeMedia()
+        media.configure = configure
+        self.client._make_media = lambda *_: media
+        self.client.watch(5).addErrback(lambda _: None)
+        self.assertEqual(
+            self.events.take(), [("on_sdk_warning", ResultCode.WARNING_UDPFAIL)]
+        )
 
     def test_watchUnknown(self):
         """Only members of the room can be watched."""
