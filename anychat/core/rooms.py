@@ -39,7 +39,7 @@ from anychat.messages import (
 #: The rooms of demo mode.
 DEMO_ROOMS = (RoomId(1), RoomId(2))
 
-#: Members told in one message.  A member takes at most 588 bytes on the wire
+#: Members told in one message.  A member takes at most 555 bytes on the wire
 #: (a nickname of 128 characters of 4 bytes, 16 streams), a frame 64 KiB.
 MEMBERS_PER_MESSAGE = 100
 

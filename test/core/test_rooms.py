@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from anychat.codes import ResultCode
+from anychat.codes import ResultCode, StreamKind
 from anychat.core.effects import Reply, Send
+from anychat.core.rooms import MEMBERS_PER_MESSAGE
 from anychat.messages import (
     EnterRoom,
     EnterRoomByName,
@@ -13,10 +14,13 @@ from anychat.messages import (
     LeaveRoom,
     Member,
     OnlineUser,
+    OpenStreamInfo,
     Result,
     RoomMembers,
     UserAtRoom,
 )
+from anychat.protocols.formats import encode
+from anychat.protocols.formats_fields import NAME_MAXIMUM
 from test.core.driver import DEMO, Driver, sent
 
 
@@ -64,6 +68,16 @@ class EnterTests(SynchronousTestCase):
         names = [member.nickname for chunk in chunks for member in chunk.members]
         self.assertEqual(names, [f"{number}" for number in range(250)])
         self.assertEqual(online, OnlineUser(251, 1))
+
+    def test_messagesFitAFrame(self):
+        """The members of one message fit it, however long their names are."""
+        streams = tuple(OpenStreamInfo(StreamKind.VIDEO, i) for i in range(16))
+        name = "\U0001f600" * (NAME_MAXIMUM // 4)
+        member = Member(2**31 - 1, 2**31 - 1, name, streams)
+        body = encode(RoomMembers(1, (member,) * MEMBERS_PER_MESSAGE))[1]
+        # The rest of the longest name that the core lets in, 128 characters.
+        rest = MEMBERS_PER_MESSAGE * (128 * 4 - len(name) * 4)
+        self.assertLess(len(body) + rest, 65536 - 64)
 
     def test_alreadyInARoom(self):
         """A second room, or the same once more, gets 308."""
