@@ -75,6 +75,8 @@ class Binding:
         self.refused = 0
         """Messages that were malformed or not authenticated."""
         self.bound = False
+        self.round_trip = 0.0
+        """Of the last request that was answered, seconds."""
         self._addresses = list(addresses)
         self._username = username
         self._key = key
@@ -86,7 +88,7 @@ class Binding:
         self._unanswered: float | None = None
         self._abnormal = False
         self._sent: dict[bytes, tuple[Address, float]] = {}
-        self._answer: tuple[float, float] | None = None
+        self._answer: float | None = None
         self._checked = False
         self._outbox: list[tuple[bytes, Address]] = []
         self._events: list[Event] = []
@@ -135,6 +137,7 @@ class Binding:
             self.refused += 1
             return
         self._unanswered = None
+        self.round_trip = now - sent
         if self.bound:
             self._sent.clear()
             interval = MEDIA_INTERVAL if self._active else IDLE_INTERVAL
@@ -142,28 +145,27 @@ class Binding:
         else:
             self._candidate = self._addresses.index(address)
             if self._answer is None:
-                self._answer = now - sent, now + _CHECK_WAIT
+                self._answer = now + _CHECK_WAIT
             self._conclude(now)
 
     def _conclude(self, now: float) -> None:
         """Bound, once the server has answered and has had its check answered."""
         if self.bound or self._answer is None:
             return
-        delay, patience = self._answer
-        if not self._checked and now < patience:
+        if not self._checked and now < self._answer:
             return
         self.bound = True
         self._abnormal = False
         self._answer = None
         self._sent.clear()
         self._next_request = now + (MEDIA_INTERVAL if self._active else IDLE_INTERVAL)
-        self._events.append(Bound(delay))
+        self._events.append(Bound(self.round_trip))
 
     def next_timeout(self) -> float:
         """When to call `handle_timeout`."""
         due = [self._next_request]
         if self._answer is not None:
-            due.append(self._answer[1])
+            due.append(self._answer)
         if self._unanswered is not None and not self._abnormal:
             due.append(self._unanswered + ABNORMAL)
         return min(due)

@@ -18,11 +18,9 @@ from anychat.codes import AudioCodec, StreamKind
 from anychat.errors import LocalError
 from anychat.media.packetize import audio, h264
 from anychat.media.rtcp import (
-    ReportBlock,
     SenderReport,
     SourceDescription,
     build,
-    middle,
     ntp_from_unix,
 )
 from anychat.media.rtp import MAX_PAYLOAD, FrameMarking, RtpPacket
@@ -99,9 +97,8 @@ class Publication:
         self._frames = self._key_frames = self._packets = self._octets = 0
         self._resent = self._not_kept = self._key_requests = 0
         self._dropped = self._errors = 0
-        self._loss = 0.0
-        self._round_trip: float | None = None
         self._frame_meter, self._bit_meter = RateMeter(), RateMeter()
+        self._sent_meter, self._missed_meter = RateMeter(), RateMeter()
 
     # The feed's side.
 
@@ -189,6 +186,7 @@ class Publication:
             kept.popitem(last=False)
         self._sequence = self._sequence + 1 & 0xFFFF
         self._packets += 1
+        self._sent_meter.add(now)
         if not self._send(data):
             self._errors += 1
 
@@ -202,6 +200,8 @@ class Publication:
             if kept is None or kept.sent < now - KEPT_SECONDS:
                 self._not_kept += 1
             elif now - kept.resent >= _RESEND_INTERVAL:
+                if kept.resent == kept.sent:
+                    self._missed_meter.add(now)
                 kept.resent = now
                 self._resent += 1
                 self._send(kept.data)
@@ -210,19 +210,6 @@ class Publication:
         """Make the next picture a key frame, at most every 300 ms."""
         self._key_requests += 1
         self._key_wanted = True
-
-    def reported(self, block: ReportBlock, wall: float) -> None:
-        """The server's figures of this stream.
-
-        :param wall: now, seconds since 1970.
-        """
-        self._loss = block.fraction_lost / 256
-        if block.last_report:
-            # RFC 3550 section 6.4.1: now - LSR - DLSR, in 65536ths of a second.
-            elapsed = middle(ntp_from_unix(wall)) - block.last_report - block.delay
-            elapsed &= 0xFFFFFFFF
-            if elapsed < 10 << 16:
-                self._round_trip = elapsed / 65536
 
     def _report_due(self) -> bool:
         return self._seconds() >= self._next_report
@@ -256,6 +243,7 @@ class Publication:
     def statistics(self) -> PublicationStatistics:
         """Figures up to now."""
         now = self._seconds()
+        sent, missed = self._sent_meter, self._missed_meter
         return PublicationStatistics(
             frames=self._frames,
             key_frames=self._key_frames,
@@ -268,6 +256,5 @@ class Publication:
             send_errors=self._errors,
             fps=self._frame_meter.per_second(now),
             bitrate=self._bit_meter.per_second(now),
-            loss=self._loss,
-            round_trip_ms=None if self._round_trip is None else self._round_trip * 1000,
+            loss=min(1.0, missed.per_second(now) / (sent.per_second(now) or 1.0)),
         )

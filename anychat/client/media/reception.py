@@ -92,10 +92,7 @@ class Reception:
         try:
             packet = rtp.parse(self._srtp.unprotect(data))
         except PeerError as error:
-            if error.reason == REPLAYED:
-                self._replayed += 1
-            else:
-                self._refused += 1
+            self._refuse(error)
             return
         video = self.granted.kind is StreamKind.VIDEO
         if packet.payload_type != self.granted.format.payload_type or (
@@ -122,8 +119,8 @@ class Reception:
         """Take an SRTCP datagram with this stream's SSRC: its sender's."""
         try:
             packets = rtcp.parse(self._srtcp.unprotect(data))
-        except PeerError:
-            self._refused += 1
+        except PeerError as error:
+            self._refuse(error)
             return
         for packet in packets:
             if isinstance(packet, SenderReport) and packet.ssrc == self.granted.ssrc:
@@ -131,6 +128,12 @@ class Reception:
                 self._line.clock.report(packet, timestamp)
                 self._arrivals.sender_reported(packet, self._reactor.seconds())
                 self._playout.reported(self._line)
+
+    def _refuse(self, error: PeerError) -> None:
+        if error.reason == REPLAYED:
+            self._replayed += 1
+        else:
+            self._refused += 1
 
     def report(self) -> ReportBlock:
         """The block for the next receiver report."""
@@ -140,6 +143,15 @@ class Reception:
     def heard(self) -> bool:
         """Whether there is anything to report on."""
         return self._gaps.highest is not None
+
+    @property
+    def round_trip(self) -> float:
+        """Seconds to the server and back; how often a NACK is repeated."""
+        return self._gaps.round_trip
+
+    @round_trip.setter
+    def round_trip(self, seconds: float) -> None:
+        self._gaps.round_trip = seconds
 
     # Time.
 

@@ -177,6 +177,11 @@ class MediaSession:
         """Whether the server knows where to send."""
         return self._transport.bound
 
+    @property
+    def round_trip(self) -> float:
+        """Seconds to the server and back, by the last keep-alive."""
+        return self._transport.round_trip
+
     def stop(self) -> "Deferred[Any]":
         """End everything; fires when files, threads and ports are closed.
 
@@ -340,6 +345,7 @@ class MediaSession:
             self._setup.client_ssrc,
         )
         self._playouts[sink] = playout
+        reception.round_trip = self._transport.round_trip
         self._receptions[granted.ssrc] = reception
         self._activity()
         for kind, data in self._early.pop(granted.ssrc, ()):
@@ -413,11 +419,6 @@ class MediaSession:
                 publication = self._publications.get(packet.media_ssrc)
                 if publication is not None:
                     publication.request_key_frame()
-            elif isinstance(packet, ReceiverReport):
-                for block in packet.reports:
-                    publication = self._publications.get(block.ssrc)
-                    if publication is not None:
-                        publication.reported(block, self._wall_clock())
 
     def _send_rtcp(self, *packets: RtcpPacket) -> None:
         """Send RTCP to the server under the leg's keys."""
@@ -431,6 +432,7 @@ class MediaSession:
         blocks = []
         for reception in self._receptions.values():
             reception.align()
+            reception.round_trip = self._transport.round_trip
             if reception.heard:
                 blocks.append(reception.report())
         for start in range(0, len(blocks), MAX_REPORTS):

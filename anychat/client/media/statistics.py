@@ -66,10 +66,7 @@ class PublicationStatistics:
     bitrate: float
     """Bits of payload per second at present."""
     loss: float
-    """Share of packets that did not reach the server at first, 0 to 1, by
-    its last receiver report."""
-    round_trip_ms: float | None
-    """To the server and back, by its receiver reports."""
+    """Share of packets at present that the server asked for again, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)

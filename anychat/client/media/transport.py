@@ -73,6 +73,11 @@ class MediaTransport:
         """Whether the server knows our address."""
         return self._binding is not None and self._binding.bound
 
+    @property
+    def round_trip(self) -> float:
+        """Seconds to the server and back, lately; 0 before it is known."""
+        return 0.0 if self._binding is None else self._binding.round_trip
+
     def begin(self, addresses: Sequence[Address], username: str, key: bytes) -> None:
         """Open the ports that are needed and bind; again for a new session.
 
