@@ -73,10 +73,6 @@ class KeyFrameRequests:
         earliest = now if request.sent is None else max(now, request.sent + PAUSE)
         self._deadlines.hasten(ssrc, earliest)
 
-    def suspend(self, ssrc: Ssrc) -> None:
-        """The publisher could not be asked: wait until it is wanted again."""
-        self._deadlines.clear(ssrc)
-
     def forget(self, ssrc: Ssrc) -> None:
         """The publication is over."""
         self._requests.pop(ssrc, None)
@@ -87,18 +83,26 @@ class KeyFrameRequests:
         return self._deadlines.next()
 
     def due(self, now: float) -> list[Ssrc]:
-        """The publications to ask now."""
-        asked = []
+        """The publications to ask now; say of each that was `asked`.
+
+        Of one whose publisher could not be asked nothing more is heard until
+        somebody wants it again.
+        """
+        due = []
         for ssrc in self._deadlines.due(now):
             request = self._requests[ssrc]
-            if not self._needed(ssrc, request):
+            if self._needed(ssrc, request):
+                due.append(ssrc)
+            else:
                 request.seen = None
-                continue
-            request.sent = now
-            self._deadlines.set(ssrc, now + request.pause)
-            request.pause = min(2 * request.pause, LONGEST_PAUSE)
-            asked.append(ssrc)
-        return asked
+        return due
+
+    def asked(self, ssrc: Ssrc, now: float) -> None:
+        """The publisher was sent a request."""
+        request = self._requests[ssrc]
+        request.sent = now
+        self._deadlines.set(ssrc, now + request.pause)
+        request.pause = min(2 * request.pause, LONGEST_PAUSE)
 
     def _needed(self, ssrc: Ssrc, request: _Request) -> bool:
         if self._streams.gated(ssrc):

@@ -418,9 +418,7 @@ class Legs:
             own = self._publications[ssrc].leg.credentials.server_ssrc
             if self._send_rtcp(ssrc, rtcp.Pli(own, ssrc)):
                 self.key_frames_asked += 1
-            else:
-                # Asked again when the publisher is bound.
-                self._key_frames.suspend(ssrc)
+                self._key_frames.asked(ssrc, now)
         for ssrc, sequences in self.uplink.due(now):
             own = self._publications[ssrc].leg.credentials.server_ssrc
             self._send_rtcp(ssrc, rtcp.Nack(own, ssrc, sequences))
