@@ -2,6 +2,8 @@
 
 import random
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from anychat.codes import StreamKind
@@ -559,6 +561,47 @@ class LegsTests(SynchronousTestCase):
         self.assertEqual(self.drops(), {Drop.MALFORMED_STUN: ROUND})
         self.assertTrue(self.legs.waiting())
         self.assertEqual(len(self.world.forwarder.take(Kind.STUN, 999)), ROUND)
+
+    @settings(deadline=None, max_examples=150)
+    @given(
+        st.lists(
+            st.tuples(
+                st.sampled_from(range(6)),
+                st.sampled_from(range(3)),
+                st.integers(0, 200),
+                st.integers(0, 255),
+                st.binary(max_size=8),
+            ),
+            max_size=12,
+        )
+    )
+    def test_anything(self, steps):
+        """Genuine datagrams, damaged, cut, lengthened, repeated and from
+        anywhere, raise nothing and bind nobody to where he is not."""
+        self.setUp()
+        self.publish()
+        credentials = self.bob.credentials
+        own = credentials.client_ssrc
+        genuine = [
+            stun.request(bytes(12), credentials.username, credentials.stun_key),
+            stun.build(stun.MessageClass.SUCCESS, bytes(12), key=b"x"),
+            self.bob.sender.protect(rtcp.build([rtcp.Nack(own, SSRC, (1, 2, 9))])),
+            self.bob.sender.protect(rtcp.build([rtcp.Pli(own, SSRC)])),
+            rtp(1, KEY_START),
+            fake_rtcp(200, SSRC),
+        ]
+        nobody = Path(("203.0.113.66", 6666))
+        paths = [self.alice.path, self.bob.path, nobody]
+        for which, where, position, mask, tail in steps:
+            data = bytearray(genuine[which])
+            if mask:
+                data[position % len(data)] ^= mask
+            else:
+                del data[position:]
+            self.world.deliver(bytes(data) + tail, paths[where])
+            self.world.wait(0.1)
+        self.assertEqual(self.legs.bindings.path(ALICE), self.alice.path)
+        self.assertEqual(self.legs.bindings.path(BOB), self.bob.path)
 
     def test_secretsStayOut(self):
         """Keys do not show where credentials are printed."""
