@@ -52,7 +52,7 @@ PROPOSALS = Limit(rate=1, burst=4)
 ANSWERS_EACH = Limit(rate=10, burst=20)
 ANSWERS_ALL = Limit(rate=200, burst=400)
 #: Transaction ids remembered for each leg.
-REMEMBERED = 32
+REMEMBERED = 16
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,16 +108,27 @@ class Reception:
     when: float
 
 
+class _Incoming:
+    """The RTCP of a leg that has sent some."""
+
+    __slots__ = ("feedback", "receiver", "receptions", "retransmissions")
+
+    def __init__(self, credentials: Credentials):
+        self.receiver = SrtcpReceiver(
+            credentials.rtcp_key, credentials.rtcp_salt, credentials.client_ssrc
+        )
+        self.feedback = TokenBucket(FEEDBACK)
+        self.retransmissions = TokenBucket(RETRANSMISSIONS)
+        self.receptions: dict[Ssrc, Reception] = {}
+
+
 class _Leg:
     __slots__ = (
         "credentials",
-        "feedback",
+        "incoming",
         "leg",
         "published",
         "received",
-        "receiver",
-        "receptions",
-        "retransmissions",
         "round_trip",
         "sender",
     )
@@ -125,14 +136,11 @@ class _Leg:
     def __init__(self, leg: SessionId, credentials: Credentials):
         self.leg = leg
         self.credentials = credentials
-        self.feedback = TokenBucket(FEEDBACK)
-        self.retransmissions = TokenBucket(RETRANSMISSIONS)
         self.published: set[Ssrc] = set()
         self.received: set[Ssrc] = set()
-        self.receptions: dict[Ssrc, Reception] = {}
         self.round_trip = 0.0
         # Made when first needed: most legs of a big server are idle.
-        self.receiver: SrtcpReceiver | None = None
+        self.incoming: _Incoming | None = None
         self.sender: SrtcpSender | None = None
 
 
@@ -253,7 +261,8 @@ class Legs:
 
     def receptions(self, leg: SessionId) -> dict[Ssrc, Reception]:
         """How a leg receives its streams, by its latest reports."""
-        return dict(self._leg(leg).receptions)
+        incoming = self._leg(leg).incoming
+        return dict(incoming.receptions) if incoming else {}
 
     # The machine.
 
@@ -305,7 +314,8 @@ class Legs:
 
     def _drop_subscription(self, state: _Leg, ssrc: Ssrc) -> None:
         state.received.discard(ssrc)
-        state.receptions.pop(ssrc, None)
+        if state.incoming is not None:
+            state.incoming.receptions.pop(ssrc, None)
 
     def _follow_bindings(self, now: float) -> None:
         for event in self.bindings.events():
@@ -348,18 +358,16 @@ class Legs:
         if path is None or path.remote != datagram.path.remote:
             self.drops.add(Drop.RTCP_WRONG_SOURCE)
             return
-        credentials = state.credentials
-        if state.receiver is None:
-            state.receiver = SrtcpReceiver(
-                credentials.rtcp_key, credentials.rtcp_salt, credentials.client_ssrc
-            )
+        incoming = state.incoming
+        if incoming is None:
+            incoming = state.incoming = _Incoming(state.credentials)
         try:
-            compound = state.receiver.unprotect(datagram.data)
+            compound = incoming.receiver.unprotect(datagram.data)
         except PeerError:
             self.drops.add(Drop.FORGED_RTCP)
             return
         # Only what the leg itself sent counts against it.
-        if not state.feedback.take(now):
+        if not incoming.feedback.take(now):
             self.drops.add(Drop.RTCP_RATE)
             return
         try:
@@ -369,9 +377,11 @@ class Legs:
             return
         self.bindings.heard(state.leg, now)
         for packet in packets:
-            self._receive_packet(state, packet, now)
+            self._receive_packet(state, incoming, packet, now)
 
-    def _receive_packet(self, state: _Leg, packet: rtcp.RtcpPacket, now: float) -> None:
+    def _receive_packet(
+        self, state: _Leg, incoming: _Incoming, packet: rtcp.RtcpPacket, now: float
+    ) -> None:
         own = state.credentials.client_ssrc
         match packet:
             case (
@@ -381,13 +391,13 @@ class Legs:
             ) if ssrc != own:
                 self.drops.add(Drop.FORGED_RTCP)
             case rtcp.Nack():
-                self._receive_nack(state, packet, now)
+                self._receive_nack(state, incoming, packet, now)
             case rtcp.Pli():
                 self._receive_pli(state, packet, now)
             case rtcp.ReceiverReport():
                 for block in packet.reports:
                     if block.ssrc in state.received:
-                        state.receptions[Ssrc(block.ssrc)] = Reception(
+                        incoming.receptions[Ssrc(block.ssrc)] = Reception(
                             block.fraction_lost / 256, block.lost, block.jitter, now
                         )
 
@@ -398,13 +408,15 @@ class Legs:
         elif self._publications[ssrc].kind is StreamKind.VIDEO:
             self._key_frames.want(ssrc, now)
 
-    def _receive_nack(self, state: _Leg, nack: rtcp.Nack, now: float) -> None:
+    def _receive_nack(
+        self, state: _Leg, incoming: _Incoming, nack: rtcp.Nack, now: float
+    ) -> None:
         ssrc = Ssrc(nack.media_ssrc)
         if ssrc not in state.received:
             self.drops.add(Drop.NOT_SUBSCRIBED)
             return
         wanted = len(nack.sequences)
-        granted = state.retransmissions.take(now, wanted)
+        granted = incoming.retransmissions.take(now, wanted)
         if granted < wanted:
             self.drops.add(Drop.RETRANSMIT_RATE, wanted - granted)
         # What is not kept is not asked of the publisher on the receiver's
