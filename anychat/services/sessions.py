@@ -80,7 +80,10 @@ class Session:
         return self.channel.taken
 
     def acknowledge(self, ack: int) -> None:
-        """The client took the frames up to this one."""
+        """A frame came from the client, which took ours up to this one."""
+        if self.unconfirmed:
+            self.unconfirmed = False
+            self._owner.session_confirmed(self)
         if self.channel.acknowledge(ack) and len(self._replies):
             self._replies.acknowledge(ack)
 

@@ -93,6 +93,38 @@ class RecordingOwner:
         return [event[0] for event in self.events]
 
 
+class RecordingClient:
+    """Owner of client links: writes down what they report."""
+
+    def __init__(self):
+        self.events = []
+        self.reason = None
+        self.refuse = None
+
+    def link_secured(self, link, certificate):
+        """TLS stands."""
+        self.events.append("secured")
+
+    def link_hello(self, link, hello):
+        """The server's hello."""
+        self.events.append("hello")
+        if self.refuse is not None:
+            raise self.refuse
+
+    def link_ready(self, link):
+        """Connect 0."""
+        self.events.append("ready")
+
+    def link_message(self, link, request, message):
+        """A message."""
+        self.events.append((request, message))
+
+    def link_lost(self, link, reason):
+        """The end."""
+        self.events.append("lost")
+        self.reason = reason.value
+
+
 class RecordingSession:
     """A session's end that writes down what comes."""
 

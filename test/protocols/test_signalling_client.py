@@ -32,7 +32,14 @@ from anychat.protocols.framing import MAGIC, encode_frame
 from anychat.protocols.proof import make_proof
 from anychat.protocols.reliable import ReliableChannel
 from anychat.protocols.signalling import ClientLink
-from test.protocols.dialogue import SALT, counting_bytes, frame, key_of, parse
+from test.protocols.dialogue import (
+    SALT,
+    RecordingClient,
+    counting_bytes,
+    frame,
+    key_of,
+    parse,
+)
 from test.protocols.samples import SAMPLES
 
 
@@ -61,38 +68,6 @@ GRANTED = LoginResult(ResultCode.SUCCESS, -2, 0, "guest", b"t" * 16, 30)
 RESUMED = Resumed(ResultCode.SUCCESS, 0, False, b"u" * 16)
 
 
-class RecordingOwner:
-    """Owner of client links: writes down what they report."""
-
-    def __init__(self):
-        self.events = []
-        self.reason = None
-        self.refuse = None
-
-    def link_secured(self, link, certificate):
-        """TLS stands."""
-        self.events.append("secured")
-
-    def link_hello(self, link, hello):
-        """The server's hello."""
-        self.events.append("hello")
-        if self.refuse is not None:
-            raise self.refuse
-
-    def link_ready(self, link):
-        """Connect 0."""
-        self.events.append("ready")
-
-    def link_message(self, link, request, message):
-        """A message."""
-        self.events.append((request, message))
-
-    def link_lost(self, link, reason):
-        """The end."""
-        self.events.append("lost")
-        self.reason = reason.value
-
-
 class ClientLinkTestCase(SynchronousTestCase):
     """A link on a transport in memory."""
 
@@ -103,7 +78,7 @@ class ClientLinkTestCase(SynchronousTestCase):
     def open(self, **arguments):
         """Make the link anew and connect it."""
         self.clock = Clock()
-        self.owner = RecordingOwner()
+        self.owner = RecordingClient()
         self.link = ClientLink(
             self.owner,
             agent="test",

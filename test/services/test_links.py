@@ -1,0 +1,960 @@
+"""Tests of `anychat.services.links` and `anychat.services.sessions`.
+
+Clients and server speak to each other in memory; in place of the core stands a
+list of the commands that came.
+"""
+
+from twisted.internet import reactor
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import inlineCallbacks
+from twisted.internet.error import CannotListenError
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from anychat.codes import DeviceType, ResultCode, StreamKind
+from anychat.core.commands import LinkLogin, LinkLost, LinkResumed, SessionMessage
+from anychat.core.effects import StartSession
+from anychat.errors import LocalError
+from anychat.messages import (
+    EnterRoom,
+    EnterRoomByName,
+    EnterRoomResult,
+    LinkClose,
+    Login,
+    LoginResult,
+    Logout,
+    MediaSetup,
+    OnlineUser,
+    OpenStream,
+    QueryOnlineUsers,
+    Result,
+    Resume,
+    Resumed,
+    SendText,
+    ServerParameters,
+    StreamFormat,
+    StreamGranted,
+    StreamOpened,
+    UserList,
+)
+from anychat.protocols.formats import encode
+from anychat.protocols.framing import MAGIC
+from anychat.protocols.reliable import KEEPING, REPLAY_MAXIMUM
+from anychat.protocols.signalling import ClientLink
+from anychat.services.links import ClientLinks, LinkSettings
+from test.protocols.dialogue import (
+    FACTS,
+    RecordingClient,
+    client_options,
+    counting_bytes,
+    frame,
+    hello,
+    key_of,
+    messages_in,
+    server_context,
+)
+from test.protocols.pipe import Pipe
+
+PARAMETERS = ServerParameters(320, 240, 15, 30, 90000, 1, 3, 3, 16000, 1, 16, 11, 16000)
+SETUP = MediaSetup((), 8907, "1", 1, 2, b"k" * 16, b"r" * 16, b"s" * 12)
+FORMAT = StreamFormat(96, 90000, 60000)
+
+
+class Peer:
+    """A client that speaks frames of its own making."""
+
+    def __init__(self):
+        self.transport = None
+        self.data = b""
+        self.lost = False
+
+    def makeConnection(self, transport):
+        """Connected."""
+        self.transport = transport
+
+    def dataReceived(self, data):
+        """Keep what comes."""
+        self.data += data
+
+    def connectionLost(self, reason):
+        """Over."""
+        self.lost = True
+
+
+class Client:
+    """A client as the library makes it: a link and what it reported."""
+
+    def __init__(self, pipe, link, owner):
+        self.pipe = pipe
+        self.link = link
+        self.owner = owner
+        self.requests = 0
+
+    def ask(self, message):
+        """Send a request and let everything happen."""
+        self.requests += 1
+        self.link.send(message, self.requests)
+        self.pipe.flush()
+
+    def raw(self, number, body, request=0):
+        """Send a session frame of any kind, and let everything happen."""
+        self.link.transport.write(self.link.channel.number(number, body, request))
+        self.pipe.flush()
+
+    def heard(self):
+        """Messages since the last call."""
+        events, self.owner.events = self.owner.events, []
+        return [event[1] for event in events if isinstance(event, tuple)]
+
+
+class LinksTestCase(SynchronousTestCase):
+    """Links on a clock of the test's, and a core that only writes down."""
+
+    def setUp(self):
+        """A server without SDKAuthPass, with TLS."""
+        self.serve()
+
+    def serve(self, password="", secure=True, **settings):
+        """Make the server anew."""
+        self.clock = Clock()
+        self.log = []
+        self.commands = []
+        self.grant = True
+        self.users = 0
+        self.ssrcs = iter(range(1000, 2000))
+        self.links = ClientLinks(
+            self.clock,
+            LinkSettings(
+                port=0,
+                password=password,
+                secure=server_context() if secure else None,
+                **settings,
+            ),
+            self.submit,
+            PARAMETERS,
+            FACTS,
+            counting_bytes(),
+            self.log.append,
+            lambda: next(self.ssrcs),
+        )
+
+    def submit(self, command):
+        """Stand in for the core."""
+        self.commands.append(command)
+        if isinstance(command, LinkLogin) and self.grant:
+            self.start(command)
+
+    def start(self, command):
+        """Grant a login."""
+        self.users += 1
+        self.links.start_session(
+            StartSession(
+                command.session,
+                command.link,
+                command.request,
+                -1 - self.users,
+                0,
+                command.message.name,
+                command.secure,
+            ),
+            SETUP if command.secure else None,
+        )
+
+    def connect(self, peer, address="127.0.0.1"):
+        """A connection of that peer, or None if it was refused."""
+        kind = IPv6Address if ":" in address else IPv4Address
+        entrance = self.links.accept(kind("TCP", address, 40000))
+        if entrance is None:
+            return None
+        pipe = Pipe(peer, entrance, address)
+        pipe.flush()
+        return pipe
+
+    def client(self, tls=True, address="127.0.0.1", password=""):
+        """A client up to where it may log in."""
+        owner = RecordingClient()
+        link = ClientLink(
+            owner,
+            agent="test",
+            random_bytes=counting_bytes(),
+            seconds=self.clock.seconds,
+            password=password,
+            tls=client_options() if tls else None,
+            derive=lambda password, salt: key_of(password),
+        )
+        return Client(self.connect(link, address), link, owner)
+
+    def user(self, tls=True):
+        """A client that has logged in as a guest."""
+        client = self.client(tls)
+        client.ask(Login("guest", ""))
+        self.token = client.heard()[0].token
+        self.commands.clear()
+        return client
+
+    def resume(self, client, tls=True, token=None):
+        """A new link of a client; it asks for its session."""
+        channel = client.link.channel
+        again = self.client(tls)
+        again.requests = client.requests
+        again.heard()
+        again.link.resume(channel, token or self.token, 99)
+        again.pipe.flush()
+        return again
+
+    def count(self, name):
+        """A counter."""
+        return self.links.statistics().get(name, 0)
+
+    @property
+    def session(self):
+        """Id of the last session that began."""
+        return self.links._sessions[max(self.links._sessions)].id
+
+
+class LoginTests(LinksTestCase):
+    """From a connection to a session."""
+
+    def test_overTls(self):
+        """A TLS client gets its session, parameters and media set-up."""
+        client = self.client()
+        self.assertEqual(client.owner.events, ["secured", "hello", "ready"])
+        client.ask(Login("guest", "", "10.0.0.9"))
+        (command,) = self.commands
+        self.assertEqual(
+            command,
+            LinkLogin(
+                link=1,
+                request=1,
+                message=Login("guest", "", "10.0.0.9"),
+                session=1,
+                address="127.0.0.1",
+                device=DeviceType.LINUX,
+                secure=True,
+            ),
+        )
+        result, parameters, setup = client.heard()
+        self.assertEqual(result.code, ResultCode.SUCCESS)
+        self.assertEqual((result.user_id, result.nickname), (-2, "guest"))
+        self.assertEqual((len(result.token), result.hold_time), (16, 30))
+        self.assertEqual((parameters, setup), (PARAMETERS, SETUP))
+        self.assertEqual(self.count("sessions"), 1)
+        self.assertEqual(self.count("unauthenticated"), 0)
+
+    def test_plain(self):
+        """A plain client has no media set-up, for it has keys in it."""
+        client = self.client(tls=False)
+        client.ask(Login("guest", ""))
+        self.assertFalse(self.commands[0].secure)
+        self.assertEqual(len(client.heard()), 2)
+
+    def test_proofOverTls(self):
+        """SDKAuthPass is proved with the binding of this very connection."""
+        self.serve(password="pw")
+        self.links._terms = self.links._terms.__class__(
+            **{
+                name: getattr(self.links._terms, name)
+                for name in self.links._terms.__slots__
+                if name not in ("salt", "key")
+            },
+            salt=b"s" * 16,
+            key=key_of("pw"),
+        )
+        self.assertIn("ready", self.client(password="pw").owner.events)
+        refused = self.client(password="other")
+        self.assertEqual(refused.owner.reason.code, ResultCode.CONNECT_AUTHFAIL)
+        self.assertEqual(self.count("closed_connect_authfail"), 1)
+        self.assertNotIn("pw", "".join(self.log))
+
+    def test_refused(self):
+        """A refusal of the core reaches the client, which may try again."""
+        self.grant = False
+        client = self.client()
+        client.ask(Login("alice", "a"))
+        self.links.refuse_login(1, 1, ResultCode.CERTIFY_FAIL)
+        client.pipe.flush()
+        self.assertEqual(client.heard(), [LoginResult(ResultCode.CERTIFY_FAIL)])
+        self.grant = True
+        client.ask(Login("alice", "b"))
+        self.assertEqual(client.heard()[0].code, ResultCode.SUCCESS)
+
+    def test_tooManyRefusals(self):
+        """The fifth refused login closes the link."""
+        self.grant = False
+        client = self.client()
+        for request in range(1, 6):
+            client.ask(Login("alice", "guess"))
+            self.links.refuse_login(1, request, ResultCode.CERTIFY_FAIL)
+            client.pipe.flush()
+        self.assertEqual(client.heard()[-1], LinkClose(ResultCode.CERTIFY_FAIL))
+        self.assertEqual(client.owner.reason.code, ResultCode.CERTIFY_FAIL)
+        self.assertEqual(self.count("connections"), 0)
+
+    def test_refusalForAnotherLink(self):
+        """A refusal for a link that is gone, or asks nothing, does nothing."""
+        self.links.refuse_login(77, 1, ResultCode.CERTIFY_FAIL)
+        client = self.client()
+        self.links.refuse_login(1, 1, ResultCode.CERTIFY_FAIL)
+        client.pipe.flush()
+        self.assertEqual(client.heard(), [])
+
+    def test_linkGoneMeanwhile(self):
+        """A login granted after its link was lost leaves a held session."""
+        self.grant = False
+        client = self.client()
+        client.ask(Login("guest", ""))
+        client.pipe.cut()
+        self.start(self.commands[0])
+        self.assertEqual(self.commands[1:], [LinkLost(1)])
+        self.assertEqual(self.count("sessions_held"), 1)
+        self.assertEqual(self.count("unauthenticated"), 0)
+
+    def test_linkClosingMeanwhile(self):
+        """The same if the link is only being closed."""
+        self.grant = False
+        client = self.client()
+        client.ask(Login("guest", ""))
+        client.link.transport.write(b"\0\0\0\0")
+        client.pipe.client.reads = False
+        client.pipe.flush()
+        self.start(self.commands[0])
+        self.assertEqual(self.commands[1:], [LinkLost(1)])
+
+    def test_plainFromElsewhere(self):
+        """A plain link from beyond loopback is turned away with 74."""
+        client = self.client(tls=False, address="192.0.2.1")
+        self.assertEqual(client.owner.reason.code, ResultCode.CERTHIGHSECURITY)
+        self.assertEqual(self.count("connections"), 0)
+
+    def test_plainAllowed(self):
+        """Unless the configuration allows it."""
+        self.serve(allow_plain=True)
+        client = self.client(tls=False, address="192.0.2.1")
+        self.assertIn("ready", client.owner.events)
+
+    def test_plainLoopback(self):
+        """All of loopback counts, in IPv6 clothes too."""
+        for address in ("127.3.2.1", "::1", "::ffff:127.0.0.1"):
+            client = self.client(tls=False, address=address)
+            self.assertIn("ready", client.owner.events, address)
+
+    def test_noTlsConfigured(self):
+        """Without a certificate TLS is a foreign protocol."""
+        self.serve(secure=False)
+        client = self.client()
+        self.assertIn("lost", client.owner.events)
+        self.assertEqual(self.count("foreign"), 1)
+
+
+class MessageTests(LinksTestCase):
+    """What a signed-in client asks, and what it is told."""
+
+    def test_requestAndReply(self):
+        """A message becomes a command, the reply goes to the request."""
+        client = self.user()
+        client.ask(EnterRoom(1))
+        self.assertEqual(self.commands, [SessionMessage(self.session, 2, EnterRoom(1))])
+        answer = EnterRoomResult(ResultCode.SUCCESS, 1, "lobby")
+        self.links.reply(self.session, 2, answer)
+        client.pipe.flush()
+        self.assertEqual(client.owner.events, [(2, answer)])
+
+    def test_replyNobodyWaitsFor(self):
+        """A message without a request number wants no reply."""
+        client = self.user()
+        self.links.reply(self.session, 0, Result(ResultCode.SUCCESS))
+        self.links.reply(99, 5, Result(ResultCode.SUCCESS))
+        client.pipe.flush()
+        self.assertEqual(client.heard(), [])
+
+    def test_roomPasswords(self):
+        """The core sees digests: equal for equal passwords, and no others."""
+        client = self.user()
+        for message in (
+            EnterRoom(1, "door"),
+            EnterRoomByName("lobby", "door"),
+            EnterRoom(1, "other"),
+            EnterRoom(1),
+        ):
+            client.ask(message)
+        first, second, third, none = [c.password for c in self.commands]
+        self.assertEqual(first, second)
+        self.assertEqual((len(first), none), (32, b""))
+        self.assertNotEqual(first, third)
+
+    def test_roomPasswordOnAPlainLink(self):
+        """A plain link carries no room password either."""
+        client = self.user(tls=False)
+        client.link.transport.write(frame(EnterRoom(1, "door"), 2, seq=1))
+        client.pipe.flush()
+        self.assertEqual(self.commands, [LinkLost(1)])
+        self.assertEqual(client.owner.reason.code, ResultCode.PROTOCOLFAIL)
+
+    def test_freshSsrcs(self):
+        """Every OpenStream brings an SSRC of its own."""
+        client = self.user()
+        for index in (0, 1):
+            client.ask(OpenStream(StreamKind.VIDEO, index, FORMAT))
+        self.assertEqual([c.ssrc for c in self.commands], [1000, 1001])
+
+    def test_notification(self):
+        """A notification goes to all its receivers, in order, once."""
+        first, second = self.user(), self.user()
+        for number in (1, 2):
+            self.links.send((1, 2, 99), OnlineUser(number, 1))
+        for client in (first, second):
+            client.pipe.flush()
+            self.assertEqual(client.heard(), [OnlineUser(1, 1), OnlineUser(2, 1)])
+
+    def test_unknownRequest(self):
+        """A request that nobody knows is answered, and the link stays."""
+        client = self.user()
+        client.raw(60000, b"?", request=2)
+        client.raw(60000, b"?")
+        self.assertEqual(client.heard(), [Result(ResultCode.FUNCNOTALLOW)])
+        self.assertEqual(self.count("unknown_messages"), 2)
+        self.assertEqual(self.commands, [])
+
+    def test_serversMessage(self):
+        """What only the server may say is as unknown from a client."""
+        client = self.user()
+        client.raw(*encode(OnlineUser(1, 1)), request=2)
+        self.assertEqual(client.heard(), [Result(ResultCode.FUNCNOTALLOW)])
+
+    def test_malformed(self):
+        """A message that is none closes the link; the session is held."""
+        client = self.user()
+        client.raw(36, b"?", request=2)
+        self.assertEqual(client.heard(), [LinkClose(ResultCode.PROTOCOLFAIL)])
+        self.assertEqual(self.commands, [LinkLost(1)])
+        self.assertEqual(self.count("closed_protocolfail"), 1)
+
+    def test_gap(self):
+        """So does a frame out of order."""
+        client = self.user()
+        client.link.transport.write(frame(Logout(), 2, seq=2))
+        client.pipe.flush()
+        self.assertEqual(client.heard(), [LinkClose(ResultCode.PROTOCOLFAIL)])
+
+    def test_repeatedFrame(self):
+        """A frame that comes twice is carried out once."""
+        client = self.user()
+        client.link.transport.write(2 * frame(Logout(), 2, seq=1))
+        client.pipe.flush()
+        self.assertEqual(len(self.commands), 1)
+
+    def test_repeatedRequest(self):
+        """A request number that comes again gets the reply it got."""
+        client = self.user()
+        client.raw(*encode(Logout()), request=2)
+        client.raw(*encode(Logout()), request=2)
+        self.assertEqual(len(self.commands), 1)
+        self.assertEqual(client.heard(), [])
+        self.links.reply(1, 2, Result(ResultCode.SUCCESS))
+        client.raw(*encode(Logout()), request=2)
+        self.assertEqual(client.heard(), [Result(ResultCode.SUCCESS)] * 2)
+        self.assertEqual(self.count("repeated_requests"), 2)
+
+    def test_forgottenRequest(self):
+        """One whose reply was acknowledged is refused with 12, not done again."""
+        client = self.user()
+        client.raw(*encode(Logout()), request=2)
+        self.links.reply(1, 2, Result(ResultCode.SUCCESS))
+        client.pipe.flush()
+        client.link.heartbeat()
+        client.raw(*encode(Logout()), request=2)
+        self.assertEqual(len(self.commands), 1)
+        self.assertEqual(client.heard()[-1], Result(ResultCode.RESOURCERECOVER))
+
+    def test_keysStayOffPlainLinks(self):
+        """Nothing with a media key goes to a session that began in plain."""
+        client = self.user(tls=False)
+        granted = StreamGranted(
+            7, StreamKind.VIDEO, 0, 5, FORMAT, 0, 0, b"k" * 16, b"s" * 12
+        )
+        self.assertRaises(LocalError, self.links.send, (1,), granted)
+        opened = StreamOpened(ResultCode.SUCCESS, 5, b"k" * 16, b"s" * 12)
+        self.assertRaises(LocalError, self.links.reply, 1, 2, opened)
+        self.links.reply(1, 2, StreamOpened(ResultCode.FUNCNOTALLOW))
+        client.pipe.flush()
+        self.assertEqual(client.heard(), [StreamOpened(ResultCode.FUNCNOTALLOW)])
+
+    def test_logout(self):
+        """After a logout the link is closed without a LinkClose."""
+        client = self.user()
+        client.ask(Logout())
+        self.links.reply(1, 2, Result(ResultCode.SUCCESS))
+        self.links.end_session(1, ResultCode.SUCCESS)
+        client.pipe.flush()
+        self.assertEqual(client.heard(), [Result(ResultCode.SUCCESS)])
+        self.assertEqual(self.count("connections"), 0)
+        self.assertEqual(self.count("sessions"), 0)
+        self.assertEqual(self.commands[1:], [])
+
+    def test_ended(self):
+        """A session that the core ends tells its client why."""
+        client = self.user()
+        self.links.end_session(1, ResultCode.LOGIN_NEWLOGIN)
+        self.links.end_session(1, ResultCode.LOGIN_NEWLOGIN)
+        client.pipe.flush()
+        self.assertEqual(client.heard(), [LinkClose(ResultCode.LOGIN_NEWLOGIN)])
+        self.assertEqual(self.commands, [])
+
+
+class ResumeTests(LinksTestCase):
+    """A session outlives its link."""
+
+    def test_held(self):
+        """A lost link is told the core; what is sent meanwhile waits."""
+        client = self.user()
+        client.pipe.cut()
+        self.assertEqual(self.commands, [LinkLost(1)])
+        self.assertEqual(self.count("sessions_held"), 1)
+        self.links.send((1,), OnlineUser(5, 1))
+        again = self.resume(client)
+        resumed, missed = again.heard()
+        self.assertEqual((resumed.code, resumed.resync), (ResultCode.SUCCESS, False))
+        self.assertEqual(missed, OnlineUser(5, 1))
+        self.assertEqual(self.commands[1:], [LinkResumed(1, 2, "127.0.0.1", False)])
+        self.assertEqual(self.count("sessions_held"), 0)
+        self.assertEqual(self.count("unauthenticated"), 0)
+
+    def test_requestUnderWay(self):
+        """A request that the break swallowed is carried out once, and answered."""
+        client = self.user()
+        client.link.send(EnterRoom(1), 2)
+        client.pipe.cut()
+        again = self.resume(client)
+        self.assertEqual(
+            [c for c in self.commands if isinstance(c, SessionMessage)],
+            [SessionMessage(1, 2, EnterRoom(1))],
+        )
+        self.links.reply(1, 2, Result(ResultCode.SUCCESS))
+        again.pipe.flush()
+        self.assertIn(Result(ResultCode.SUCCESS), again.heard())
+
+    def test_replyUnderWay(self):
+        """A reply that the break swallowed comes on the new link."""
+        client = self.user()
+        client.ask(EnterRoom(1))
+        self.links.reply(1, 2, Result(ResultCode.SUCCESS))
+        client.pipe.cut()
+        again = self.resume(client)
+        self.assertEqual(again.heard()[-1], Result(ResultCode.SUCCESS))
+        self.assertEqual(len(self.commands), 3)
+
+    def test_oldLinkStillThere(self):
+        """The client knows first that its link is dead: the new one wins."""
+        client = self.user()
+        self.resume(client)
+        client.pipe.flush()
+        self.assertEqual(client.heard(), [LinkClose(ResultCode.CONNECT_ABORT)])
+        self.assertEqual(self.commands, [LinkResumed(1, 2, "127.0.0.1", False)])
+        self.assertEqual(self.count("connections"), 1)
+        self.assertEqual(self.count("sessions_held"), 0)
+
+    def test_tokenChanges(self):
+        """A token that was used is void once the client is heard again."""
+        client = self.user()
+        client.pipe.cut()
+        old = self.token
+        again = self.resume(client)
+        self.token = again.heard()[0].token
+        self.assertNotEqual(self.token, old)
+        again.link.heartbeat()
+        again.pipe.flush()
+        again.pipe.cut()
+        thief = self.resume(again, token=old)
+        self.assertEqual(thief.heard(), [Resumed(ResultCode.SESSIONNOTEXIST)])
+        self.assertEqual(self.count("resumes_refused"), 1)
+        self.assertTrue(self.resume(again).heard()[0].token)
+
+    def test_answerLost(self):
+        """If the answer with the new token is lost, the old one still works."""
+        client = self.user()
+        client.pipe.cut()
+        channel, old = client.link.channel, self.token
+        for _ in range(3):
+            peer = Peer()
+            pipe = self.connect(peer)
+            peer.transport.write(MAGIC + hello() + frame(Resume(channel.taken, old)))
+            pipe.flush()
+            pipe.cut()
+        # That was plain, so all of it was refused; now over TLS.
+        self.assertEqual(self.count("resumes_refused"), 3)
+        lost = self.client()
+        lost.link.resume(channel, old)
+        lost.pipe.client.reads = False
+        lost.pipe.flush()
+        self.assertEqual(self.count("resumes"), 1)
+        lost.pipe.cut()
+        again = self.resume(client, token=old)
+        self.assertEqual(again.heard()[0].code, ResultCode.SUCCESS)
+
+    def test_wrongToken(self):
+        """A token that never was takes nothing over, five times at most."""
+        client = self.user()
+        thief = self.client()
+        for _ in range(5):
+            thief.link.resume(client.link.channel, b"x" * 16)
+            thief.pipe.flush()
+        self.assertEqual(thief.owner.reason.code, ResultCode.SESSIONNOTEXIST)
+        self.assertEqual(self.commands, [])
+
+    def test_plainLinkForASecureSession(self):
+        """A session that began over TLS goes on over TLS only."""
+        client = self.user()
+        client.pipe.cut()
+        again = self.resume(client, tls=False)
+        self.assertEqual(again.heard(), [Resumed(ResultCode.SESSIONNOTEXIST)])
+        self.assertEqual(self.resume(client).heard()[0].code, ResultCode.SUCCESS)
+
+    def test_endedSession(self):
+        """A session that is over cannot be resumed."""
+        client = self.user()
+        client.pipe.cut()
+        self.links.end_session(1, ResultCode.SUCCESS)
+        again = self.resume(client)
+        self.assertEqual(again.heard(), [Resumed(ResultCode.SESSIONNOTEXIST)])
+        again.ask(Login("guest", ""))
+        self.assertEqual(again.heard()[0].code, ResultCode.SUCCESS)
+
+    def test_resync(self):
+        """What the buffer has lost is said; numbers begin anew on both sides."""
+        client = self.user()
+        client.ask(EnterRoom(1))
+        self.links.reply(1, 2, Result(ResultCode.SUCCESS))
+        client.pipe.cut()
+        for _ in range(REPLAY_MAXIMUM // 16000 + 2):
+            self.links.send((1,), UserList(ResultCode.SUCCESS, 0, (1,) * 4000))
+        self.assertGreater(self.count("frames_dropped"), 0)
+        again = self.resume(client)
+        (resumed,) = again.heard()
+        self.assertTrue(resumed.resync)
+        self.assertEqual(self.commands[-1], LinkResumed(1, 2, "127.0.0.1", True))
+        # The client asks again what was not answered, under its old number.
+        again.link.send(EnterRoom(1), 2)
+        self.links.send((1,), OnlineUser(1, 1))
+        again.pipe.flush()
+        self.assertEqual(
+            sorted(map(repr, again.heard())),
+            sorted(map(repr, [Result(ResultCode.SUCCESS), OnlineUser(1, 1)])),
+        )
+        requests = [c for c in self.commands if isinstance(c, SessionMessage)]
+        self.assertEqual(len(requests), 1)
+        self.assertEqual(self.count("resyncs"), 1)
+
+    def test_impossibleNumber(self):
+        """A client that took what was never sent is closed, its session kept."""
+        client = self.user()
+        client.pipe.cut()
+        liar = self.client()
+        client.link.channel.taken = 999
+        liar.link.resume(client.link.channel, self.token)
+        liar.pipe.flush()
+        self.assertEqual(liar.owner.reason.code, ResultCode.PROTOCOLFAIL)
+        client.link.channel.taken = 2
+        self.assertEqual(self.resume(client).heard()[0].code, ResultCode.SUCCESS)
+
+
+class TroubleTests(LinksTestCase):
+    """Strangers and broken clients cost little and end."""
+
+    def test_foreign(self):
+        """Another protocol is closed without a word, with one line."""
+        for _ in range(50):
+            peer = Peer()
+            pipe = self.connect(peer, "192.0.2.1")
+            peer.transport.write(b"GET / HTTP/1.1\r\n\r\n")
+            pipe.flush()
+            self.assertEqual((peer.data, peer.lost), (b"", True))
+        self.assertEqual(len(self.log), 1)
+        self.assertIn("192.0.2.1:40000", self.log[0])
+        self.assertEqual(self.count("foreign"), 50)
+        self.assertEqual(self.count("connections"), 0)
+
+    def test_garbageInsideTls(self):
+        """TLS hides nothing: what is inside is judged the same way."""
+        client = self.client()
+        other = self.client()
+        other.link.transport.write(b"\0\0\0\0")
+        other.pipe.flush()
+        self.assertEqual(other.owner.reason.code, ResultCode.PROTOCOLFAIL)
+        self.assertNotIn("lost", client.owner.events)
+
+    def test_brokenTls(self):
+        """A handshake that is none ends the connection and is counted."""
+        peer = Peer()
+        pipe = self.connect(peer)
+        peer.transport.write(b"\x16\x03\x01\x00\x05hello")
+        pipe.flush()
+        self.assertTrue(peer.lost)
+        self.assertEqual(self.count("tls_incomplete"), 1)
+        self.assertEqual(self.count("unauthenticated"), 0)
+
+    def test_magicInPieces(self):
+        """The first bytes may come one at a time."""
+        peer = Peer()
+        pipe = self.connect(peer)
+        for byte in MAGIC + hello():
+            peer.transport.write(bytes([byte]))
+            pipe.flush()
+        self.assertEqual(len(messages_in(peer.data)), 2)
+
+    def test_frameBeforeTheHello(self):
+        """A login without a hello is refused."""
+        peer = Peer()
+        pipe = self.connect(peer)
+        peer.transport.write(MAGIC + frame(Login("guest", ""), 1))
+        pipe.flush()
+        self.assertTrue(peer.lost)
+        self.assertEqual(self.commands, [])
+
+    def test_tooManyFromOneAddress(self):
+        """The hundredth connection without a session is the last."""
+        self.serve(links_per_address=100)
+        pipes = [self.connect(Peer(), "192.0.2.1") for _ in range(150)]
+        self.assertEqual(sum(pipe is not None for pipe in pipes), 100)
+        self.assertIsNotNone(self.connect(Peer(), "192.0.2.2"))
+        self.assertEqual(self.count("refused_address"), 50)
+        self.assertEqual(len(self.log), 1)
+        pipes[0].cut()
+        self.assertIsNotNone(self.connect(Peer(), "192.0.2.1"))
+
+    def test_ipv6CountsByNetwork(self):
+        """One customer's /64 is one place."""
+        self.serve(links_per_address=2)
+        self.assertIsNotNone(self.connect(Peer(), "2001:db8::1"))
+        self.assertIsNotNone(self.connect(Peer(), "2001:db8::2"))
+        self.assertIsNone(self.connect(Peer(), "2001:db8::3"))
+        self.assertIsNotNone(self.connect(Peer(), "2001:db8:0:1::1"))
+
+    def test_sessionsDoNotCount(self):
+        """Those who have signed in leave room for others, however they go."""
+        self.serve(links_per_address=1)
+        clients = [self.user() for _ in range(3)]
+        self.assertIsNotNone(self.connect(Peer()))
+        self.assertIsNone(self.connect(Peer()))
+        for client in clients:
+            client.pipe.cut()
+        self.assertEqual(self.count("unauthenticated"), 1)
+
+    def test_halfOpen(self):
+        """Ten thousand connections that say nothing are gone after 10 s."""
+        for number in range(10_000):
+            address = f"10.0.{number // 100}.1"
+            self.assertIsNotNone(self.links.accept(IPv4Address("TCP", address, 1)))
+        entrances = list(self.links._connections.values())
+        for entrance in entrances:
+            Pipe(Peer(), entrance)
+        self.clock.advance(10)
+        self.links.sweep()
+        self.assertEqual(self.count("connections"), 10_000)
+        self.clock.advance(0.1)
+        self.links.sweep()
+        for entrance in entrances:
+            entrance.connectionLost()
+        self.assertEqual(self.count("connections"), 0)
+        self.assertEqual(self.count("unauthenticated"), 0)
+        self.assertEqual(len(self.log), 1)
+
+    def test_overall(self):
+        """There is a bound for all addresses together."""
+        self.serve(links_overall=5)
+        pipes = [self.connect(Peer(), f"192.0.2.{n}") for n in range(9)]
+        self.assertEqual(sum(pipe is not None for pipe in pipes), 5)
+
+    def test_dribble(self):
+        """A client that goes on with its hello for ever is ended too."""
+        peer = Peer()
+        pipe = self.connect(peer)
+        peer.transport.write(MAGIC + b"\0\0\0\x40")
+        for _ in range(11):
+            pipe.flush()
+            self.clock.advance(1)
+            peer.transport.write(b"\0")
+            self.links.sweep()
+        pipe.flush()
+        self.assertTrue(peer.lost)
+        self.assertIn(
+            ResultCode.CONNECT_TIMEOUT, [m.code for m in messages_in(peer.data)]
+        )
+
+    def test_neverLogsIn(self):
+        """A client that only beats is ended after five minutes."""
+        client = self.client()
+        for _ in range(61):
+            self.clock.advance(5)
+            client.link.heartbeat()
+            client.pipe.flush()
+            self.links.sweep()
+        client.pipe.flush()
+        self.assertEqual(client.owner.reason.code, ResultCode.NOTLOGIN)
+
+    def test_silence(self):
+        """A client that falls silent loses its link and keeps its session."""
+        client = self.user()
+        for _ in range(4):
+            self.clock.advance(5)
+            client.link.heartbeat()
+            client.pipe.flush()
+            self.links.sweep()
+        self.clock.advance(20)
+        self.links.sweep()
+        self.assertEqual(self.commands, [])
+        self.clock.advance(1)
+        self.links.sweep()
+        client.pipe.flush()
+        self.assertEqual(self.commands, [LinkLost(1)])
+        self.assertEqual(self.count("closed_silent"), 1)
+        self.assertEqual(self.count("sessions_held"), 1)
+
+    def test_incompleteFramesAreSilence(self):
+        """Bytes that never make a frame keep no link alive."""
+        client = self.user()
+        client.link.transport.write(b"\0\0\xff\xff")
+        for _ in range(21):
+            client.link.transport.write(b"\0")
+            client.pipe.flush()
+            self.clock.advance(1)
+            self.links.sweep()
+        client.pipe.flush()
+        self.assertEqual(self.commands, [LinkLost(1)])
+
+    def test_neverReads(self):
+        """A client that does not read is closed; its session is held."""
+        client = self.user()
+        client.pipe.client.reads = False
+        message = UserList(ResultCode.SUCCESS, 0, (1,) * 10_000)
+        sent = 0
+        while not self.count("closed_noenoughresource"):
+            self.links.send((1,), message)
+            sent += 40_000
+        self.assertGreater(sent, 4 << 20)
+        self.assertLess(sent, 6 << 20)
+        client.pipe.flush()
+        self.assertEqual(self.commands, [LinkLost(1)])
+
+    def test_neverAcknowledges(self):
+        """A client that reads but never acknowledges costs 1 MiB at most."""
+        self.user()
+        channel = self.links._sessions[1].channel
+        for _ in range(200):
+            self.links.send((1,), UserList(ResultCode.SUCCESS, 0, (1,) * 10_000))
+            self.links._sessions[1].link.resumeProducing()
+        self.assertLessEqual(channel.held, REPLAY_MAXIMUM)
+        self.assertLess(len(channel._kept) * KEEPING, REPLAY_MAXIMUM)
+
+    def test_flood(self):
+        """A client that floods is closed with 7."""
+        client = self.user()
+        for number in range(1100):
+            client.link.send(QueryOnlineUsers(), number + 2)
+        client.pipe.flush()
+        self.assertEqual(client.owner.reason.code, ResultCode.PROTOCOLFAIL)
+        self.assertLessEqual(len(self.commands), 1001)
+
+    def test_closesThoughThePeerDoesNotRead(self):
+        """A link that is being closed is cut off after five seconds."""
+        client = self.user(tls=False)
+        client.pipe.client.reads = False
+        self.links.end_session(1, ResultCode.KICKOUT)
+        client.pipe.flush()
+        self.assertEqual(self.count("connections"), 1)
+        self.clock.advance(6)
+        self.links.sweep()
+        client.pipe.flush()
+        self.assertEqual(self.count("connections"), 0)
+
+    def test_noSecretsInTheLog(self):
+        """Names and codes are logged; passwords, tokens and texts are not."""
+        self.serve(secure=False)
+        client = self.user(tls=False)
+        client.link.transport.write(
+            frame(SendText(-1, False, "hunter2"), 2, seq=1)
+            + frame(Login("alice", "hunter2"), 3)
+        )
+        client.pipe.flush()
+        self.assertTrue(self.log)
+        self.assertNotIn("hunter2", "".join(self.log))
+        self.assertNotIn(self.token.hex(), "".join(self.log))
+
+
+class ServiceTests(LinksTestCase):
+    """Stopping, without sockets."""
+
+    def test_stop(self):
+        """All links are told and closed before the service is gone."""
+        client = self.user()
+        idle = Peer()
+        pipe = self.connect(idle)
+        stopping = self.links.stopService()
+        self.assertNoResult(stopping)
+        client.pipe.flush()
+        pipe.flush()
+        self.successResultOf(stopping)
+        self.assertEqual(client.heard(), [LinkClose(ResultCode.CONNECT_OFFLINE)])
+        self.assertTrue(idle.lost)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_stopWithADeafPeer(self):
+        """A client that does not read cannot hold the stop up."""
+        client = self.user()
+        client.pipe.client.reads = False
+        stopping = self.links.stopService()
+        client.pipe.flush()
+        self.assertNoResult(stopping)
+        self.clock.advance(1)
+        client.pipe.flush()
+        self.successResultOf(stopping)
+
+    def test_stopIdle(self):
+        """With no links it is gone at once."""
+        self.successResultOf(self.links.stopService())
+
+
+class ListeningTests(TestCase):
+    """The few tests with real sockets."""
+
+    def make(self, port=0, addresses=()):
+        """A server that listens."""
+        return ClientLinks(
+            reactor,
+            LinkSettings(port=port, addresses=addresses),
+            lambda command: None,
+            PARAMETERS,
+            FACTS,
+            counting_bytes(),
+            lambda line: None,
+            lambda: 1,
+        )
+
+    @inlineCallbacks
+    def test_everywhere(self):
+        """Without addresses one dual-stack socket takes IPv4 and IPv6."""
+        links = self.make()
+        links.startService()
+        self.assertEqual([a.host for a in links.addresses()], ["::"])
+        yield links.stopService()
+
+    @inlineCallbacks
+    def test_listed(self):
+        """Listed addresses are listened on, each once."""
+        links = self.make(addresses=("127.0.0.1", "::1", "127.0.0.1"))
+        links.startService()
+        hosts = [a.host for a in links.addresses()]
+        self.assertEqual(hosts, ["127.0.0.1", "::1"])
+        yield links.stopService()
+
+    @inlineCallbacks
+    def test_portInUse(self):
+        """A taken port fails the start, and nothing is left listening."""
+        first = self.make(addresses=("127.0.0.1",))
+        first.startService()
+        port = first.addresses()[0].port
+        for addresses in ((), ("127.0.0.1",), ("::1", "127.0.0.1")):
+            second = self.make(port, addresses)
+            self.assertRaises(CannotListenError, second.startService)
+            self.assertFalse(second.running)
+            self.assertEqual(second.addresses(), [])
+        yield first.stopService()
