@@ -91,6 +91,8 @@ class MemoryNetwork:
         self._ports = {}
         self._next_port = 40000
         self._paths = {}
+        self.extra = lambda data: 0.0
+        """Seconds that a datagram takes longer because of what is in it."""
 
     def host(self, address):
         """What a host sees of the network: `listenUDP` as reactors have it."""
@@ -121,7 +123,8 @@ class MemoryNetwork:
         now = self._clock.seconds()
         path = self._paths.get((source[0], target[0]))
         for arrival in [now] if path is None else path.arrivals(now):
-            self._clock.callLater(arrival - now, self._arrive, data, source, target)
+            wait = arrival - now + self.extra(data)
+            self._clock.callLater(wait, self._arrive, data, source, target)
 
     def _arrive(self, data, source, target):
         port = self._ports.get(target)

@@ -61,10 +61,11 @@ def make_decoder(kind: StreamKind, form: StreamFormat) -> Decoder:
     """
     codec = by_payload_type(form.payload_type)
     if codec is not None and codec.kind is kind:
-        if codec.number is VideoCodec.H264:
+        number = codec.number
+        if number is VideoCodec.H264:
             return VideoDecoder(form)
-        if codec.number in _AUDIO_DECODERS:
-            return AudioDecoder(AudioCodec(codec.number), form)
+        if isinstance(number, AudioCodec) and number in _AUDIO_DECODERS:
+            return AudioDecoder(number, form)
     raise Refused(ResultCode.UNSUPPORTCODEC)
 
 

@@ -219,7 +219,9 @@ class VideoEncoder:
         # Frames a little early are taken, or rounding would halve the rate.
         if time < self._next_time - self._interval / 4:
             return False
-        self._next_time = max(self._next_time, time - self._interval) + self._interval
+        behind = time - self._next_time
+        on_grid = behind < self._interval
+        self._next_time = (self._next_time if on_grid else time) + self._interval
         return True
 
     def encode(self, frame: av.VideoFrame, time: float, key: bool) -> list[Unit]:

@@ -54,7 +54,7 @@ class Publication:
 
     :param send: takes a datagram; true if it went out.
     :param cname: of the session (RFC 3550 section 6.5.1).
-    :param wall_clock: seconds since 1970.
+    :param seconds: the reactor's clock.
     """
 
     def __init__(
@@ -206,10 +206,16 @@ class Publication:
                 self._resent += 1
                 self._send(kept.data)
 
-    def request_key_frame(self) -> None:
-        """Make the next picture a key frame, at most every 300 ms."""
+    def request_key_frame(self, round_trip: float | None = None) -> None:
+        """Make the next picture a key frame, at most every 300 ms.
+
+        :param round_trip: to whom the request comes from, seconds: one that
+            must have been sent before the last key frame arrived is met.
+        """
         self._key_requests += 1
-        self._key_wanted = True
+        since = self._seconds() - self._last_key
+        if round_trip is None or since > round_trip:
+            self._key_wanted = True
 
     def _report_due(self) -> bool:
         return self._seconds() >= self._next_report

@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from ipaddress import ip_address
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -282,11 +283,13 @@ class MediaSession:
         self._publications[publication.ssrc] = publication
         self._activity()
         settings = self._settings[source][kind]
+        attach = partial(self._attach, publication, settings, source)
         if self.bound:
-            self._attach(publication, settings, source)
+            # Not at once: the caller may want to set the publication up first.
+            self._reactor.callLater(0, attach)
         else:
             # The server drops what comes from an address it does not know.
-            self._unbound.append(lambda: self._attach(publication, settings, source))
+            self._unbound.append(attach)
         return publication
 
     def _attach(
@@ -418,7 +421,7 @@ class MediaSession:
             elif isinstance(packet, Pli):
                 publication = self._publications.get(packet.media_ssrc)
                 if publication is not None:
-                    publication.request_key_frame()
+                    publication.request_key_frame(self.round_trip)
 
     def _send_rtcp(self, *packets: RtcpPacket) -> None:
         """Send RTCP to the server under the leg's keys."""
