@@ -1,6 +1,6 @@
 """What the console tool reports at its end: what was received of whom."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -17,7 +17,7 @@ def totals_of(watchings: Iterable[Watching], kind: StreamKind) -> Totals:
 
 
 def watched_users(
-    watchings: Iterable[Watching], files: dict[Watching, str]
+    watchings: Iterable[Watching], files: Mapping[Watching, list[str]]
 ) -> list[dict[str, Any]]:
     """One object for each watched user, in the order they were first watched.
 
@@ -37,7 +37,7 @@ def watched_users(
             "stream_index": stream_index,
             **asdict(totals_of(group, StreamKind.VIDEO)),
             "audio": asdict(totals_of(group, StreamKind.AUDIO)),
-            "files": [files[watching] for watching in group if watching in files],
+            "files": [path for item in group for path in files.get(item, [])],
         }
         for (user_id, nickname, stream_index), group in users.items()
     ]

@@ -164,7 +164,7 @@ class KnownServers:
     def check(self, host: str, port: int, fingerprint: str) -> None:
         """See `Trust`."""
         server = address_text(host.lower(), port)
-        known = self._lookup(server)
+        known = self.lookup(server)
         if known is None:
             self._remember(server, fingerprint)
             return
@@ -180,7 +180,11 @@ class KnownServers:
                 f"{line} of {self._path} and connect again.",
             )
 
-    def _lookup(self, server: str) -> tuple[int, str] | None:
+    def lookup(self, server: str) -> tuple[int, str] | None:
+        """Line and fingerprint of a known ``host:port``, None for a new one.
+
+        :raises Refused: the list cannot be read.
+        """
         try:
             text = self._path.read_text(encoding="utf-8")
         except FileNotFoundError:

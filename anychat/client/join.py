@@ -1,0 +1,359 @@
+"""``anychat-client join``: one user in one room, until the time is over."""
+
+import os
+import re
+from argparse import Namespace
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import (
+    Deferred,
+    DeferredList,
+    inlineCallbacks,
+    maybeDeferred,
+)
+from twisted.internet.threads import deferToThreadPool
+from twisted.python.failure import Failure
+
+from anychat.client import plane
+from anychat.client.client import Client
+from anychat.client.events import ClientEvents
+from anychat.client.output import EVENTS, Output, code_text
+from anychat.client.streams import Watching
+from anychat.client.summary import watched_users
+from anychat.client.trust import address_text
+from anychat.codes import ResultCode
+from anychat.errors import Refused
+from anychat.messages import Member
+
+#: Exit codes.
+FINE, REFUSED, USAGE, CANNOT_CONNECT = 0, 1, 2, 3
+
+#: Codes that say that there is no connection to a server that can be trusted;
+#: all others are a server's own no.
+NO_CONNECTION = frozenset(
+    {
+        ResultCode.PROTOCOLFAIL,
+        ResultCode.VERSIONNOTMATCH,
+        ResultCode.CERTVERIFYFAIL,
+        ResultCode.CERTHIGHSECURITY,
+        ResultCode.SECURITYBREAK,
+        ResultCode.CONNECT_TIMEOUT,
+        ResultCode.CONNECT_ABORT,
+        ResultCode.CONNECT_DNSERROR,
+        ResultCode.CONNECT_SOCKETERR,
+    }
+)
+
+#: Seconds for a polite end: the logout, and the files.
+LOGOUT_TIME, FILES_TIME = 2.0, 20.0
+
+
+def exit_code(code: ResultCode) -> int:
+    """The exit code that tells of a failure."""
+    return CANNOT_CONNECT if code in NO_CONNECTION else REFUSED
+
+
+def file_name(member: Member) -> str:
+    """A name for a user's recording; nothing in it can leave the directory."""
+    name = re.sub(r"[^\w-]+", "_", member.nickname).strip("_")[:64] or "user"
+    return f"{name}_{member.user_id}.mp4"
+
+
+class _JoinEvents(ClientEvents):
+    """Passes every event on."""
+
+    def __init__(self, take: Callable[[str, tuple[Any, ...]], None]):
+        for name in EVENTS:
+            setattr(self, name, self._passing(name, take))
+
+    @staticmethod
+    def _passing(
+        name: str, take: Callable[[str, tuple[Any, ...]], None]
+    ) -> Callable[..., None]:
+        return lambda *arguments: take(name, arguments)
+
+
+class _QuietSink:
+    """Lets decoded frames go; the statistics count them."""
+
+    def video_frame(self, frame: Any, when: float) -> None:
+        """See `Sink`."""
+
+    def audio_frame(self, frame: Any, when: float) -> None:
+        """See `Sink`."""
+
+
+class Join:
+    """The run of the command."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        options: Namespace,
+        output: Output,
+        complain: Callable[[str], None],
+        make_client: Callable[..., Client] = Client,
+        open_source: Callable[[str], Any] = plane.open_source,
+        make_sink: Callable[[str], Any] = plane.mp4_sink,
+    ):
+        """
+        :param output: where events and the summary go.
+        :param complain: prints an error.
+        """
+        self._reactor = reactor
+        self._options = options
+        self._output = output
+        self._complain = complain
+        self._open_source = open_source
+        self._make_sink = make_sink
+        self.client = make_client(
+            reactor,
+            _JoinEvents(self._event),
+            trust=options.trust,
+            auth_pass=options.auth_pass,
+            plain=options.plain,
+            log_path=options.log,
+            media_at_login=options.media,
+        )
+        self._source: Any = None
+        self._joined = False
+        self._joined_at = 0.0
+        self._watchings: list[Watching] = []
+        self._sinks: dict[int, tuple[str, Any]] = {}
+        self._files: dict[Watching, list[str]] = {}
+        self._timer: Any = None
+        self._ending: Deferred[int] | None = None
+        self.done: Deferred[int] = Deferred()
+        """Fires with the exit code."""
+
+    def start(self) -> None:
+        """Begin; `done` says when it is over."""
+        self._run().addErrback(self._failed)
+
+    @inlineCallbacks
+    def _run(self) -> Generator["Deferred[Any]", Any, None]:
+        options = self._options
+        if not (yield self._prepare()):
+            self.finish(USAGE)
+            return
+        host, port = options.address
+        connected = self.client.connect(host, port)
+        # The next calls wait for it, and fail as it does.
+        self.client.login(options.user, options.password).addErrback(lambda _: None)
+        entered = self.client.enter_room(options.room, options.room_password)
+        entered.addErrback(self._not_entered)
+        yield connected
+        yield entered
+        if self._ending is not None:
+            return
+        self._joined, self._joined_at = True, self._reactor.seconds()
+        if options.seconds is not None:
+            self._timer = self._reactor.callLater(options.seconds, self.finish, FINE)
+        calls: list[Deferred[Any]] = []
+        if options.text is not None:
+            calls.append(self.client.send_text(options.text))
+        if self._source is not None:
+            calls.append(self.client.publish(self._source))
+        for member in self.client.members.values():
+            self._watch(member)
+        for call in calls:
+            call.addErrback(self._failed)
+
+    @inlineCallbacks
+    def _prepare(self) -> Generator["Deferred[Any]", Any, bool]:
+        """What can be wrong before there is a connection."""
+        options = self._options
+        try:
+            if options.save is not None:
+                os.makedirs(options.save, exist_ok=True)
+            if options.publish is not None:
+                self._source = yield deferToThreadPool(
+                    self._reactor,
+                    self._reactor.getThreadPool(),
+                    self._open_source,
+                    options.publish,
+                )
+        except (OSError, ValueError) as error:
+            self._complain(str(error))
+            return False
+        return True
+
+    def _not_entered(self, failure: Failure) -> None:
+        """Say what stopped the way in; the first thing that did."""
+        if self._ending is not None:
+            return
+        self._failed(failure)
+
+    def _failed(self, failure: Failure) -> None:
+        if self._ending is not None:
+            return
+        if failure.check(Refused) is None:
+            self._complain(f"internal error: {failure.getTraceback()}")
+            self.finish(REFUSED)
+            return
+        self._refused(failure.value)
+
+    def _refused(self, error: Refused) -> None:
+        self._complain(_explained(error, self._options.address))
+        self.finish(exit_code(error.code))
+
+    # What happens.
+
+    def _event(self, name: str, arguments: tuple[Any, ...]) -> None:
+        if name == "on_online_user":
+            self._output.know(self.client.members)
+        self._output.event(name, arguments)
+        if name == "on_login_system" and arguments[1] and self._ending is None:
+            self._refused(Refused(arguments[1]))
+        elif name == "on_user_at_room":
+            member, entered = arguments
+            if entered:
+                self._watch(member)
+            else:
+                self._close_sink(member.user_id)
+        elif name == "on_online_user" and self._joined:
+            # Back in the room after a new login, with new people in it.
+            for member in self.client.members.values():
+                self._watch(member)
+        elif name == "on_link_close" and self._ending is None:
+            self._refused(Refused(arguments[0]))
+
+    def _watch(self, member: Member) -> None:
+        wanted = self._options.watch
+        if not self._joined or self._ending is not None:
+            return
+        if wanted is not None and member.user_id not in wanted:
+            return
+        if any(
+            watching.user_id == member.user_id
+            and watching.nickname == member.nickname
+            and not watching.withdrawn
+            for watching in self.client.watched
+        ):
+            return
+        sink: Any = _QuietSink()
+        if self._options.save is not None:
+            path = os.path.join(self._options.save, file_name(member))
+            self._close_sink(member.user_id)
+            sink = self._make_sink(path)
+            self._sinks[member.user_id] = path, sink
+        self.client.watch(member.user_id, sink=sink).addCallbacks(
+            self._watchings.append, self._not_watched, errbackArgs=(member,)
+        )
+
+    def _not_watched(self, failure: Failure, member: Member) -> None:
+        failure.trap(Refused)
+        if self._ending is None:
+            self._complain(
+                f"cannot watch {member.nickname} ({member.user_id}): "
+                f"{code_text(failure.value.code)}"
+            )
+
+    def _close_sink(self, user_id: int) -> "Deferred[Any] | None":
+        if user_id not in self._sinks:
+            return None
+        path, sink = self._sinks.pop(user_id)
+        watchings = [item for item in self._watchings if item.sink is sink]
+        self.client.unwatch(user_id)
+
+        def closed(paths: list[Path]) -> None:
+            if sink.error is not None:
+                self._complain(sink.error)
+            for watching in watchings:
+                self._files[watching] = [str(path) for path in paths]
+
+        def failed(failure: Failure) -> None:
+            self._complain(f"{path}: {failure.getErrorMessage()}")
+
+        return maybeDeferred(sink.close).addCallback(closed).addErrback(failed)
+
+    # The end.
+
+    def finish(self, code: int) -> "Deferred[int]":
+        """Log out, complete the files, print the summary; `done` fires then."""
+        if self._ending is None:
+            self._ending = Deferred()
+            self._end(code).addErrback(self._broken_end)
+        return self._ending
+
+    def _broken_end(self, failure: Failure) -> None:
+        self._complain(f"internal error: {failure.getTraceback()}")
+        self._over(REFUSED)
+
+    @inlineCallbacks
+    def _end(self, code: int) -> Generator["Deferred[Any]", Any, None]:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        client = self.client
+        joined = self._joined
+        summary = {
+            "code": code,
+            "user_id": client.user_id,
+            "room_id": client.room_id,
+            "seconds": round(self._reactor.seconds() - self._joined_at, 3)
+            if joined
+            else 0.0,
+            "published": self._published(),
+        }
+        saving = [self._close_sink(user_id) for user_id in tuple(self._sinks)]
+        saved = DeferredList([item for item in saving if item is not None])
+        yield _at_most(FILES_TIME, saved, self._reactor)
+        if joined:
+            leaving = client.logout().addErrback(lambda _: None)
+            yield _at_most(LOGOUT_TIME, leaving, self._reactor)
+        stopped = client.close()
+        yield _at_most(FILES_TIME, stopped, self._reactor)
+        if self._source is not None and stopped.called:
+            self._source.close()
+        if joined:
+            summary["watched"] = watched_users(self._watchings, self._files)
+            self._output.summary(summary)
+        self._over(code)
+
+    def _published(self) -> list[dict[str, Any]]:
+        streams = []
+        for publishing in self.client.publications:
+            for kind, publication in publishing.sending.items():
+                statistics = publication.statistics()
+                streams.append(
+                    {
+                        "stream_index": publishing.stream_index,
+                        "kind": kind,
+                        "frames": statistics.frames,
+                        "packets": statistics.packets,
+                        "resent": statistics.resent,
+                    }
+                )
+        return streams
+
+    def _over(self, code: int) -> None:
+        ending = self._ending
+        assert ending is not None
+        ending.callback(code)
+        self.done.callback(code)
+
+
+def _at_most(seconds: float, waited: "Deferred[Any]", clock: Any) -> "Deferred[None]":
+    """Fires after the other one, at the latest after so many seconds."""
+    result: Deferred[None] = Deferred()
+    late = clock.callLater(seconds, result.callback, None)
+
+    def came(outcome: Any) -> Any:
+        if not result.called:
+            late.cancel()
+            result.callback(None)
+        return outcome
+
+    waited.addBoth(came)
+    return result
+
+
+def _explained(error: Refused, address: tuple[str, int]) -> str:
+    """Number, name and meaning of a failure, with what more is known of it."""
+    text = str(error)
+    code = code_text(error.code)
+    if text.startswith(f"{error.code.value} {error.code.name}"):
+        return f"{address_text(*address)}: {code}"
+    return f"{address_text(*address)}: {code}: {text}"

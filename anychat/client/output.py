@@ -1,0 +1,180 @@
+"""What ``anychat-client`` prints: JSON for programs, lines for people.
+
+With ``--json`` every event of `ClientEvents` is an object on a line of its
+own: ``event`` is the event's name without ``on_``, ``at`` seconds since the
+start, and the rest are the event's arguments by their names.
+"""
+
+import inspect
+import json
+from collections.abc import Callable
+from dataclasses import asdict, is_dataclass
+from enum import IntEnum
+from typing import Any, TextIO
+
+from anychat.client.events import ClientEvents
+from anychat.client.log import printable
+from anychat.client.summary import user_line
+from anychat.codes import ResultCode, StreamKind
+from anychat.messages import Member
+
+#: Events and the names of their arguments; decoded frames are not printed.
+EVENTS = {
+    name: tuple(inspect.signature(getattr(ClientEvents, name)).parameters)[1:]
+    for name in dir(ClientEvents)
+    if name.startswith("on_") and not name.endswith("_frame")
+}
+
+
+def code_text(code: ResultCode) -> str:
+    """Number, name and meaning of a code."""
+    return f"{code.value} {code.name} ({code.text})"
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it."""
+    if isinstance(value, StreamKind):
+        return value.name.lower()
+    if isinstance(value, IntEnum):
+        return int(value)
+    if isinstance(value, bytes):
+        return value.hex()
+    if is_dataclass(value) and not isinstance(value, type):
+        return {name: _plain(item) for name, item in asdict(value).items()}
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+class Output:
+    """Where everything is printed.
+
+    :param failed: called once when nothing can be printed any more.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO,
+        as_json: bool,
+        seconds: Callable[[], float],
+        failed: Callable[[], None] = lambda: None,
+    ):
+        self._stream = stream
+        self._as_json = as_json
+        self._seconds = seconds
+        self._start = seconds()
+        self._failed = failed
+        self._names: dict[int, str] = {}
+        self.broken = False
+        """Whether nothing can be printed any more."""
+
+    def event(self, name: str, arguments: tuple[Any, ...]) -> None:
+        """Print an event of `ClientEvents`."""
+        if self._as_json:
+            named = zip(EVENTS[name], arguments, strict=True)
+            values = {key: _plain(value) for key, value in named}
+            for value in arguments:
+                if isinstance(value, ResultCode):
+                    values["name"] = value.name
+            self.object(name.removeprefix("on_"), values)
+            return
+        text = self._text(name, arguments)
+        if text is not None:
+            self.line(text)
+
+    def object(self, event: str, values: dict[str, Any]) -> None:
+        """Print a JSON object."""
+        at = round(self._seconds() - self._start, 3)
+        self._write(json.dumps({"event": event, "at": at, **_plain(values)}))
+
+    def line(self, text: str) -> None:
+        """Print a line for people."""
+        self._write(printable(text))
+
+    def summary(self, values: dict[str, Any]) -> None:
+        """Print what was received."""
+        if self._as_json:
+            self.object("summary", values)
+            return
+        for user in values["watched"]:
+            self.line(user_line(user))
+
+    def _write(self, text: str) -> None:
+        if self.broken:
+            return
+        try:
+            self._stream.write(text + "\n")
+            self._stream.flush()
+        except (OSError, ValueError):
+            # The reader of the pipe has gone, or the disk is full.
+            self.broken = True
+            self._failed()
+
+    # For people.
+
+    def know(self, members: dict[int, Member]) -> None:
+        """Remember names of users."""
+        for member in members.values():
+            self._names[member.user_id] = member.nickname
+
+    def _user(self, user_id: int) -> str:
+        name = self._names.get(user_id)
+        return f"user {user_id}" if name is None else f"{name} ({user_id})"
+
+    def _text(self, name: str, values: tuple[Any, ...]) -> str | None:
+        texts: dict[str, Callable[..., str | None]] = {
+            "on_connect": lambda code: None if code else "connected",
+            "on_login_system": lambda user_id, code: (
+                None if code else f"logged in, own id {user_id}"
+            ),
+            "on_enter_room": lambda room_id, code: (
+                f"room {room_id}: {code_text(code)}" if code else None
+            ),
+            "on_leave_room": lambda room_id: f"left room {room_id}",
+            "on_online_user": lambda count, room_id: (
+                f"entered room {room_id}, {count} online"
+            ),
+            "on_user_at_room": self._user_at_room,
+            "on_camera_state": lambda user_id, index, open: (
+                f"{self._user(user_id)}: camera {index} {_open(open)}"
+            ),
+            "on_mic_state_change": lambda user_id, index, open: (
+                f"{self._user(user_id)}: microphone {index} {_open(open)}"
+            ),
+            "on_text_message": lambda source, target, secret, text: (
+                f"{self._user(source)}{' (secretly)' if secret else ''}: {text}"
+            ),
+            "on_trans_buffer": lambda source, data: (
+                f"{self._user(source)}: buffer of {len(data)} bytes"
+            ),
+            "on_stream_granted": lambda user_id, kind, index: (
+                f"watching {kind.name.lower()} {index} of {self._user(user_id)}"
+            ),
+            "on_stream_ended": lambda user_id, kind, index: (
+                f"end of {kind.name.lower()} {index} of {self._user(user_id)}"
+            ),
+            "on_publish_end": lambda index: f"source {index} is at its end",
+            "on_server_config_update": lambda parameters: "server parameters changed",
+            "on_sdk_warning": lambda code: f"warning: {code_text(code)}",
+            "on_session_keep": _session_keep,
+            "on_link_close": lambda code: f"connection closed: {code_text(code)}",
+        }
+        return texts[name](*values)
+
+    def _user_at_room(self, member: Member, entered: bool) -> str:
+        self._names[member.user_id] = member.nickname
+        return f"{self._user(member.user_id)} {'entered' if entered else 'left'}"
+
+
+def _open(open: bool) -> str:
+    return "open" if open else "closed"
+
+
+def _session_keep(ended: bool, code: ResultCode) -> str:
+    if not ended:
+        return f"connection lost ({code_text(code)}), reconnecting"
+    if code == ResultCode.SESSIONNOTEXIST:
+        return "reconnected, logging in anew"
+    return f"reconnecting failed: {code_text(code)}" if code else "reconnected"
