@@ -74,9 +74,9 @@ def connect_error(failure: Failure) -> Refused | PeerError:
     if isinstance(cause, Refused | PeerError):
         return cause
     text = str(cause) or type(cause).__name__
-    if isinstance(cause, error.DNSLookupError):
+    if isinstance(cause, error.DNSLookupError | error.UnknownHostError):
         return Refused(ResultCode.CONNECT_DNSERROR, text)
-    if isinstance(cause, error.TimeoutError | CancelledError):
+    if isinstance(cause, error.TimeoutError | error.TCPTimedOutError | CancelledError):
         return Refused(ResultCode.CONNECT_TIMEOUT)
     if isinstance(cause, error.ConnectError):
         return Refused(ResultCode.CONNECT_SOCKETERR, text)

@@ -41,6 +41,15 @@ class FakeStatistics:
     first_frame_ms: float | None = None
 
 
+@dataclass
+class FakeSent:
+    """What a publication counts."""
+
+    frames: int = 0
+    packets: int = 0
+    resent: int = 0
+
+
 class FakePublication:
     """Something that sends."""
 
@@ -52,6 +61,10 @@ class FakePublication:
         """Send no more."""
         assert not self.stopped
         self.stopped = True
+
+    def statistics(self):
+        """What was sent."""
+        return FakeSent()
 
 
 class FakeReception:
