@@ -176,7 +176,8 @@ class ClientLinks(Service):
 
         :raises CannotListenError: an address or the port cannot be had.
         """
-        self._most = raise_file_limit() - SPARE_DESCRIPTORS
+        limit = raise_file_limit()
+        self._most = max(limit - SPARE_DESCRIPTORS, limit // 2)
         self._ports = listen_tcp(
             self._reactor,
             _Doors(self),
