@@ -6,11 +6,12 @@ the receiver's clock differ by a transit time; the least one seen lately is the
 ``media time + baseline + target (+ extra)``, where the target follows the
 delays of the latest packets, repaired ones included, between 20 and 500 ms.
 
-Video is a chain: a frame that is missing makes the next ones worthless.  So a
-gap is waited for up to the longest target; a later key frame that is due ends
-the wait; and without one the buffer *seeks*: it lets everything go up to the
-next whole key frame and wants one to be asked for.  It begins that way too, and
-shows the first key frame as soon as it is whole.
+Video is a chain: a frame that is missing makes the next ones worthless.  When a
+gap lasts longer than the longest target would allow, a key frame is wanted; it
+ends the wait as soon as it is due, and so does the repair, whichever comes
+first.  Where neither comes, the buffer *seeks*: it lets everything go up to the
+next whole key frame.  It begins that way too, and shows the first key frame as
+soon as it is whole.
 
 Audio has no chain: when the packet after a gap is due, the gap is passed over.
 """
@@ -41,6 +42,8 @@ _BASELINE_SPAN = 5.0
 #: Seconds until the first key frame is asked for, and between two requests.
 _FIRST_REQUEST = 0.3
 _NEXT_REQUEST = 0.5
+#: Seconds after a key frame is wanted that repair may still come.
+_LAST_HOPE = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +135,8 @@ class JitterBuffer:
         self._started = False
         self._reference: int | None = None
         self._floor = 0
-        self._next_request = now + _FIRST_REQUEST
+        self._request_from = now + _FIRST_REQUEST
+        self._last_request = float("-inf")
 
     @property
     def target(self) -> float:
@@ -199,17 +203,41 @@ class JitterBuffer:
     def next_timeout(self) -> float | None:
         """When `take` or `key_frame_wanted` has something to say."""
         step = self._next_step()
-        when = None if step is None else step[0]
-        if self.seeking:
-            return self._next_request if when is None else min(when, self._next_request)
-        return when
+        times = [] if step is None else [step[0]]
+        request = self._request_due()
+        if request is not None:
+            times.append(request)
+        return min(times, default=None)
 
     def key_frame_wanted(self, now: float) -> bool:
         """Whether to ask for a key frame now; once per true answer."""
-        if not self.seeking or now < self._next_request:
+        due = self._request_due()
+        if due is None or now < due:
             return False
-        self._next_request = now + _NEXT_REQUEST
+        self._last_request = now
         return True
+
+    def _request_due(self) -> float | None:
+        """When to ask for a key frame, if at all."""
+        again = self._last_request + _NEXT_REQUEST
+        if self.seeking:
+            return max(self._request_from, again)
+        if not self._video or any(start != self._expected for start in self._starts):
+            # A key frame that has begun to come need not be asked for.
+            return None
+        overdue = self._overdue()
+        return None if overdue is None else max(overdue, again)
+
+    def _overdue(self) -> float | None:
+        """When the gap before the next frame has lasted too long, if there is
+        one."""
+        if self._expected is None or self._head_end() is not None:
+            return None
+        if self._scan == self._expected + len(self._packets):
+            # Nothing, or the beginning of the next frame: no gap so far.
+            return None
+        after = min(index for index in self._packets if index > self._scan)
+        return self._release_time(after) + max(0.0, MAXIMUM - self._clock.target)
 
     def restart(self, now: float) -> None:
         """The decoder lost its state: go on with the next key frame."""
@@ -223,8 +251,7 @@ class JitterBuffer:
         self._floor = floor
         self._starts = [index for index in self._starts if index >= floor]
         self._forget_before(self._starts[0] if self._starts else floor)
-        # A key frame that has begun to come need not be asked for.
-        self._next_request = now + _FIRST_REQUEST if self._starts else now
+        self._request_from = now + _FIRST_REQUEST if self._starts else now
 
     def _forget_before(self, index: int) -> None:
         self._packets = {
@@ -253,18 +280,13 @@ class JitterBuffer:
         last = self._head_end()
         if last is not None:
             return self._release_time(self._expected), self._expected, last
-        if self._scan == self._expected + len(self._packets):
-            # Nothing but the beginning of the next frame: no gap so far.
+        overdue = self._overdue()
+        if overdue is None:
             return None
-        after = min(index for index in self._packets if index > self._scan)
-        when = self._release_time(after)
-        patience = max(0.0, MAXIMUM - self._clock.target)
         key = self._first_whole_key()
         if key is not None:
-            arrival = self._release_time(key[0])
-            if arrival <= when + patience:
-                return arrival, *key
-        return when + patience, after, None
+            return self._release_time(key[0]), *key
+        return overdue + _LAST_HOPE, min(self._packets), None
 
     def _release_time(self, index: int) -> float:
         timestamp = self.extend(self._packets[index].timestamp)

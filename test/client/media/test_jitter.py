@@ -101,19 +101,42 @@ class VideoTests(SynchronousTestCase):
         self.assertEqual(self.taken(0.5), [2, 3, 4])
         self.assertEqual(self.buffer.passed_over, 0)
 
-    def test_gapIsGivenUp(self):
-        """Without repair the buffer seeks, and asks for a key frame at once."""
+    def lose(self):
+        """Let frame 1 be lost; returns when that has lasted too long."""
         self.start()
-        for index in range(2, 12):
+        for index in range(2, 7):
             self.put(index, index / 15)
-        self.assertEqual(self.taken(2 / 15 + MAXIMUM - 0.01), [])
+        overdue = 2 / 15 + MAXIMUM
+        self.assertEqual(self.taken(overdue - 0.01), [])
+        self.assertFalse(self.buffer.key_frame_wanted(overdue - 0.01))
+        self.assertAlmostEqual(self.buffer.next_timeout(), overdue)
+        self.assertTrue(self.buffer.key_frame_wanted(overdue + 0.01))
+        self.assertFalse(self.buffer.key_frame_wanted(overdue + 0.02))
+        return overdue
+
+    def test_overdueKeyFrame(self):
+        """When a gap lasts too long a key frame is asked for, and shown."""
+        overdue = self.lose()
+        self.put(12, overdue + 0.1, key=True)
+        self.assertEqual(self.taken(overdue + 0.3), [12])
+
+    def test_overdueRepair(self):
+        """If repair comes before the key frame, nothing is lost at all."""
+        overdue = self.lose()
+        self.put(1, overdue + 0.1)
+        self.assertEqual(self.taken(overdue + 0.1), [1, 2, 3, 4, 5, 6])
+
+    def test_gapIsGivenUp(self):
+        """If neither comes, the buffer lets go and goes on asking."""
+        overdue = self.lose()
+        self.assertEqual(self.taken(overdue + 0.69), [])
         self.assertFalse(self.buffer.seeking)
-        self.assertEqual(self.taken(2 / 15 + MAXIMUM + 0.01), [])
+        self.assertEqual(self.taken(overdue + 0.71), [])
         self.assertTrue(self.buffer.seeking)
-        self.assertTrue(self.buffer.key_frame_wanted(0.7))
-        self.assertFalse(self.buffer.key_frame_wanted(0.8))
-        self.put(12, 0.85, key=True)
-        self.assertEqual(self.taken(2.0), [12])
+        self.assertTrue(self.buffer.key_frame_wanted(overdue + 0.71))
+        self.put(22, overdue + 0.8, key=True)
+        self.assertEqual(self.taken(overdue + 1.0), [22])
+        self.assertEqual(self.buffer.seeks, 1)
 
     def test_laterKeyFrameEndsTheWait(self):
         """A key frame that is due is not kept back by a gap before it."""
@@ -144,9 +167,20 @@ class VideoTests(SynchronousTestCase):
         self.start()
         self.put(2, 0.2)
         self.buffer.insert(video(3, 3 * STEP, end=False, key=True), 3, 0.3)
-        self.buffer.take(1.0)
+        self.buffer.take(0.8)
+        self.assertFalse(self.buffer.key_frame_wanted(0.8))
+        self.buffer.take(1.4)
         self.assertTrue(self.buffer.seeking)
-        self.assertFalse(self.buffer.key_frame_wanted(1.0))
+        self.assertFalse(self.buffer.key_frame_wanted(1.4))
+        self.assertTrue(self.buffer.key_frame_wanted(1.71))
+
+    def test_damagedKeyFrameIsAskedForAgain(self):
+        """One whose missing part does not come is asked for like any other."""
+        self.start()
+        self.buffer.insert(video(1, STEP, end=False, key=True), 1, 0.07)
+        self.put(3, 0.14)
+        self.buffer.take(0.8)
+        self.assertTrue(self.buffer.key_frame_wanted(0.8))
 
     def test_restart(self):
         """A decoder that lost its state gets a key frame next."""
