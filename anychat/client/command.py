@@ -59,7 +59,13 @@ def run(
             return None
         # A second ctrl-C does not wait for the files.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        return job.finish(FINE)
+        ended: Deferred[int] = Deferred()
+        # Not before the connection has returned from what it reports: the
+        # reactor closes what is still open at once.
+        job.finish(FINE).addCallback(
+            lambda code: reactor.callLater(0, ended.callback, code)
+        )
+        return ended
 
     def done(code: int) -> None:
         codes.append(code)

@@ -178,12 +178,16 @@ class SessionTests(LiveClientCase):
         waiting = [ann.send_text(str(number)) for number in range(1000)]
         for outcome in waiting:
             await outcome
-        texts = [event for event in bob.events.seen if event[0] == "on_text_message"]
-        self.assertEqual([event[4] for event in texts], [str(n) for n in range(1000)])
+        expected = [str(number) for number in range(1000)]
+        await until(
+            lambda: (
+                [e[4] for e in bob.events.seen if e[0] == "on_text_message"] == expected
+            )
+        )
 
     async def test_loggedInElsewhere(self):
         """The same user elsewhere ends this one, which stays away."""
-        server = await self.start(User={"CloseFrontLink": 1})
+        server = await self.start(Function={"CloseFrontLink": 1})
         first, second = self.client(), self.client()
         for client in (first, second):
             client.connect("127.0.0.1", server.tcp_port)
@@ -222,8 +226,8 @@ class LostLinkTests(LiveClientCase):
             sent.append(ann.send_text(f"c{number}"))
             await until(
                 lambda: (
-                    ("on_session_keep", True, ResultCode.SUCCESS)
-                    == [e for e in ann.events.seen if e[0] == "on_session_keep"][-1]
+                    [e for e in ann.events.seen if e[0] == "on_session_keep"][-1]
+                    == ("on_session_keep", True, ResultCode.SUCCESS)
                 )
             )
         for outcome in sent:
