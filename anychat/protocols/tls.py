@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from OpenSSL import SSL
-from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
+from twisted.internet.interfaces import (
+    IOpenSSLServerConnectionCreator,
+    IReactorTime,
+)
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from zope.interface import implementer
 
@@ -77,10 +80,14 @@ class SecureTransports:
     here writes whole, and a timer per write would cost more.
     """
 
-    def __init__(self, context: ServerContext):
+    def __init__(self, context: ServerContext, clock: IReactorTime):
         # The factory wraps no other one: protocols are given singly.
-        self._factory = TLSMemoryBIOFactory(context, False, None)  # type: ignore[arg-type]
-        self._factory.noisy = False
+        self._factory = TLSMemoryBIOFactory(
+            context,
+            False,
+            None,  # type: ignore[arg-type]
+            clock,
+        )
 
     def wrap(self, protocol: Any) -> TLSMemoryBIOProtocol:
         """A protocol that decrypts for ``protocol`` and is its transport."""

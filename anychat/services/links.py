@@ -154,7 +154,7 @@ class ClientLinks(Service):
             timeout=settings.timeout,
         )
         self.secure_transports = (
-            SecureTransports(settings.secure) if settings.secure else None
+            SecureTransports(settings.secure, reactor) if settings.secure else None
         )
         self._admission = Admission(settings.links_per_address, settings.links_overall)
         self._most = settings.links_overall
