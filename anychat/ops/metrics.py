@@ -101,6 +101,6 @@ class Metrics:
         drops = CounterMetricFamily(
             "anychat_media_dropped", "Datagrams dropped", labels=["reason"]
         )
-        for reason, count in sorted(media.drops.items()):
+        for reason, count in media.drops.items():
             drops.add_metric([reason.value], count)
         yield drops
