@@ -235,6 +235,12 @@ class UdpProxy:
         self._calls.discard(call)
         port.write(data, target)
 
+    def rebind(self):
+        """Forget all mappings, as a NAT does: the server sees new addresses."""
+        ports = [back for back, _ in self._clients.values()]
+        self._clients.clear()
+        return DeferredList([maybeDeferred(port.stopListening) for port in ports])
+
     def stop(self):
         """Close every socket; fires when that is done."""
         for call in self._calls:
