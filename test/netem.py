@@ -46,7 +46,7 @@ class Netem:
         self._conditions = conditions
         self._random = Random(seed)
         self._losing = 0
-        self._last = 0.0
+        self._last = -1.0
 
     def arrivals(self, now):
         """When the copies of a datagram sent now arrive; none if it is lost."""
@@ -78,7 +78,8 @@ class Netem:
         arrival = now + conditions.delay + self._random.random() * conditions.jitter
         if self._random.random() < conditions.reorder:
             return now + conditions.delay
-        self._last = max(self._last, arrival)
+        # Never at the very same time, which timers would not keep in order.
+        self._last = max(self._last + 1e-6, arrival)
         return self._last
 
 

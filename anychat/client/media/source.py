@@ -17,6 +17,7 @@ their times and knows nothing of real time, which is the feed's business.
 """
 
 import heapq
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ _READ_AHEAD_BYTES = 64 << 20
 #: Pictures larger than this are not taken, pixels each way.
 _LARGEST = 7680
 
+_ALSA_CONFIGURATION = "/usr/share/alsa/alsa.conf"
 _TEST_SIZE = re.compile(r"([1-9][0-9]{0,3})x([1-9][0-9]{0,3})")
 
 
@@ -204,6 +206,10 @@ def open_source(text: str, loop: bool = False) -> Source:
     if colon and scheme == "test":
         return _open_test(text, rest)
     if colon and scheme == "alsa":
+        # The ALSA library in PyAV's wheel looks for its configuration where it
+        # was built.
+        if Path(_ALSA_CONFIGURATION).is_file():
+            os.environ.setdefault("ALSA_CONFIG_PATH", _ALSA_CONFIGURATION)
         return Source(text, _open(rest, "alsa"), live=True)
     if colon and scheme == "loop":
         text, loop = rest, True
