@@ -46,6 +46,7 @@ LAYERS = {
     "anychat.services": 3,
     "anychat.ops": 3,
     "anychat.client": 3,
+    "anychat.client.room": 1,
     "anychat.wiring": 4,
     "anychat.tap": 4,
     "anychat.coreserver": 4,

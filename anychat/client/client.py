@@ -28,15 +28,17 @@ from twisted.python.failure import Failure
 
 import anychat
 from anychat.client import log as lines
-from anychat.client import plane
 from anychat.client.calls import Calls, Need
 from anychat.client.events import ClientEvents
 from anychat.client.link import CONNECT_TIMEOUT, Backoff, Dialler
 from anychat.client.log import LOG_NAME, ClientLog
-from anychat.client.room import Room, differences
+from anychat.client.membership import Entry, Membership
+from anychat.client.plane import Plane, media_session, open_source
+from anychat.client.room import Room
 from anychat.client.session import Phase, Session
-from anychat.client.streams import Publishing, SessionLost, Sink, Streams, Watching
+from anychat.client.streams import Streams
 from anychat.client.trust import KnownServers, Trust
+from anychat.client.wishes import Publishing, SessionLost, Sink, Watching
 from anychat.codes import (
     SELF,
     WHOLE_ROOM,
@@ -47,26 +49,20 @@ from anychat.codes import (
     StreamKind,
     UserState,
 )
-from anychat.errors import LocalError, PeerError, Refused
+from anychat.errors import Refused
 from anychat.messages import (
-    CameraState,
     EnterRoom,
     EnterRoomByName,
-    EnterRoomResult,
-    LeaveRoom,
     LoginResult,
     MediaSetup,
     Member,
     Message,
-    MicStateChange,
-    OnlineUser,
     QueryOnlineUsers,
     QueryRoomState,
     QueryRoomUsers,
     QueryUserState,
     Result,
     Resync,
-    RoomMembers,
     SendText,
     ServerHello,
     ServerParameters,
@@ -76,7 +72,6 @@ from anychat.messages import (
     TextMessage,
     TransBuffer,
     TransBufferData,
-    UserAtRoom,
     UserList,
 )
 
@@ -105,15 +100,6 @@ class _Events:
         return call
 
 
-class _Entry:
-    """An entry into a room that is under way, up to its ONLINEUSER."""
-
-    def __init__(self, message: EnterRoom | EnterRoomByName):
-        self.message = message
-        self.accepted = False
-        self.outcome: Deferred[Room] = Deferred()
-
-
 class Client:
     """One user's client."""
 
@@ -135,7 +121,7 @@ class Client:
         uniform: Callable[[float, float], float] = random.uniform,
         endpoint: Callable[[str, int], IStreamClientEndpoint] | None = None,
         derive: Callable[[str, bytes], Any] | None = None,
-        media: Callable[..., Any] = plane.media_session,
+        media: Callable[..., Any] = media_session,
     ):
         """
         :param events: what is told of what happens.
@@ -164,21 +150,9 @@ class Client:
         """What the server said about itself."""
         self.parameters: ServerParameters | None = None
         """The server's default media parameters."""
-        self.room: Room | None = None
-        """The room one is in."""
-        self._tell: Any = _Events(self)
-        self._random_bytes = random_bytes
+        self._tell = tell = cast(ClientEvents, _Events(self))
         self._media_at_login = media_at_login
-        self._make_media = media
-        self._media_setup: MediaSetup | None = None
-        self._plane: Any = None
-        self._stopping: Deferred[Any] = succeed(None)
         self._said_opus = False
-        self._home: EnterRoom | EnterRoomByName | None = None
-        self._entry: _Entry | None = None
-        self._leaving = False
-        self._resync: Resync | None = None
-        self._incoming: Room | None = None
         self._over = Refused(ResultCode.NOTINIT)
         self._session = Session(
             Dialler(
@@ -197,12 +171,18 @@ class Client:
             auto_reconnect,
         )
         self._calls = Calls(reactor, self._is_met, call_timeout)
-        self._streams = Streams(
-            self._request,
-            self._media,
-            lambda: self.parameters,
-            cast(ClientEvents, self._tell),
+        self._plane = Plane(
+            media,
+            reactor,
             self.log,
+            lambda code: tell.on_sdk_warning(code),
+            random_bytes,
+        )
+        self._streams = Streams(
+            self._request, self._plane.session, lambda: self.parameters, tell, self.log
+        )
+        self._membership = Membership(
+            self._session.request, self._streams, tell, self.log, self._calls.drain
         )
 
     # What there is to see.
@@ -215,11 +195,18 @@ class Client:
             return SelfStatus.IN_ROOM if self.room else SelfStatus.LOGGED_IN
         if phase in (Phase.CONNECTED, Phase.LOGGING_IN):
             return SelfStatus.CONNECTED
+        if phase is Phase.HELD:
+            return SelfStatus.LINK_CLOSED
         if self._over.code == ResultCode.NOTINIT:
             return SelfStatus.UNKNOWN
         if self._over.code == ResultCode.NOTLOGIN:
             return SelfStatus.LOGGED_OUT
         return SelfStatus.LINK_CLOSED
+
+    @property
+    def room(self) -> Room | None:
+        """The room one is in."""
+        return self._membership.room
 
     @property
     def members(self) -> dict[int, Member]:
@@ -324,7 +311,7 @@ class Client:
         self._forget_session(Refused(ResultCode.CANCEL))
         self._session.close()
         self._calls.drain()
-        return self._stopping
+        return self._plane.stopped()
 
     def _close_link(self, code: ResultCode) -> None:
         self._session.close(code)
@@ -342,92 +329,24 @@ class Client:
             message = EnterRoomByName(room, password)
         else:
             message = EnterRoom(room, password)
-        entry = _Entry(message)
-
-        def start() -> "Deferred[Room]":
-            self._send_entry(entry)
-            return entry.outcome
-
+        entry = Entry(message)
         return self._calls.submit(
-            Need.SESSION, start, lambda: self._abandon_entry(entry)
+            Need.SESSION,
+            lambda: self._membership.enter(entry),
+            lambda: self._membership.abandon(entry),
         )
-
-    def _send_entry(self, entry: _Entry) -> None:
-        sent = self._session.request(entry.message)
-        self._entry = entry
-        entry.accepted = False
-        sent.addCallbacks(
-            self._entered, self._entry_lost, callbackArgs=(entry,)
-        ).addErrback(self._fault)
-
-    def _abandon_entry(self, entry: _Entry) -> None:
-        if self._entry is entry:
-            self._entry = None
-            self._calls.drain()
-
-    def _entered(self, reply: Message, entry: _Entry) -> None:
-        code = getattr(reply, "code", ResultCode.PROTOCOLFAIL)
-        if code == ResultCode.SUCCESS and isinstance(reply, EnterRoomResult):
-            if self.room is None or self.room.room_id != reply.room_id:
-                self._set_room(Room(reply.room_id, reply.name), entry)
-            return
-        wanted = entry.message
-        room_id = wanted.room_id if isinstance(wanted, EnterRoom) else 0
-        self.log(lines.enter_room_line(room_id, code))
-        if self._entry is entry:
-            self._entry = None
-        if self.room is None:
-            # The room of before a lost session is not to be had any more.
-            self._home = None
-            self._streams.forget(code)
-        self._tell.on_enter_room(room_id, code)
-        entry.outcome.errback(Failure(Refused(code)))
-        self._calls.drain()
-
-    def _entry_lost(self, failure: Failure) -> None:
-        # The session is gone; the next one sends the entry again.
-        failure.trap(SessionLost)
-
-    def _set_room(self, room: Room, entry: _Entry | None) -> None:
-        self.room = room
-        if entry is not None:
-            self._home = entry.message
-            entry.accepted = True
-        self.log(lines.enter_room_line(room.room_id, ResultCode.SUCCESS))
-        self._tell.on_enter_room(room.room_id, ResultCode.SUCCESS)
 
     def leave_room(self) -> "Deferred[None]":
         """Leave the room; what was published and watched there ends."""
 
         def start() -> "Deferred[None]":
-            if self.room is None:
-                raise Refused(ResultCode.ROOM_NOTIN)
-            left = self._request(LeaveRoom(self.room.room_id))
-            self._leaving = True
-            return left.addCallbacks(done, lost)
+            return self._membership.leave().addCallback(left)
 
-        def done(reply: Message) -> None:
-            self._leaving = False
-            code = getattr(reply, "code", ResultCode.PROTOCOLFAIL)
-            if code in (ResultCode.SUCCESS, ResultCode.ROOM_NOTIN):
-                self._drop_room()
-            self._calls.drain()
-            self._check(reply)
-
-        def lost(failure: Failure) -> None:
-            # With the session went its place in the room.
-            failure.trap(SessionLost)
-            self._leaving = False
-            self._drop_room()
+        def left(reply: Message | None) -> None:
+            if reply is not None:
+                self._check(reply)
 
         return self._calls.submit(Need.SESSION, start)
-
-    def _drop_room(self) -> None:
-        """Out of the room, and not coming back by ourselves."""
-        room, self.room, self._home = self.room, None, None
-        self._streams.forget()
-        if room is not None:
-            self._tell.on_leave_room(room.room_id)
 
     # Texts and buffers.
 
@@ -503,34 +422,24 @@ class Client:
         """
 
         def start() -> "Deferred[Publishing]":
-            self._media()
+            self._plane.session()
             opened: Deferred[Any]
             if isinstance(source, str):
                 opened = deferToThreadPool(
                     self.reactor,
                     self.reactor.getThreadPool(),
-                    plane.open_source,
+                    open_source,
                     source,
                 )
             else:
                 opened = succeed(source)
-            opened.addCallback(self._when_stopped)
+            # The last media plane may still be reading a source.
+            opened.addCallback(self._plane.stopped)
             return opened.addCallback(self._publish, stream_index, overrides)
 
         return self._calls.submit(
             Need.ROOM, start, lambda: self._streams.unpublish(stream_index)
         )
-
-    def _when_stopped(self, result: Any) -> "Deferred[Any]":
-        """Wait for the last media plane, which may still be reading a source."""
-        waiting: Deferred[Any] = Deferred()
-
-        def stopped(earlier: Any) -> Any:
-            waiting.callback(result)
-            return earlier
-
-        self._stopping.addCallback(stopped)
-        return waiting
 
     def _publish(
         self, source: Any, stream_index: int, overrides: Any
@@ -607,9 +516,7 @@ class Client:
             return True
         if need is Need.LINK:
             raise Refused(ResultCode.ALREADY_LOGIN)
-        if not self._session.ready or self._entry is not None or self._leaving:
-            return False
-        if self._resync is not None:
+        if not self._session.ready or self._membership.busy:
             return False
         if need is Need.ROOM and self.room is None:
             raise Refused(ResultCode.ROOM_NOTIN)
@@ -626,59 +533,6 @@ class Client:
         if not isinstance(reply, expected):
             raise Refused(ResultCode.PROTOCOLFAIL)
 
-    def _fault(self, failure: Failure) -> None:
-        Logger(namespace=__name__).failure("a reply met a fault", failure)
-
-    # The media plane.
-
-    def _media(self) -> Any:
-        if self._plane is None:
-            if self._media_setup is None:
-                # The server gives none over a plain connection.
-                raise Refused(ResultCode.FUNCNOTALLOW)
-            made: list[Any] = []
-
-            def on_udp(bound: bool, delay: float | None) -> None:
-                if made and made[0] is self._plane:
-                    self._udp(bound, delay)
-
-            made.append(
-                self._make_media(self.reactor, self.log, on_udp, self._random_bytes)
-            )
-            self._plane = made[0]
-            self._configure()
-            if self._plane is None:
-                raise Refused(ResultCode.CONNECT_ERRORIP)
-        return self._plane
-
-    def _configure(self) -> None:
-        connection = self._session.connection
-        host = connection.address if connection is not None else ""
-        try:
-            self._plane.configure(self._media_setup, host)
-        except (OSError, LocalError) as error:
-            self.log(f"Warning: UDP cannot be used: {error}")
-            self._udp(False, None)
-            if isinstance(error, LocalError):
-                # The server named no address that could be used.
-                self._stop_media()
-
-    def _udp(self, bound: bool, delay: float | None) -> None:
-        if bound:
-            self.log(lines.udp_line(delay))
-        else:
-            self.log(lines.UDP_ABNORMAL)
-            self._tell.on_sdk_warning(ResultCode.WARNING_UDPFAIL)
-
-    def _stop_media(self) -> None:
-        plane_, self._plane = self._plane, None
-        self._media_setup = None
-        if plane_ is not None:
-            before, stopped = self._stopping, maybeDeferred(plane_.stop)
-            self._stopping = stopped.addErrback(self._fault).addCallback(
-                lambda _: before
-            )
-
     # What the session reports.
 
     def session_began(self, result: LoginResult, anew: bool) -> None:
@@ -688,7 +542,7 @@ class Client:
         self.log(lines.login_line(result.user_id, result.code, result.nickname))
         self._tell.on_login_system(result.user_id, result.code)
         if anew:
-            self._return_home()
+            self._membership.return_home()
 
     def session_held(self, code: ResultCode) -> None:
         """See `SessionOwner`."""
@@ -703,9 +557,7 @@ class Client:
     def session_lost(self) -> None:
         """See `SessionOwner`."""
         code = ResultCode.SESSIONNOTEXIST
-        self.room = None
-        self._leave_resync()
-        self._streams.suspend()
+        self._membership.suspend()
         self.parameters = None
         self.log(f"Message OnSessionKeep(1, {code.value})")
         self._tell.on_session_keep(True, code)
@@ -730,33 +582,17 @@ class Client:
 
     def _forget_session(self, reason: Refused) -> None:
         self._over = reason
-        entry, self._entry = self._entry, None
-        if entry is not None and not entry.outcome.called:
-            entry.outcome.errback(Failure(reason))
-        self._leaving = False
-        self._leave_resync()
-        self._streams.forget(reason.code)
-        self.room = self._home = None
+        self._membership.forget(reason)
         self.user_id = self.level = 0
         self.nickname = ""
         self.hello = self.parameters = None
-        self._stop_media()
-
-    def _return_home(self) -> None:
-        """Enter again the room one was in, or was about to enter."""
-        entry = self._entry
-        if entry is None and self._home is not None:
-            entry = _Entry(self._home)
-            # Its outcome is told by events alone.
-            entry.outcome.addErrback(lambda failure: None)
-        if entry is not None:
-            self._send_entry(entry)
+        self._plane.stop()
 
     # What the server says.
 
     @singledispatchmethod
     def _take(self, message: Message) -> None:
-        raise PeerError(f"{type(message).__name__} is not for a client")
+        self._membership.take(message)
 
     @_take.register
     def _(self, message: ServerParameters) -> None:
@@ -766,66 +602,9 @@ class Client:
 
     @_take.register
     def _(self, message: MediaSetup) -> None:
-        self._media_setup = message
-        if self._plane is not None:
-            self._configure()
-        elif self._media_at_login:
-            try:
-                self._media()
-            except Refused as error:
-                self.log(f"Warning: {error}")
-                self._tell.on_sdk_warning(error.code)
-
-    @_take.register
-    def _(self, message: RoomMembers) -> None:
-        room = self._incoming or self.room
-        if room is not None and room.room_id == message.room_id and not room.complete:
-            room.add(message)
-
-    @_take.register
-    def _(self, message: OnlineUser) -> None:
-        if self._resync is not None:
-            self._resynchronized(message)
-            return
-        room = self.room
-        if room is None or room.room_id != message.room_id or room.complete:
-            return
-        self._room_complete(message)
-        self._streams.restore()
-        for member in room.members.values():
-            self._streams.user_returned(member)
-
-    def _room_complete(self, message: OnlineUser) -> None:
-        assert self.room is not None
-        self.room.complete = True
-        self.log(lines.online_user_line(message.count, message.room_id))
-        entry = self._entry
-        if entry is not None and entry.accepted:
-            self._entry = None
-        self._tell.on_online_user(message.count, message.room_id)
-        if entry is not None and entry.accepted and not entry.outcome.called:
-            entry.outcome.callback(self.room)
-
-    @_take.register(UserAtRoom)
-    @_take.register(CameraState)
-    @_take.register(MicStateChange)
-    def _(self, message: UserAtRoom | CameraState | MicStateChange) -> None:
-        if self.room is None or not self.room.follow(message):
-            return
-        if isinstance(message, CameraState):
-            self._tell.on_camera_state(
-                message.user_id, message.stream_index, message.open
-            )
-        elif isinstance(message, MicStateChange):
-            self._tell.on_mic_state_change(
-                message.user_id, message.stream_index, message.open
-            )
-        else:
-            if message.entered:
-                self._streams.user_returned(message.member)
-            else:
-                self._streams.user_left(message.member.user_id)
-            self._tell.on_user_at_room(message.member, message.entered)
+        connection = self._session.connection
+        host = connection.address if connection is not None else ""
+        self._plane.prepare(message, host, self._media_at_login)
 
     @_take.register
     def _(self, message: TextMessage) -> None:
@@ -845,57 +624,7 @@ class Client:
     def _(self, message: StreamEnded) -> None:
         self._streams.ended(message)
 
-    # RESYNC.
-
     @_take.register
     def _(self, message: Resync) -> None:
         self.user_id = message.user_id
-        self._incoming = None
-        if message.room_id:
-            # The members follow, up to ONLINEUSER.
-            self._resync = message
-            self._incoming = Room(message.room_id, message.room_name)
-            return
-        self._leave_resync()
-        if self.room is None:
-            return
-        room, self.room = self.room, None
-        self._streams.suspend()
-        self._tell.on_leave_room(room.room_id)
-        if not self._leaving:
-            self._return_home()
-
-    def _leave_resync(self) -> None:
-        self._resync = self._incoming = None
-
-    def _resynchronized(self, message: OnlineUser) -> None:
-        resync, new = self._resync, self._incoming
-        assert resync is not None and new is not None
-        self._leave_resync()
-        if message.room_id != new.room_id:
-            raise PeerError("RESYNC of two rooms")
-        old = self.room
-        if old is not None and old.room_id == new.room_id and old.complete:
-            for missed in list(differences(old, new)):
-                self._take(missed)
-            new.complete = True
-            self.room = new
-        else:
-            if old is not None and old.room_id != new.room_id:
-                self._streams.suspend()
-                self._tell.on_leave_room(old.room_id)
-            if old is None or old.room_id != new.room_id:
-                self._set_room(new, self._entry)
-            else:
-                self.room = new
-            self._room_complete(message)
-        self._streams.repair(
-            resync.published,
-            resync.subscriptions,
-            lambda user_id: [
-                (stream.kind, stream.stream_index)
-                for stream in (
-                    new.members[user_id].streams if user_id in new.members else ()
-                )
-            ],
-        )
+        self._membership.take(message)

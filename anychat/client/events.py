@@ -97,9 +97,9 @@ class ClientEvents:
         """SESSIONKEEP: the link is lost and being restored (False), or that is over.
 
         ``code`` of the beginning says why the link was lost.  Of the end: 0,
-        the session goes on and nothing was missed; 8, the server did not hold
-        it any more and the client is logging in anew; anything else, it was
-        given up, and `on_link_close` follows.
+        the session goes on; 8, the server did not hold it any more and the
+        client is logging in anew; anything else, it was given up, and
+        `on_link_close` follows.
         """
 
     def on_link_close(self, code: ResultCode) -> None:

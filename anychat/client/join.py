@@ -20,9 +20,9 @@ from anychat.client import plane
 from anychat.client.client import Client
 from anychat.client.events import ClientEvents
 from anychat.client.output import EVENTS, Output, code_text
-from anychat.client.streams import Watching
 from anychat.client.summary import watched_users
 from anychat.client.trust import address_text
+from anychat.client.wishes import Watching
 from anychat.codes import ResultCode
 from anychat.errors import Refused
 from anychat.messages import Member

@@ -28,7 +28,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from anychat.client.link import Backoff, Connection, Dialler
-from anychat.client.streams import SessionLost
+from anychat.client.wishes import SessionLost
 from anychat.codes import ResultCode
 from anychat.errors import LocalError, PeerError, Refused
 from anychat.messages import (

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from anychat.client.streams import Totals, Watching
+from anychat.client.wishes import Totals, Watching
 from anychat.codes import StreamKind
 
 

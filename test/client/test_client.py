@@ -1207,7 +1207,7 @@ class MediaTests(ClientTestCase):
         self.enter(ANN)
         media = FakeMedia()
         media.configure = configure
-        self.client._make_media = lambda *_: media
+        self.client._plane._make = lambda *_: media
         self.client.watch(5).addErrback(lambda _: None)
         self.assertEqual(
             self.events.take(), [("on_sdk_warning", ResultCode.WARNING_UDPFAIL)]
@@ -1263,7 +1263,7 @@ class MediaTests(ClientTestCase):
         def missing(*_):
             raise Refused(ResultCode.WARNING_MEDIACOREFAIL)
 
-        self.client._make_media = missing
+        self.client._plane._make = missing
         self.enter(ANN)
         self.assertEqual(
             self.code(self.client.watch(5)), ResultCode.WARNING_MEDIACOREFAIL
@@ -1289,7 +1289,7 @@ class EarlyMediaTests(ClientTestCase):
         def missing(*_):
             raise Refused(ResultCode.WARNING_MEDIACOREFAIL)
 
-        self.client._make_media = missing
+        self.client._plane._make = missing
         self.enter(ANN)
         self.assertIn(
             "Warning: 783 WARNING_MEDIACOREFAIL: warning: MediaCore library missing",

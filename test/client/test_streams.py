@@ -2,7 +2,8 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from anychat.client.streams import SessionLost, Streams
+from anychat.client.streams import Streams
+from anychat.client.wishes import SessionLost
 from anychat.codes import ResultCode, StreamKind
 from anychat.errors import PeerError, Refused
 from anychat.messages import (
@@ -298,6 +299,19 @@ class StreamsTests(SynchronousTestCase):
         self.requests.answer(opened(301), OpenStream(AUDIO, 0, AUDIO_FORMAT))
         self.successResultOf(publishing)
         self.successResultOf(watching)
+
+    def test_lostWhileWaitingForItsTurn(self):
+        """A publication behind another one of its index waits for the next session."""
+        first = self.streams.publish("one", 0, None)
+        second = self.streams.publish("two", 0, None)
+        self.code(first)
+        self.streams.suspend()
+        self.requests.fail(SessionLost())
+        self.assertNoResult(second)
+        self.streams.restore()
+        self.requests.answer(opened(300))
+        self.requests.answer(opened(301))
+        self.assertEqual(self.successResultOf(second).source, "two")
 
     def test_somebodyElse(self):
         """A guest's id that now is somebody else's is not watched."""
