@@ -9,7 +9,7 @@ the moment of the call to its answer.
 from collections import deque
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -17,6 +17,22 @@ from twisted.python.failure import Failure
 
 from anychat.codes import ResultCode
 from anychat.errors import Refused
+from anychat.messages import Message
+
+M = TypeVar("M", bound=Message)
+
+
+def checked(reply: Message, expected: type[M]) -> M:
+    """The reply, if it grants what was asked.
+
+    :raises Refused: it does not; 7 for a reply that is none to the question.
+    """
+    code = getattr(reply, "code", ResultCode.SUCCESS)
+    if code != ResultCode.SUCCESS:
+        raise Refused(code)
+    if not isinstance(reply, expected):
+        raise Refused(ResultCode.PROTOCOLFAIL)
+    return reply
 
 
 class Need(Enum):

@@ -28,7 +28,7 @@ from twisted.python.failure import Failure
 
 import anychat
 from anychat.client import log as lines
-from anychat.client.calls import Calls, Need
+from anychat.client.calls import Calls, Need, checked
 from anychat.client.events import ClientEvents
 from anychat.client.link import CONNECT_TIMEOUT, Backoff, Dialler
 from anychat.client.log import LOG_NAME, ClientLog
@@ -299,7 +299,7 @@ class Client:
 
         def done(reply: Message) -> None:
             self._forget_session(Refused(ResultCode.NOTLOGIN))
-            self._check(reply)
+            checked(reply, Result)
 
         return self._calls.submit(Need.SESSION, start)
 
@@ -344,7 +344,7 @@ class Client:
 
         def left(reply: Message | None) -> None:
             if reply is not None:
-                self._check(reply)
+                checked(reply, Result)
 
         return self._calls.submit(Need.SESSION, start)
 
@@ -368,7 +368,10 @@ class Client:
 
     def _command(self, message: Message) -> "Deferred[None]":
         def start() -> "Deferred[None]":
-            return self._request(message).addCallbacks(self._check, lost)
+            return self._request(message).addCallbacks(done, lost)
+
+        def done(reply: Message) -> None:
+            checked(reply, Result)
 
         def lost(failure: Failure) -> None:
             failure.trap(SessionLost)
@@ -398,11 +401,9 @@ class Client:
 
     def _query(self, message: Message, expected: type[Message]) -> "Deferred[Any]":
         def start() -> "Deferred[Any]":
-            return self._request(message).addCallbacks(checked, again)
-
-        def checked(reply: Message) -> Message:
-            self._check(reply, expected)
-            return reply
+            return self._request(message).addCallbacks(
+                checked, again, callbackArgs=(expected,)
+            )
 
         def again(failure: Failure) -> "Deferred[Any]":
             # A query may be asked twice.
@@ -524,14 +525,6 @@ class Client:
 
     def _request(self, message: Message) -> "Deferred[Message]":
         return maybeDeferred(self._session.request, message)
-
-    @staticmethod
-    def _check(reply: Message, expected: type[Message] = Result) -> None:
-        code = getattr(reply, "code", None)
-        if code:
-            raise Refused(code)
-        if not isinstance(reply, expected):
-            raise Refused(ResultCode.PROTOCOLFAIL)
 
     # What the session reports.
 

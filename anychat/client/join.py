@@ -121,7 +121,7 @@ class Join:
         self._joined = False
         self._joined_at = 0.0
         self._watchings: list[Watching] = []
-        self._sinks: dict[int, tuple[str, Any]] = {}
+        self._sinks: dict[Any, str] = {}
         self._files: dict[Watching, list[str]] = {}
         self._timer: Any = None
         self._ending: Deferred[int] | None = None
@@ -212,7 +212,9 @@ class Join:
             if entered:
                 self._watch(member)
             else:
-                self._close_sink(member.user_id)
+                for watching in self._watchings:
+                    if watching.user_id == member.user_id:
+                        self._close_sink(watching.sink)
         elif name == "on_online_user" and self._joined:
             # Back in the room after a new login, with new people in it.
             for member in self.client.members.values():
@@ -236,9 +238,8 @@ class Join:
         sink: Any = _QuietSink()
         if self._options.save is not None:
             path = os.path.join(self._options.save, file_name(member))
-            self._close_sink(member.user_id)
             sink = self._make_sink(path)
-            self._sinks[member.user_id] = path, sink
+            self._sinks[sink] = path
         self.client.watch(member.user_id, sink=sink).addCallbacks(
             self._watchings.append, self._not_watched, errbackArgs=(member,)
         )
@@ -251,12 +252,12 @@ class Join:
                 f"{code_text(failure.value.code)}"
             )
 
-    def _close_sink(self, user_id: int) -> "Deferred[Any] | None":
-        if user_id not in self._sinks:
+    def _close_sink(self, sink: Any) -> "Deferred[Any] | None":
+        """Complete a recording whose streams have ended; None: it is no more."""
+        if sink not in self._sinks:
             return None
-        path, sink = self._sinks.pop(user_id)
+        path = self._sinks.pop(sink)
         watchings = [item for item in self._watchings if item.sink is sink]
-        self.client.unwatch(user_id)
 
         def closed(paths: list[Path]) -> None:
             if sink.error is not None:
@@ -297,7 +298,9 @@ class Join:
             else 0.0,
             "published": self._published(),
         }
-        saving = [self._close_sink(user_id) for user_id in tuple(self._sinks)]
+        for watching in client.watched:
+            client.unwatch(watching.user_id, watching.stream_index)
+        saving = [self._close_sink(sink) for sink in tuple(self._sinks)]
         saved = DeferredList([item for item in saving if item is not None])
         yield _at_most(FILES_TIME, saved, self._reactor)
         if joined:

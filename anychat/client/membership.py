@@ -233,10 +233,10 @@ class Membership:
         room = self.room
         if room is None or room.room_id != message.room_id or room.complete:
             return
+        # Before the program hears of it: what it still has need not be asked
+        # for again.
+        self._streams.restore(room.members)
         self._complete(room, message)
-        self._streams.restore()
-        for member in tuple(room.members.values()):
-            self._streams.user_returned(member)
 
     @take.register(UserAtRoom)
     @take.register(CameraState)
@@ -254,7 +254,7 @@ class Membership:
             )
         else:
             if message.entered:
-                self._streams.user_returned(message.member)
+                self._streams.follow(self.room.members)
             else:
                 self._streams.user_left(message.member.user_id)
             self._events.on_user_at_room(message.member, message.entered)
@@ -296,6 +296,7 @@ class Membership:
                 self.room = new
             else:
                 self._set_room(new, self._entry)
+            self._streams.restore(new.members)
             self._complete(new, message)
 
         def open_streams(user_id: int) -> list[tuple[StreamKind, int]]:

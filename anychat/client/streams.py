@@ -7,7 +7,7 @@ part of it a RESYNC finds missing.  Every time a stream is opened the server
 gives it a new SSRC and key, so that no nonce is ever used twice.
 """
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Any
 
 from twisted.internet.defer import (
@@ -18,6 +18,7 @@ from twisted.internet.defer import (
 )
 from twisted.python.failure import Failure
 
+from anychat.client.calls import checked
 from anychat.client.events import ClientEvents
 from anychat.client.wishes import (
     EventSink,
@@ -35,6 +36,7 @@ from anychat.messages import (
     Message,
     OpenStream,
     PublishedStream,
+    Result,
     ServerParameters,
     StreamEnded,
     StreamGranted,
@@ -81,6 +83,8 @@ class Streams:
         self._say = say
         self._publishing: dict[int, Publishing] = {}
         self._watching: dict[tuple[int, int], Watching] = {}
+        # Of before a lost session, whose users are not there (yet).
+        self._missing: list[Watching] = []
         self._locks = [DeferredLock() for _ in range(STREAM_INDEXES)]
         self._membership = 0
 
@@ -92,7 +96,7 @@ class Streams:
     @property
     def watched(self) -> tuple[Watching, ...]:
         """What is being watched."""
-        return tuple(self._watching.values())
+        return (*self._watching.values(), *self._missing)
 
     # Publishing.
 
@@ -142,11 +146,8 @@ class Streams:
         for kind, format in streams:
             if kind in publishing.opened:
                 continue
-            opened = yield self._request(OpenStream(kind, index, format))
-            if opened.code:
-                raise Refused(opened.code)
-            if not isinstance(opened, StreamOpened):
-                raise Refused(ResultCode.PROTOCOLFAIL)
+            reply = yield self._request(OpenStream(kind, index, format))
+            opened = checked(reply, StreamOpened)
             if membership != self._membership:
                 raise SessionLost
             if publishing.withdrawn:
@@ -177,6 +178,7 @@ class Streams:
         )
 
     def _drop(self, wish: Publishing | Watching) -> None:
+        """Withdraw a wish that has not been withdrawn."""
         if isinstance(wish, Publishing):
             self.unpublish(wish.stream_index)
         else:
@@ -198,12 +200,19 @@ class Streams:
         self._media()
         self.unwatch(member.user_id, stream_index)
         watching.sink = sink or EventSink(self._events, watching)
-        self._watching[member.user_id, stream_index] = watching
-        self._subscribe(watching, kinds)
+        self._watch(watching)
         return watching.ready
+
+    def _watch(self, watching: Watching) -> None:
+        self._watching[watching.user_id, watching.stream_index] = watching
+        self._subscribe(watching, watching.kinds)
 
     def unwatch(self, user_id: int, stream_index: int) -> None:
         """End the subscription; nothing if there is none."""
+        for missing in tuple(self._missing):
+            if (missing.user_id, missing.stream_index) == (user_id, stream_index):
+                self._missing.remove(missing)
+                missing.withdraw()
         watching = self._watching.pop((user_id, stream_index), None)
         if watching is None:
             return
@@ -213,25 +222,18 @@ class Streams:
         watching.withdraw()
 
     def _subscribe(self, watching: Watching, kinds: Iterable[StreamKind]) -> None:
-        watching.membership = self._membership
         self._conclude(
             watching,
             gatherResults(
                 [
-                    self._accepted(
+                    self._request(
                         control(watching.user_id, kind, watching.stream_index, True)
-                    )
+                    ).addCallback(checked, Result)
                     for kind in sorted(kinds)
                 ],
                 consumeErrors=True,
             ).addErrback(lambda failure: failure.value.subFailure),
         )
-
-    @inlineCallbacks
-    def _accepted(self, message: Message) -> Generator["Deferred[Any]", Any, None]:
-        result = yield self._request(message)
-        if result.code:
-            raise Refused(result.code)
 
     def granted(self, granted: StreamGranted) -> None:
         """StreamGranted: receive it."""
@@ -271,15 +273,12 @@ class Streams:
 
     def user_left(self, user_id: int) -> None:
         """A member left the room, which ends its subscriptions at the server."""
-        for watching in self.watched:
+        for watching in tuple(self._watching.values()):
             if watching.user_id == user_id:
-                self._lose(watching)
-
-    def _lose(self, watching: Watching) -> None:
-        del self._watching[watching.user_id, watching.stream_index]
-        for kind in sorted(watching.kinds):
-            self._retire(watching, kind)
-        watching.withdraw(ResultCode.INVALID_USERID)
+                del self._watching[user_id, watching.stream_index]
+                for kind in sorted(watching.kinds):
+                    self._retire(watching, kind)
+                watching.withdraw(ResultCode.INVALID_USERID)
 
     # The room and the session under all that.
 
@@ -288,40 +287,55 @@ class Streams:
         self._membership += 1
         for publishing in self.publications:
             publishing.halt()
-        for watching in self.watched:
+        for watching in tuple(self._watching.values()):
             for kind in sorted(watching.kinds):
                 self._retire(watching, kind)
+        self._missing += self._watching.values()
+        self._watching.clear()
 
     def forget(self, code: ResultCode = ResultCode.CANCEL) -> None:
         """The room was left: the wishes end with it."""
         self.suspend()
-        wishes = (*self.publications, *self.watched)
+        wishes = (*self.publications, *self._missing)
         self._publishing.clear()
-        self._watching.clear()
+        self._missing.clear()
         for wish in wishes:
             wish.withdraw(code)
 
-    def restore(self) -> None:
-        """The room was entered anew: publish again what was published.
+    def restore(self, members: Mapping[int, Member]) -> None:
+        """The room was entered anew: publish and watch again.
 
-        What was watched follows with `user_returned` of each member.
+        :param members: who is there; who comes later follows with `follow`.
         """
         for publishing in self.publications:
             self._open(publishing)
+        self.follow(members)
 
-    def user_returned(self, member: Member) -> None:
-        """A member is there (again): subscribe again to what was watched of him.
+    def follow(self, members: Mapping[int, Member]) -> None:
+        """Watch again those who are there (again).
 
-        Only if he is the same one: a new server may have given a guest's id
-        to somebody else.
+        A user is the same one if id and name are.  A server that was started
+        anew gives its ids anew, so that after a new login a user is also known
+        by his name, where nobody else in the room has it.
         """
-        for watching in self.watched:
-            if watching.user_id != member.user_id:
+        for watching in tuple(self._missing):
+            same = members.get(watching.user_id)
+            if same is None or same.nickname != watching.nickname:
+                named = [
+                    member
+                    for member in members.values()
+                    if member.nickname == watching.nickname
+                ]
+                if len(named) != 1:
+                    continue
+                (same,) = named
+            self._missing.remove(watching)
+            if (same.user_id, watching.stream_index) in self._watching:
+                # The program has asked for it itself.
+                watching.withdraw()
                 continue
-            if watching.nickname != member.nickname:
-                self._lose(watching)
-            elif watching.membership != self._membership:
-                self._subscribe(watching, watching.kinds)
+            watching.user_id = same.user_id
+            self._watch(watching)
 
     def repair(
         self,
@@ -349,7 +363,9 @@ class Streams:
             if index not in self._publishing:
                 self._tell(CloseStream(kind, index))
         subscribed = {(s.user_id, s.stream_index, s.kind) for s in subscriptions}
-        for watching in self.watched:
+        for watching in tuple(self._watching.values()):
+            if watching.withdrawn:
+                continue
             user_id, index = watching.user_id, watching.stream_index
             missing = [
                 kind

@@ -158,8 +158,6 @@ class Watching(_Wish):
         self.stream_index = stream_index
         self.kinds = kinds
         self.sink: Any = None
-        self.membership = 0
-        """In which membership of a room it was subscribed."""
         self.receiving: dict[StreamKind, tuple[StreamGranted, Any]] = {}
         """Granted streams and what receives them (``anychat.client.media``)."""
         self._past = {kind: Totals() for kind in StreamKind}

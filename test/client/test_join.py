@@ -395,6 +395,25 @@ class JoinTests(JoinTestCase):
         self.reactor.advance(2)
         self.end()
 
+    def test_otherIds(self):
+        """A server that gives ids anew: the recording of a user goes on."""
+        self.begin("--save", self.directory, "--json")
+        self.enter(ANN)
+        self.serve_all()
+        self.server.resume_code = ResultCode.SESSIONNOTEXIST
+        self.server.cut()
+        self.reactor.advance(1)
+        self.server.flush()
+        self.enter(Member(9, 0, "ann"))
+        self.serve_all()
+        self.assertEqual(len(self.sinks), 1)
+        self.tell(UserAtRoom(False, Member(9, 0, "ann")))
+        self.assertEqual(self.sinks[0].closed, 1)
+        self.join.finish(0)
+        self.end()
+        (user,) = self.objects()[-1]["watched"]
+        self.assertEqual((user["user_id"], len(user["files"])), (9, 1))
+
     def test_brokenPipe(self):
         """Nobody reads what is printed: the end, quietly."""
 

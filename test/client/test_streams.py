@@ -273,12 +273,12 @@ class StreamsTests(SynchronousTestCase):
         self.streams.suspend()
         self.assertEqual((self.media.sending, self.media.receiving), ([], []))
         self.assertEqual(self.requests.messages, [])
-        self.streams.restore()
+        self.streams.restore({})
         self.requests.answer(opened(300), OpenStream(VIDEO, 0, VIDEO_FORMAT))
         self.requests.answer(opened(301), OpenStream(AUDIO, 0, AUDIO_FORMAT))
         self.assertEqual(self.media.sending, [(VIDEO, 300), (AUDIO, 301)])
-        self.streams.user_returned(ANN)
-        self.streams.user_returned(ANN)
+        self.streams.follow({5: ANN})
+        self.streams.follow({5: ANN})
         self.assertEqual(
             self.requests.messages,
             [UserCameraControl(5, True, 0), UserSpeakControl(5, True, 0)],
@@ -292,8 +292,7 @@ class StreamsTests(SynchronousTestCase):
         self.requests.fail(SessionLost())
         self.assertNoResult(publishing)
         self.assertNoResult(watching)
-        self.streams.restore()
-        self.streams.user_returned(ANN)
+        self.streams.restore({5: ANN})
         self.requests.answer(opened(300), OpenStream(VIDEO, 0, VIDEO_FORMAT))
         self.requests.answer(OK, UserCameraControl(5, True, 0))
         self.requests.answer(opened(301), OpenStream(AUDIO, 0, AUDIO_FORMAT))
@@ -308,24 +307,62 @@ class StreamsTests(SynchronousTestCase):
         self.streams.suspend()
         self.requests.fail(SessionLost())
         self.assertNoResult(second)
-        self.streams.restore()
+        self.streams.restore({})
         self.requests.answer(opened(300))
         self.requests.answer(opened(301))
         self.assertEqual(self.successResultOf(second).source, "two")
 
     def test_somebodyElse(self):
-        """A guest's id that now is somebody else's is not watched."""
+        """An id that now is somebody else's is not watched."""
+        watching = self.watch()
+        self.streams.suspend()
+        self.streams.restore({5: Member(5, 0, "mallory")})
+        self.assertEqual(self.requests.messages, [])
+        self.assertEqual(self.streams.watched, (watching,))
+        self.streams.unwatch(5, 0)
+        self.assertEqual(self.streams.watched, ())
+        self.assertEqual(self.requests.messages, [])
+
+    def test_otherIds(self):
+        """A server that gives ids anew: users are known by their names."""
+        ann, bob = self.watch(), self.watch(Member(6, 0, "bob"))
+        self.streams.granted(granted(5, VIDEO, 9))
+        self.media.receptions[0].counts = FakeStatistics(10, 20, 2, 1, 99.5)
+        self.streams.suspend()
+        self.streams.restore({6: Member(6, 0, "ann"), 5: Member(5, 0, "bob")})
+        self.assertEqual((ann.user_id, bob.user_id), (6, 5))
+        self.assertEqual([m.user_id for m in self.requests.messages], [6, 6, 5, 5])
+        self.streams.granted(granted(6, VIDEO, 10))
+        self.assertEqual(self.media.receptions[0].sink, ann.sink)
+        self.assertEqual(ann.statistics(VIDEO).packets, 20)
+
+    def test_sameNames(self):
+        """A name that two have is nobody's, unless the id is right too."""
+        watching = self.watch()
+        self.streams.suspend()
+        twins = {7: Member(7, 0, "ann"), 8: Member(8, 0, "ann")}
+        self.streams.restore(twins)
+        self.assertEqual(self.requests.messages, [])
+        self.streams.follow({**twins, 5: ANN})
+        self.assertEqual([m.user_id for m in self.requests.messages], [5, 5])
+        self.assertEqual(watching.user_id, 5)
+
+    def test_programWasFaster(self):
+        """A program that watches again by itself does not watch twice."""
         self.watch()
         self.streams.suspend()
-        self.streams.user_returned(Member(5, 0, "mallory"))
-        self.assertEqual(self.requests.messages, [])
-        self.assertEqual(self.streams.watched, ())
+        again = self.streams.watch(Member(9, 0, "ann"), BOTH, 0, None)
+        self.streams.restore({9: Member(9, 0, "ann")})
+        self.assertEqual(len(self.requests.messages), 2)
+        self.requests.answer(OK)
+        self.requests.answer(OK)
+        self.assertEqual(self.streams.watched, (self.successResultOf(again),))
 
     def test_notRestored(self):
         """What the new session refuses is given up with a warning and a line."""
         self.publish()
         self.streams.suspend()
-        self.streams.restore()
+        self.streams.restore({})
         self.requests.answer(opened(0, ResultCode.FUNCNOTALLOW))
         self.assertEqual(
             self.events.take(), [("on_sdk_warning", ResultCode.FUNCNOTALLOW)]
@@ -343,8 +380,7 @@ class StreamsTests(SynchronousTestCase):
         self.assertEqual(self.media.sending, [])
         self.assertEqual(self.streams.publications, ())
         self.requests.waiting.clear()
-        self.streams.restore()
-        self.streams.user_returned(ANN)
+        self.streams.restore({5: ANN})
         self.assertEqual(self.requests.messages, [])
 
     # RESYNC.
