@@ -41,7 +41,9 @@ async def pause(seconds):
     await deferLater(reactor, seconds)
 
 
-async def sign_in(case, server, name, room=1, udp_port=None, **options):
+async def sign_in(
+    case, server, name, room=1, host="127.0.0.1", udp_port=None, **options
+):
     """A client in a room; closed when the test ends."""
     client = Client(
         reactor,
@@ -52,7 +54,7 @@ async def sign_in(case, server, name, room=1, udp_port=None, **options):
         **options,
     )
     case.addCleanup(client.close)
-    await client.connect("127.0.0.1", server.tcp_port)
+    await client.connect(host, server.tcp_port)
     await client.login(name, "secret")
     await client.enter_room(room)
     return client
