@@ -12,9 +12,9 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 import anychat
-from anychat.client.join import CANNOT_CONNECT, FINE, exit_code
+from anychat.client.join import FINE, exit_code
 from anychat.client.link import Connection, Dialler
-from anychat.client.output import Output, code_text
+from anychat.client.output import Output, explained
 from anychat.client.trust import AnyCertificate, KnownServers, address_text
 from anychat.codes import ResultCode
 from anychat.errors import PeerError, Refused
@@ -86,13 +86,10 @@ class Info:
             self._print(connection, connection.hello)
             self._over(FINE)
             return
-        address = address_text(*self._options.address)
         if isinstance(error, PeerError):
-            self._complain(f"{address}: no AnyChat server answers: {error.reason}")
-            self._over(CANNOT_CONNECT)
-        else:
-            self._complain(f"{address}: {code_text(error.code)}: {error}")
-            self._over(exit_code(error.code))
+            error = Refused(error.code, f"no AnyChat server answers: {error.reason}")
+        self._complain(explained(error, self._options.address))
+        self._over(exit_code(error.code))
 
     def _trusted(self, connection: Connection) -> str:
         """What is known of the certificate."""

@@ -19,9 +19,8 @@ from twisted.python.failure import Failure
 from anychat.client import plane
 from anychat.client.client import Client
 from anychat.client.events import ClientEvents
-from anychat.client.output import EVENTS, Output, code_text
+from anychat.client.output import EVENTS, Output, code_text, explained
 from anychat.client.summary import watched_users
-from anychat.client.trust import address_text
 from anychat.client.wishes import Watching
 from anychat.codes import ResultCode
 from anychat.errors import Refused
@@ -196,7 +195,7 @@ class Join:
         self._refused(failure.value)
 
     def _refused(self, error: Refused) -> None:
-        self._complain(_explained(error, self._options.address))
+        self._complain(explained(error, self._options.address))
         self.finish(exit_code(error.code))
 
     # What happens.
@@ -351,12 +350,3 @@ def _at_most(seconds: float, waited: "Deferred[Any]", clock: Any) -> "Deferred[N
 
     waited.addBoth(came)
     return result
-
-
-def _explained(error: Refused, address: tuple[str, int]) -> str:
-    """Number, name and meaning of a failure, with what more is known of it."""
-    text = str(error)
-    code = code_text(error.code)
-    if text.startswith(f"{error.code.value} {error.code.name}"):
-        return f"{address_text(*address)}: {code}"
-    return f"{address_text(*address)}: {code}: {text}"

@@ -74,7 +74,8 @@ def connect_error(failure: Failure) -> Refused | PeerError:
     if isinstance(cause, Refused | PeerError):
         return cause
     text = str(cause) or type(cause).__name__
-    if isinstance(cause, error.DNSLookupError | error.UnknownHostError):
+    if isinstance(cause, error.DNSLookupError | error.UnknownHostError | ValueError):
+        # ValueError: what cannot be a name at all.
         return Refused(ResultCode.CONNECT_DNSERROR, text)
     if isinstance(cause, error.TimeoutError | error.TCPTimedOutError | CancelledError):
         return Refused(ResultCode.CONNECT_TIMEOUT)

@@ -15,7 +15,9 @@ from typing import Any, TextIO
 from anychat.client.events import ClientEvents
 from anychat.client.log import printable
 from anychat.client.summary import user_line
+from anychat.client.trust import address_text
 from anychat.codes import ResultCode, StreamKind
+from anychat.errors import Refused
 from anychat.messages import Member
 
 #: Events and the names of their arguments; decoded frames are not printed.
@@ -29,6 +31,14 @@ EVENTS = {
 def code_text(code: ResultCode) -> str:
     """Number, name and meaning of a code."""
     return f"{code.value} {code.name} ({code.text})"
+
+
+def explained(error: Refused, address: tuple[str, int]) -> str:
+    """Number, name and meaning of a failure, with what more is known of it."""
+    code, text = code_text(error.code), str(error)
+    if text == str(Refused(error.code)):
+        return f"{address_text(*address)}: {code}"
+    return f"{address_text(*address)}: {code}: {text}"
 
 
 def _plain(value: Any) -> Any:

@@ -45,6 +45,7 @@ class ErrorTests(SynchronousTestCase):
         for cause, code in (
             (error.DNSLookupError(), ResultCode.CONNECT_DNSERROR),
             (error.UnknownHostError(), ResultCode.CONNECT_DNSERROR),
+            (ValueError("invalid hostname"), ResultCode.CONNECT_DNSERROR),
             (error.TimeoutError(), ResultCode.CONNECT_TIMEOUT),
             (error.TCPTimedOutError(), ResultCode.CONNECT_TIMEOUT),
             (CancelledError(), ResultCode.CONNECT_TIMEOUT),
