@@ -33,9 +33,11 @@ ABNORMAL = 3.0
 #: Seconds between the requests of a search, and between unanswered ones later.
 _SEARCH_INTERVALS = (0.1, 0.2, 0.3, 0.4)
 _RETRY_INTERVAL = 0.5
-#: Seconds to wait for the server's check once it has answered: it makes none
-#: where the address is bound already.
+#: Seconds to wait for the server's check once it has answered.  It makes none
+#: where the address is bound already; for a new session it always does, and
+#: repeats it if it is lost.
 _CHECK_WAIT = 0.2
+_FIRST_CHECK_WAIT = 2.0
 #: Most requests whose answers are awaited.
 _OUTSTANDING = 32
 
@@ -62,6 +64,7 @@ class Binding:
     :param addresses: of the server, in the order they are tried.
     :param username: and ``key``: of the session, for both directions.
     :param random_bytes: makes transaction ids.
+    :param known: the session was bound before, perhaps from here.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class Binding:
         key: bytes,
         random_bytes: Callable[[int], bytes],
         now: float,
+        known: bool = False,
     ):
         self.refused = 0
         """Messages that were malformed or not authenticated."""
@@ -78,7 +82,7 @@ class Binding:
         self.round_trip = 0.0
         """Of the last request that was answered, seconds."""
         self._addresses = list(addresses)
-        self._username = username
+        self.username = username
         self._key = key
         self._random_bytes = random_bytes
         self._candidate = 0
@@ -90,6 +94,7 @@ class Binding:
         self._sent: dict[bytes, tuple[Address, float]] = {}
         self._answer: float | None = None
         self._checked = False
+        self._check_wait = _CHECK_WAIT if known else _FIRST_CHECK_WAIT
         self._outbox: list[tuple[bytes, Address]] = []
         self._events: list[Event] = []
 
@@ -109,7 +114,7 @@ class Binding:
         try:
             message = stun.parse(data)
             if message.kind is MessageClass.REQUEST:
-                message.check(self._key, self._username)
+                message.check(self._key, self.username)
             elif message.kind is MessageClass.SUCCESS:
                 message.check(self._key)
             else:
@@ -145,7 +150,7 @@ class Binding:
         else:
             self._candidate = self._addresses.index(address)
             if self._answer is None:
-                self._answer = now + _CHECK_WAIT
+                self._answer = now + self._check_wait
             self._conclude(now)
 
     def _conclude(self, now: float) -> None:
@@ -156,6 +161,7 @@ class Binding:
             return
         self.bound = True
         self._abnormal = False
+        self._check_wait = _CHECK_WAIT
         self._answer = None
         self._sent.clear()
         self._next_request = now + (MEDIA_INTERVAL if self._active else IDLE_INTERVAL)
@@ -205,7 +211,7 @@ class Binding:
         while len(self._sent) >= _OUTSTANDING:
             del self._sent[next(iter(self._sent))]
         self._sent[transaction] = self.peer, now
-        data = stun.request(transaction, self._username, self._key)
+        data = stun.request(transaction, self.username, self._key)
         self._outbox.append((data, self.peer))
 
     def to_send(self) -> list[tuple[bytes, Address]]:

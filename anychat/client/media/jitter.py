@@ -149,6 +149,14 @@ class JitterBuffer:
         return len(self._packets)
 
     @property
+    def beheaded(self) -> int | None:
+        """Index of the first packet there is, if the stream cannot begin since
+        what came before it is missing: the relay begins with a key frame."""
+        if not self._video or self._started or self._starts or not self._packets:
+            return None
+        return min(self._packets)
+
+    @property
     def seeking(self) -> bool:
         """Whether nothing can be shown before a key frame has come."""
         return self._video and self._expected is None

@@ -36,6 +36,9 @@ KEY_FRAME_INTERVAL = 0.3
 REPORT_INTERVAL = 1.0
 #: Seconds in which a packet is not sent again once more.
 _RESEND_INTERVAL = 0.010
+#: Round trip to the server below which the path is taken for one without loss,
+#: seconds: a cable or less.
+_SHORT_PATH = 0.005
 
 
 class _Kept:
@@ -54,6 +57,7 @@ class Publication:
 
     :param send: takes a datagram; true if it went out.
     :param cname: of the session (RFC 3550 section 6.5.1).
+    :param round_trip: to the server, seconds.
     :param seconds: the reactor's clock.
     """
 
@@ -66,6 +70,7 @@ class Publication:
         seconds: Callable[[], float],
         cname: str,
         random_bytes: Callable[[int], bytes],
+        round_trip: Callable[[], float] = lambda: 0.0,
     ):
         codec = by_payload_type(form.payload_type)
         if codec is None or codec.kind is not kind:
@@ -81,6 +86,8 @@ class Publication:
         self._send = send
         self._seconds = seconds
         self._cname = cname
+        self._round_trip = round_trip
+        self._opening: list[bytes] = []
         start = int.from_bytes(random_bytes(6), "big")
         self._sequence = start & 0x7FFF
         self._offset = start >> 16 & 0xFFFFFFFF
@@ -130,7 +137,10 @@ class Publication:
                 # With a key frame somebody may just have joined: let him know
                 # at once where on the time line this stream is.
                 self.send_report()
+            opening, self._opening = self._opening, []
             self._send_unit(unit)
+            for data in opening:
+                self._send(data)
 
     def drop(self) -> None:
         """Note a picture that was left out."""
@@ -162,6 +172,10 @@ class Publication:
             self._send_packet(self._srtp.protect(packet.build()), now)
             self._octets += len(payload)
             self._bit_meter.add(now, len(payload) * 8)
+        if not self._frames and self._round_trip() > _SHORT_PATH:
+            # Nobody can miss what comes before the first packet he has seen.
+            # So the first frame goes out again after the second one.
+            self._opening = [kept.data for kept in self._kept.values()]
         self._frames += 1
         self._frame_meter.add(now)
         if unit.key and self.kind is StreamKind.VIDEO:
@@ -206,16 +220,21 @@ class Publication:
                 self._resent += 1
                 self._send(kept.data)
 
-    def request_key_frame(self, round_trip: float | None = None) -> None:
-        """Make the next picture a key frame, at most every 300 ms.
-
-        :param round_trip: to whom the request comes from, seconds: one that
-            must have been sent before the last key frame arrived is met.
-        """
+    def request_key_frame(self) -> None:
+        """Make the next picture a key frame, at most every 300 ms."""
         self._key_requests += 1
-        since = self._seconds() - self._last_key
-        if round_trip is None or since > round_trip:
-            self._key_wanted = True
+        self._key_wanted = True
+
+    def asked_for_key_frame(self) -> None:
+        """The server asks for a key frame.
+
+        A request that must have been sent before the last key frame arrived
+        there is met already.
+        """
+        if self._seconds() - self._last_key > self._round_trip():
+            self.request_key_frame()
+        else:
+            self._key_requests += 1
 
     def _report_due(self) -> bool:
         return self._seconds() >= self._next_report

@@ -24,6 +24,11 @@ from anychat.media.sequence import extend
 from anychat.media.srtp import REPLAYED, SrtcpReceiver, SrtpReceiver
 from anychat.messages import StreamGranted
 
+#: Packets before the first one that came that are asked for if it is not the
+#: beginning of a key frame, how often, and seconds between.
+_LEAD_IN = 64
+_LEAD_IN_TRIES = 4
+_LEAD_IN_INTERVAL = 0.040
 #: Most frames that wait for the decoder.
 _BACKLOG = 64
 
@@ -73,6 +78,8 @@ class Reception:
             sink, granted.kind, form.clock_rate, self._buffer.own_delay, self._delay
         )
         playout.add(self._line, form, make_strand)
+        self._lead_in_tries = 0
+        self._lead_in_due = float("inf")
         self._timer: Any = None
         self._stopped = False
         self._broken = False
@@ -166,6 +173,7 @@ class Reception:
         if missing:
             ssrc = self.granted.ssrc
             self._send(Nack(self._client_ssrc, ssrc, tuple(missing)))
+        self._ask_for_lead_in(now)
         if self._gaps.lost > self._given_up:
             self._missed.add(now, self._gaps.lost - self._given_up)
             self._given_up = self._gaps.lost
@@ -174,8 +182,34 @@ class Reception:
             self._send(Pli(self._client_ssrc, self.granted.ssrc))
         self._arm()
 
+    def _ask_for_lead_in(self, now: float) -> None:
+        """Ask for the beginning of the first key frame, if it is missing.
+
+        Gaps are seen between packets; this one has nothing before it.
+        """
+        first = self._buffer.beheaded
+        if first is None or self._lead_in_tries == _LEAD_IN_TRIES:
+            self._lead_in_due = float("inf")
+            return
+        if self._lead_in_due == float("inf"):
+            # It may only be late.
+            self._lead_in_due = now + self._gaps.reorder
+        if now < self._lead_in_due:
+            return
+        granted = self.granted.roc << 16 | self.granted.sequence
+        before = range(max(granted + 1, first - _LEAD_IN), first)
+        self._lead_in_tries += 1
+        self._lead_in_due = now + max(_LEAD_IN_INTERVAL, self._gaps.round_trip)
+        if before:
+            sequences = tuple(index & 0xFFFF for index in before)
+            self._send(Nack(self._client_ssrc, self.granted.ssrc, sequences))
+
     def _arm(self) -> None:
-        due = [self._buffer.next_timeout(), self._gaps.next_timeout()]
+        due = [
+            self._buffer.next_timeout(),
+            self._gaps.next_timeout(),
+            None if self._lead_in_due == float("inf") else self._lead_in_due,
+        ]
         times = [time for time in due if time is not None]
         if self._timer is not None:
             self._timer.cancel()

@@ -278,6 +278,7 @@ class MediaSession:
             self._reactor.seconds,
             self._cname,
             self._random_bytes,
+            lambda: self.round_trip,
         )
         publication.on_stop = lambda stopped: self._unpublish(stopped, source)
         self._publications[publication.ssrc] = publication
@@ -421,7 +422,7 @@ class MediaSession:
             elif isinstance(packet, Pli):
                 publication = self._publications.get(packet.media_ssrc)
                 if publication is not None:
-                    publication.request_key_frame(self.round_trip)
+                    publication.asked_for_key_frame()
 
     def _send_rtcp(self, *packets: RtcpPacket) -> None:
         """Send RTCP to the server under the leg's keys."""

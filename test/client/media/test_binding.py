@@ -27,10 +27,10 @@ class BindingTests(SynchronousTestCase):
     def setUp(self):
         self.begin([FIRST, SECOND])
 
-    def begin(self, addresses):
+    def begin(self, addresses, known=False):
         """A fresh machine at time 0, its first request sent."""
         random = Random(1)
-        self.binding = Binding(addresses, NAME, KEY, random.randbytes, 0.0)
+        self.binding = Binding(addresses, NAME, KEY, random.randbytes, 0.0, known)
         self.binding.handle_timeout(0.0)
 
     def sent(self):
@@ -92,10 +92,14 @@ class BindingTests(SynchronousTestCase):
 
     def test_noCheck(self):
         """A server that had bound the address before makes no check."""
-        [(request, _)] = self.sent()
-        self.answer(request, 0.03)
-        self.drive(0.03, 0.25)
-        self.assertEqual(self.binding.events(), [Bound(0.03)])
+        for known, wait in ((True, 0.2), (False, 2.0)):
+            self.begin([FIRST], known)
+            [(request, _)] = self.sent()
+            self.answer(request, 0.03)
+            self.drive(0.03, 0.03 + wait - 0.01)
+            self.assertEqual(self.binding.events(), [])
+            self.drive(0.03 + wait - 0.01, 0.03 + wait + 0.01)
+            self.assertEqual(self.binding.events(), [Bound(0.03)])
 
     def test_wrongKey(self):
         """Neither an answer nor a check with another key is heeded."""

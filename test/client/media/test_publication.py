@@ -33,6 +33,7 @@ class PublicationTests(SynchronousTestCase):
 
     def setUp(self):
         self.clock = Clock()
+        self.round_trip = 0.0
         self.begin(StreamKind.VIDEO, VIDEO)
 
     def begin(self, kind, form):
@@ -46,6 +47,7 @@ class PublicationTests(SynchronousTestCase):
             self.clock.seconds,
             "cname",
             Random(1).randbytes,
+            lambda: self.round_trip,
         )
         self.srtp = SrtpReceiver(KEY, SALT, 7)
         self.srtcp = SrtcpReceiver(KEY, SALT, 7)
@@ -173,13 +175,28 @@ class PublicationTests(SynchronousTestCase):
 
     def test_requestThatCrossesAKeyFrame(self):
         """A request that was on its way when a key frame went out is met."""
+        self.round_trip = 0.05
         self.send()
         self.clock.advance(0.04)
-        self.publication.request_key_frame(0.05)
+        self.publication.asked_for_key_frame()
         self.clock.advance(1.0)
         self.assertFalse(self.publication.take_key_request())
-        self.publication.request_key_frame(0.05)
+        self.publication.asked_for_key_frame()
         self.assertTrue(self.publication.take_key_request())
+        self.assertEqual(self.publication.statistics().key_frame_requests, 2)
+
+    def test_openingGoesTwice(self):
+        """Where packets may be lost, the first frame is sent again after the
+        second: nobody could know that it is missing."""
+        self.round_trip = 0.05
+        self.send(3000)
+        first = list(self.out)
+        self.out.clear()
+        self.send(10, 6000, key=False)
+        self.assertEqual(self.out[1:], first)
+        self.out.clear()
+        self.send(10, 12_000, key=False)
+        self.assertEqual(len(self.out), 1)
 
     def test_senderReports(self):
         """With the first packets, with key frames, else every second; they say

@@ -144,6 +144,12 @@ class VideoTestCase(ReceptionTestCase):
 
         self.picture = picture
 
+    def send_apart(self, units):
+        """RTP datagrams of units, which do not arrive by themselves."""
+        self.publication.send_units(units)
+        out, self.out[:] = list(self.out), []
+        return [data for data in out if classify(data) is Kind.RTP]
+
     def send(self, units):
         """Send units and let them arrive."""
         self.publication.send_units(units)
@@ -231,7 +237,41 @@ class VideoTests(VideoTestCase):
         for _ in range(30):
             self.send(self.picture())
         self.assertEqual(self.sink.pictures, 0)
-        self.assertEqual(self.asked, [Pli(99, 7)] * 4)
+        plis = [packet for packet in self.asked if isinstance(packet, Pli)]
+        self.assertEqual(plis, [Pli(99, 7)] * 4)
+        self.assertEqual(len(self.asked), 8)
+
+    def test_beginningLost(self):
+        """If the first key frame's beginning is lost, it is asked for: no gap
+        shows that it is missing."""
+        first = [*self.send_apart(self.picture())]
+        self.assertGreater(len(first), 1)
+        sequence = int.from_bytes(first[-1][2:4], "big")
+        self.reception.stop()
+        self.begin(0, sequence - len(first))
+        self.reception.receive(first[-1])
+        self.clock.advance(0.01)
+        self.assertEqual(self.asked, [])
+        self.clock.advance(0.02)
+        missing = tuple(range(sequence - len(first) + 1, sequence))
+        self.assertEqual(self.asked, [Nack(99, 7, missing)])
+        self.clock.advance(0.05)
+        self.assertEqual(len(self.asked), 2)
+        for data in first[:-1]:
+            self.reception.receive(data)
+        self.assertEqual(self.sink.pictures, 1)
+        self.clock.advance(0.2)
+        self.assertEqual(len(self.asked), 2)
+
+    def test_nothingBefore(self):
+        """What was sent before the grant is not asked for."""
+        [*_, last] = self.send_apart(self.picture())
+        sequence = int.from_bytes(last[2:4], "big")
+        self.reception.stop()
+        self.begin(0, sequence - 1)
+        self.reception.receive(last)
+        self.clock.advance(0.25)
+        self.assertEqual(self.asked, [])
 
     def test_lastFramesAreShown(self):
         """What has come when the stream ends is not thrown away."""
