@@ -26,8 +26,8 @@ from twisted.python.failure import Failure
 
 from anychat.client.client import Client
 from anychat.client.media.sinks import NullSink
-from anychat.client.streams import Publishing, Watching
 from anychat.client.trust import AnyCertificate
+from anychat.client.wishes import Publishing, Watching
 from anychat.codes import StreamKind
 from anychat.errors import Refused
 
