@@ -16,6 +16,7 @@ import av
 from av.video.frame import PictureType
 
 from anychat import codecs
+from anychat.client.media.resample import Resampler
 from anychat.codecs import Codec
 from anychat.codes import AudioCodec, ResultCode, StreamKind, VideoCodec
 from anychat.errors import Refused
@@ -256,7 +257,7 @@ class AudioEncoder:
             context.options = {"frame_duration": str(PACKET_MS), "application": "voip"}
         context.open()
         self._context = context
-        self._resampler = av.AudioResampler(
+        self._resampler = Resampler(
             sample_format,
             layout,
             settings.sample_rate,

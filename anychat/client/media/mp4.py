@@ -22,6 +22,7 @@ import av
 import numpy as np
 from twisted.internet.defer import Deferred
 
+from anychat.client.media.resample import Resampler
 from anychat.client.media.strand import Strand
 from anychat.codes import StreamKind
 from anychat.media.packetize import h264
@@ -317,7 +318,7 @@ class _Sound:
         self._stream = container.add_stream("aac", rate=AUDIO_RATE, layout=layout)
         self._stream.bit_rate = AUDIO_BITRATE * channels
         self._layout = layout
-        self._resampler = av.AudioResampler("fltp", layout, AUDIO_RATE)
+        self._resampler = Resampler("fltp", layout, AUDIO_RATE)
         self._pieces = av.AudioFifo()
         self._position = 0
 

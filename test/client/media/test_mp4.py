@@ -155,6 +155,20 @@ class Mp4SinkTests(SynchronousTestCase):
         self.finish(sink, AUDIO)
         self.assertLess(abs(len(self.samples()) / 48_000 - 2.0), 0.06)
 
+    def test_soundChanges(self):
+        """A microphone that is opened anew with another form goes on."""
+        sink = self.sink(AUDIO)
+        for number in range(100):
+            sink.audio_frame(sound(0.02, number / 50), number / 50)
+        for number in range(100, 200):
+            frame = av.AudioFrame(format="s16", layout="stereo", samples=160)
+            frame.sample_rate = 8_000
+            for plane in frame.planes:
+                plane.update(bytes(plane.buffer_size))
+            sink.audio_frame(frame, number / 50)
+        self.finish(sink, AUDIO)
+        self.assertLess(abs(len(self.samples()) / 48_000 - 4.0), 0.05)
+
     def test_soundOnly(self):
         """A user without a camera."""
         sink = self.sink(AUDIO)

@@ -313,11 +313,13 @@ class AudioEncoderTests(SynchronousTestCase):
     def test_sourceChanges(self):
         """A film whose sound changes its form half-way is still encoded."""
         encoder = AudioEncoder(self.settings(AudioCodec.OPUS))
-        mono = av.AudioFrame(format="s16", layout="mono", samples=960)
-        mono.sample_rate = 48_000
-        for plane in mono.planes:
-            plane.update(bytes(plane.buffer_size))
         units = []
-        for number in range(10):
-            units += encoder.encode(mono, number / 50)
-        self.assertGreater(len(units), 5)
+        for number in range(20):
+            layout, rate = ("mono", 48_000) if number < 10 else ("stereo", 44_100)
+            frame = av.AudioFrame(format="s16", layout=layout, samples=rate // 50)
+            frame.sample_rate = rate
+            for plane in frame.planes:
+                plane.update(bytes(plane.buffer_size))
+            units += encoder.encode(frame, number / 50)
+        self.assertGreater(len(units), 15)
+        self.assertGreater(units[-1].timestamp, 16 * 960)
