@@ -302,7 +302,8 @@ class Join:
         saving = [self._close_sink(sink) for sink in tuple(self._sinks)]
         saved = DeferredList([item for item in saving if item is not None])
         yield _at_most(FILES_TIME, saved, self._reactor)
-        if joined:
+        if client.user_id:
+            # Without it the server would hold the session for a while.
             leaving = client.logout().addErrback(lambda _: None)
             yield _at_most(LOGOUT_TIME, leaving, self._reactor)
         stopped = client.close()

@@ -422,6 +422,7 @@ class JoinTests(JoinTestCase):
                 raise BrokenPipeError
 
         self.begin(stdout=Pipe())
+        self.server.side.take()
         self.reactor.advance(0)
         self.server.flush()
         self.assertEqual(self.end(), 0)
@@ -475,10 +476,11 @@ class TroubleTests(JoinTestCase):
         self.assertEqual(self.objects()[-1]["code"], 200)
 
     def test_roomRefused(self):
-        """A refused entry is 1."""
+        """A refused entry is 1, and leaves no session behind on the server."""
         self.begin()
         self.server.side.received[:] = self.server.side.received[-1:]
         self.serve(EnterRoomResult(ResultCode.ROOM_PASSERR, 1))
+        self.serve(OK, Logout())
         self.assertEqual(self.end_alone(), 1)
         self.assertIn("301 ROOM_PASSERR", self.complaints[0])
 
