@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
 
-from twisted.internet.interfaces import IProtocol, IPushProducer
+from twisted.internet.interfaces import IDelayedCall, IProtocol, IPushProducer
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -62,6 +62,8 @@ class LinkTerms:
     facts: HelloFacts
     seconds: Callable[[], float]
     """Monotonic clock."""
+    call_later: Callable[..., IDelayedCall]
+    """Calls a function after so many seconds of that clock."""
     random_bytes: Callable[[int], bytes]
     started: float
     """When the server started, by that clock."""
@@ -76,9 +78,9 @@ class LinkTerms:
     send_budget: int = 4 << 20
     """Bytes that may be written while the peer has not caught up once."""
     message_rate: float = 500.0
-    """Messages a second that a client may send in the long run."""
+    """Messages a second that are read from a client in the long run."""
     message_burst: float = 1000.0
-    """Messages that it may send at once."""
+    """Messages that are read at once."""
 
 
 class Stage(Enum):
@@ -128,6 +130,9 @@ class LinkOwner(Protocol):
     def link_resume(self, link: "ServerLink", request: int, message: Resume) -> None:
         """Answer by `ServerLink.begin` or by a `Resumed` that says no."""
 
+    def link_paused(self, link: "ServerLink") -> None:
+        """The client sends too fast: for a while nothing more is read of it."""
+
     def link_fault(self, link: "ServerLink", error: PeerError) -> None:
         """The client broke the protocol; the link is being closed."""
 
@@ -141,6 +146,10 @@ class ServerLink:
 
     Slotted and without the base class, since there are thousands of them.
 
+    A client that sends more than its rate is not closed: what was read of it
+    is taken, and nothing more is read until the debt is repaid.  TCP makes it
+    wait meanwhile.  Only a link that waits so has a delayed call.
+
     :param secure: whether the connection is encrypted.
     :param address: the client's IP address.
     :param opened: when the connection was accepted.
@@ -153,6 +162,7 @@ class ServerLink:
         "_owner",
         "_paused",
         "_reader",
+        "_resting",
         "_server_nonce",
         "_terms",
         "_unsent",
@@ -203,6 +213,7 @@ class ServerLink:
         self._unsent = 0
         self._allowance = terms.message_burst
         self._allowance_at = opened
+        self._resting: IDelayedCall | None = None
 
     # What Twisted calls.
 
@@ -217,22 +228,28 @@ class ServerLink:
     def dataReceived(self, data: bytes) -> None:
         """Take the frames in these bytes one after the other."""
         now = self._terms.seconds()
+        count = 0
         try:
             for frame in self._reader.receive(data):
                 if self.stage is Stage.CLOSED:
                     return
-                self._charge(now)
-                self.last_heard = now
+                count += 1
                 self._take(frame)
         except PeerError as error:
             self.fail(error)
         except Exception:
             _log.failure("A message on link {link} met a fault", link=self.id)
             self.close(ResultCode.EXCEPTION)
+        if count and self.stage is not Stage.CLOSED:
+            self.last_heard = now
+            self._charge(count, now)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone, whoever ended it."""
         self.stage = Stage.CLOSED
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
         self._owner.link_lost(self, reason)
 
     def pauseProducing(self) -> None:
@@ -313,19 +330,38 @@ class ServerLink:
     def _end(self) -> None:
         self.stage = Stage.CLOSED
         self.closed_at = self._terms.seconds()
+        if self._resting is not None:
+            # TLS has ended when the peer's last word was read.
+            self._resting.cancel()
+            self._read_on()
         # With a producer, loseConnection would wait for it.
         self.transport.unregisterProducer()
 
     # The dialogue.
 
-    def _charge(self, now: float) -> None:
+    def _charge(self, count: int, now: float) -> None:
         """Hold the client to its rate (a token bucket)."""
         terms = self._terms
         allowance = self._allowance + (now - self._allowance_at) * terms.message_rate
         self._allowance_at = now
-        self._allowance = min(allowance, terms.message_burst) - 1
+        self._allowance = min(allowance, terms.message_burst) - count
         if self._allowance < 0:
-            raise PeerError("sends messages too fast")
+            self._rest(-self._allowance / terms.message_rate)
+
+    def _rest(self, delay: float) -> None:
+        """Read no further for so many seconds."""
+        # The silence of that time is none of the client's.
+        self.last_heard += delay
+        if self._resting is not None:
+            self._resting.reset(delay)  # TLS had read more already
+            return
+        self._resting = self._terms.call_later(delay, self._read_on)
+        self.transport.pauseProducing()
+        self._owner.link_paused(self)
+
+    def _read_on(self) -> None:
+        self._resting = None
+        self.transport.resumeProducing()
 
     def _take(self, frame: Frame) -> None:
         session = self.session

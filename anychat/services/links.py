@@ -146,6 +146,7 @@ class ClientLinks(Service):
         self._terms = LinkTerms(
             facts=hello,
             seconds=reactor.seconds,
+            call_later=reactor.callLater,
             random_bytes=random_bytes,
             started=reactor.seconds(),
             salt=salt,
@@ -408,6 +409,10 @@ class ClientLinks(Service):
             + b"".join(missed or ())
         )
         self._submit(LinkResumed(session.id, link.id, link.address, missed is None))
+
+    def link_paused(self, link: ServerLink) -> None:
+        """A client sends too fast and has to wait."""
+        self._counters["links_paused"] += 1
 
     def link_fault(self, link: ServerLink, error: PeerError) -> None:
         """A client broke the protocol."""

@@ -49,6 +49,7 @@ def make_terms(clock, password="", **others):
     return LinkTerms(
         facts=FACTS,
         seconds=clock.seconds,
+        call_later=clock.callLater,
         random_bytes=counting_bytes(),
         started=0.0,
         salt=SALT,
@@ -79,6 +80,10 @@ class RecordingOwner:
     def link_resume(self, link, request, message):
         """A client resumes."""
         self.events.append(("resume", request, message))
+
+    def link_paused(self, link):
+        """A client sends too fast."""
+        self.events.append(("paused",))
 
     def link_fault(self, link, error):
         """A client broke the protocol."""

@@ -58,6 +58,14 @@ class PipeTransport:
         self.aborted = self.disconnecting = True
         self.waiting = b""
 
+    def pauseProducing(self):
+        """Take nothing more of what the other end writes."""
+        self.reads = False
+
+    def resumeProducing(self):
+        """Take it again, unless this end closes."""
+        self.reads = not self.disconnecting
+
     def getPeer(self):
         """Address of the other end."""
         return self._peer
@@ -102,6 +110,9 @@ class Pipe:
     :param address: the client's address as the server sees it.
     """
 
+    #: Bytes that a transport reads at a time, as Twisted has it.
+    PORTION = 65536
+
     def __init__(self, client, server, address="127.0.0.1", port=40000):
         kind = IPv6Address if ":" in address else IPv4Address
         here, there = kind("TCP", address, port), kind("TCP", address, 8906)
@@ -127,8 +138,10 @@ class Pipe:
         target = source.other
         moved = False
         if source.waiting and target.reads and not target.gone:
-            data, source.waiting = source.waiting, b""
-            source.drained()
+            data = source.waiting[: self.PORTION]
+            source.waiting = source.waiting[self.PORTION :]
+            if not source.waiting:
+                source.drained()
             if not target.disconnecting:
                 target.protocol.dataReceived(data)
             moved = True

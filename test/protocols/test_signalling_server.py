@@ -360,24 +360,15 @@ class TroubleTests(LinkTestCase):
             self.link.resumeProducing()
         self.assertFalse(self.link.closed)
 
-    def test_flood(self):
-        """More messages than the rate allows close the link with 7."""
-        self.open(message_rate=10.0, message_burst=20.0)
-        self.link.dataReceived(hello())
-        for _ in range(19):
-            self.link.dataReceived(frame(Heartbeat(1)))
-        self.assertFalse(self.link.closed)
-        self.link.dataReceived(frame(Heartbeat(1)))
-        self.assertEqual(self.said()[-1], LinkClose(ResultCode.PROTOCOLFAIL))
-
     def test_rateInTheLongRun(self):
-        """A client that keeps to the rate is never closed."""
+        """A client that keeps to the rate is never paused, and has no timer."""
         self.open(message_rate=10.0, message_burst=20.0)
-        self.link.dataReceived(hello())
+        self.link.dataReceived(hello() + 18 * frame(Heartbeat(1)))
         for _ in range(200):
             self.clock.advance(0.1)
             self.link.dataReceived(frame(Heartbeat(1)))
-        self.assertFalse(self.link.closed)
+            self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(self.owner.kinds(), ["hello"])
 
     @settings(deadline=None, max_examples=200)
     @given(
@@ -406,3 +397,85 @@ class TroubleTests(LinkTestCase):
             self.transport.disconnecting,
             bool(said) and getattr(said[-1], "code", 0) != 0,
         )
+
+
+class RateTests(LinkTestCase):
+    """A client that sends too fast has to wait, and loses nothing."""
+
+    def flood(self, count=40):
+        """Hello and so many heartbeats in one read: 20 may come at once."""
+        self.open(message_rate=10.0, message_burst=20.0)
+        self.link.dataReceived(hello())
+        self.said()
+        self.link.dataReceived(count * frame(Heartbeat(1)))
+
+    def test_everythingReadIsTaken(self):
+        """What was read is answered; nothing more is read until it is repaid."""
+        self.flood()
+        self.assertEqual(self.said(), [HeartbeatReply(1)] * 40)
+        self.assertEqual(self.transport.producerState, "paused")
+        self.assertEqual(self.owner.kinds(), ["hello", "paused"])
+        self.clock.advance(2.0)
+        self.assertEqual(self.transport.producerState, "paused")
+        self.clock.advance(0.11)
+        self.assertEqual(self.transport.producerState, "producing")
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertFalse(self.link.closed)
+
+    def test_again(self):
+        """Who goes on too fast waits for every message from then on."""
+        self.flood()
+        for _ in range(5):
+            self.clock.advance(2.1)
+            self.assertEqual(self.transport.producerState, "producing")
+            self.link.dataReceived(21 * frame(Heartbeat(1)))
+            self.assertEqual(self.transport.producerState, "paused")
+        self.assertEqual(len(self.said()), 40 + 5 * 21)
+
+    def test_moreWhilePaused(self):
+        """What TLS had read already is taken too, and makes the wait longer."""
+        self.flood()
+        self.link.dataReceived(10 * frame(Heartbeat(1)))
+        self.assertEqual(len(self.said()), 50)
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+        self.assertEqual(self.owner.kinds(), ["hello", "paused"])
+        self.clock.advance(3.0)
+        self.assertEqual(self.transport.producerState, "paused")
+        self.clock.advance(0.11)
+        self.assertEqual(self.transport.producerState, "producing")
+
+    def test_isNoSilence(self):
+        """The wait is not the client's silence: that begins after it."""
+        self.flood()
+        self.assertAlmostEqual(self.link.last_heard, 2.1)
+
+    def test_close(self):
+        """A link that is closed meanwhile reads again: TLS needs the last word."""
+        self.flood()
+        self.said()
+        self.link.close(ResultCode.KICKOUT)
+        self.assertEqual(self.said(), [LinkClose(ResultCode.KICKOUT)])
+        self.assertEqual(self.transport.producerState, "producing")
+        self.assertTrue(self.transport.disconnecting)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_abort(self):
+        """So is one that is cut."""
+        self.flood()
+        self.link.abort()
+        self.assertTrue(self.transport.disconnecting)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_lost(self):
+        """A connection that is lost meanwhile leaves no timer."""
+        self.flood()
+        self.link.connectionLost(Failure(ConnectionLost()))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_fault(self):
+        """A flood with a fault in it is closed for the fault, not paused."""
+        self.open(message_rate=10.0, message_burst=20.0)
+        self.link.dataReceived(hello() + 40 * frame(Heartbeat(1)) + b"\0\0\0\0")
+        self.assertEqual(self.owner.kinds(), ["hello", "fault"])
+        self.assertEqual(self.transport.producerState, "producing")
+        self.assertEqual(self.clock.getDelayedCalls(), [])

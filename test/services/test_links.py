@@ -19,6 +19,7 @@ from anychat.messages import (
     EnterRoom,
     EnterRoomByName,
     EnterRoomResult,
+    Heartbeat,
     LinkClose,
     Login,
     LoginResult,
@@ -845,15 +846,6 @@ class TroubleTests(LinksTestCase):
         self.assertLessEqual(channel.held, REPLAY_MAXIMUM)
         self.assertLess(len(channel._kept) * KEEPING, REPLAY_MAXIMUM)
 
-    def test_flood(self):
-        """A client that floods is closed with 7."""
-        client = self.user()
-        for number in range(1100):
-            client.link.send(QueryOnlineUsers(), number + 2)
-        client.pipe.flush()
-        self.assertEqual(client.owner.reason.code, ResultCode.PROTOCOLFAIL)
-        self.assertLessEqual(len(self.commands), 1001)
-
     def test_closesThoughThePeerDoesNotRead(self):
         """A link that is being closed is cut off after five seconds."""
         client = self.user(tls=False)
@@ -878,6 +870,108 @@ class TroubleTests(LinksTestCase):
         self.assertTrue(self.log)
         self.assertNotIn("hunter2", "".join(self.log))
         self.assertNotIn(self.token.hex(), "".join(self.log))
+
+
+class RateTests(LinksTestCase):
+    """A client may send faster than 500 a second: it only has to wait."""
+
+    def flood(self, tls=True, count=3000):
+        """A signed-in client that has sent so many requests at once."""
+        client = self.user(tls)
+        type, body = encode(QueryOnlineUsers())
+        client.link.transport.write(
+            b"".join(
+                client.link.channel.number(type, body, number + 2)
+                for number in range(count)
+            )
+        )
+        client.pipe.flush()
+        return client
+
+    def wait(self, client, seconds):
+        """Let time pass, the client going on with its heartbeats."""
+        for _ in range(seconds):
+            self.clock.advance(1)
+            client.link.heartbeat()
+            client.pipe.flush()
+            self.links.sweep()
+
+    def test_allAreTaken(self):
+        """Everything sent is carried out, in order, at the rate; TLS or not."""
+        for tls in (True, False):
+            self.serve()
+            client = self.flood(tls, count=10_000)
+            self.assertGreater(len(self.commands), 1000)
+            self.assertLess(len(self.commands), 10_000)
+            self.wait(client, 9)
+            self.assertLess(len(self.commands), 10_000)
+            self.wait(client, 10)
+            self.assertEqual(
+                [command.request for command in self.commands],
+                list(range(2, 10_002)),
+            )
+            self.assertNotIn("lost", client.owner.events)
+            self.assertGreater(self.count("links_paused"), 1)
+            self.assertEqual(self.count("connections"), 1)
+            self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_replay(self):
+        """A client may replay all that its buffer holds after a resumption."""
+        client = self.user()
+        client.pipe.cut()
+        for number in range(6000):
+            client.link.channel.number(*encode(QueryOnlineUsers()), number + 2)
+        again = self.resume(client)
+        self.wait(again, 12)
+        requests = [c.request for c in self.commands if isinstance(c, SessionMessage)]
+        self.assertEqual(requests, list(range(2, 6002)))
+        self.assertNotIn("lost", again.owner.events)
+
+    def test_pausedLinkCloses(self):
+        """A link that is ended during the wait is gone at once, TLS or not."""
+        for tls in (True, False):
+            self.serve()
+            client = self.flood(tls)
+            self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+            self.links.end_session(1, ResultCode.KICKOUT)
+            client.pipe.flush()
+            self.assertEqual(client.heard(), [LinkClose(ResultCode.KICKOUT)])
+            self.assertEqual(self.count("connections"), 0)
+            self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_pausedLinkIsLost(self):
+        """A link that breaks during the wait leaves its session held."""
+        client = self.flood()
+        client.pipe.cut()
+        self.assertEqual(self.commands[-1], LinkLost(1))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_pausedLinkIsNotSilent(self):
+        """Silence is counted from the end of the wait."""
+        self.serve(timeout=2.0, check_time=1.0)
+        client = self.flood()
+        client.pipe.client.reads = False
+        (call,) = self.clock.getDelayedCalls()
+        self.assertGreater(call.getTime(), 3.0)
+        self.clock.advance(call.getTime())
+        self.links.sweep()
+        self.assertEqual(self.count("closed_silent"), 0)
+        self.clock.advance(2.1)
+        self.links.sweep()
+        self.assertEqual(self.count("closed_silent"), 1)
+
+    def test_loginTimeHolds(self):
+        """A connection cannot put its login off by flooding."""
+        self.serve(login_time=1.5)
+        client = self.client()
+        client.link.transport.write(4000 * frame(Heartbeat(1)))
+        client.pipe.flush()
+        self.clock.advance(1.6)
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+        self.links.sweep()
+        client.pipe.flush()
+        self.assertEqual(client.owner.reason.code, ResultCode.NOTLOGIN)
+        self.assertEqual(self.count("connections"), 0)
 
 
 class ServiceTests(LinksTestCase):
