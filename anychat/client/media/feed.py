@@ -206,4 +206,4 @@ class Feed:
             # Who waits for the key frame waits for the sound's place too.
             for other, _ in self._outlets.values():
                 if other is not publication:
-                    other.send_report()
+                    other.announce()

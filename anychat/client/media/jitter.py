@@ -169,6 +169,11 @@ class JitterBuffer:
         step = (timestamp - self._reference + (1 << 31) & 0xFFFFFFFF) - (1 << 31)
         return self._reference + step
 
+    def baseline(self) -> float:
+        """Receiver's clock less media time when a packet comes that was not
+        held up: the least lately."""
+        return self._clock.baseline
+
     def own_delay(self) -> float:
         """Receiver's clock less media time at release, without `extra`."""
         return self._clock.baseline + self._clock.target

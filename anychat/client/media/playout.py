@@ -24,7 +24,7 @@ _WAITING = 256
 class Line:
     """One stream of the user on his time line, and the sink it leads to.
 
-    :param own_delay: see `JitterBuffer.own_delay`.
+    :param baseline: and ``own_delay``: see `JitterBuffer`.
     :param delay: told how much longer the stream must wait for the other one.
     """
 
@@ -33,6 +33,7 @@ class Line:
         sink: Any,
         kind: StreamKind,
         clock_rate: int,
+        baseline: Callable[[], float],
         own_delay: Callable[[], float],
         delay: Callable[[float], None],
     ):
@@ -41,6 +42,7 @@ class Line:
         self.kind = kind
         self.clock_rate = clock_rate
         self.clock = SenderClock(clock_rate)
+        self.baseline = baseline
         self.own_delay = own_delay
         self.delay = delay
         self.estimate: float | None = None
@@ -72,8 +74,9 @@ class Playout:
         self._wall_clock = wall_clock
         self._lines: list[Line] = []
         self._origin: float | None = None
-        # Sender's clock less reactor's clock, as far as some stream knew it.
-        self._skew: float | None = None
+        # Reactor's clock at arrival less the sender's at capture, as far as
+        # some stream knew it: the way that all streams of a user share.
+        self._transit: float | None = None
 
     def add(self, line: Line, form: StreamFormat, strand: Callable[[], Strand]) -> None:
         """A stream begins.
@@ -102,6 +105,11 @@ class Playout:
 
     def reported(self, line: Line) -> None:
         """A sender report of the stream has come."""
+        if self._transit is None:
+            # Now the other one can be guessed better.
+            for other in self._lines:
+                other.estimate = None
+        self._transit = line.clock.transit(line.baseline())
         self._flush(line, False)
         self.align()
 
@@ -113,10 +121,8 @@ class Playout:
         """
         now = self._seconds()
         captured = line.clock.captured(decoded.timestamp)
-        if captured is not None:
-            self._skew = captured - now
-        elif line.estimate is None:
-            self._guess(line, decoded.timestamp, now)
+        if captured is None and line.estimate is None:
+            self._guess(line, now)
         if line.recording and captured is None:
             if not line.waiting:
                 line.since = now
@@ -128,14 +134,18 @@ class Playout:
             self._pass_on(line, decoded)
         return None if captured is None else self._wall_clock() - captured
 
-    def _guess(self, line: Line, timestamp: int, now: float) -> None:
-        """Without a report: what comes now was captured when what the other
-        stream showed just now was, or else just now."""
-        captured = self._wall_clock() if self._skew is None else now + self._skew
-        line.estimate = captured - timestamp / line.clock_rate
+    def _guess(self, line: Line, now: float) -> None:
+        """Without a report: its packets take as long as those of the other
+        stream, or else no time at all."""
+        transit = self._transit
+        if transit is None:
+            transit = now - self._wall_clock()
+        line.estimate = line.baseline() - transit
 
     def _flush(self, line: Line, regardless: bool) -> None:
         if line.clock.known or regardless:
+            if line.waiting and not line.clock.known and line.estimate is None:
+                self._guess(line, self._seconds())
             while line.waiting:
                 self._pass_on(line, line.waiting.popleft())
 

@@ -32,8 +32,11 @@ KEPT_SECONDS = 1.0
 KEPT_PACKETS = 512
 #: Seconds between key frames that are made because somebody asked.
 KEY_FRAME_INTERVAL = 0.3
-#: Seconds between sender reports.
+#: Seconds between sender reports; for a while after somebody has joined, they
+#: come faster, since one of them may be lost.
 REPORT_INTERVAL = 1.0
+JOINING_INTERVAL = 0.2
+JOINING_TIME = 0.7
 #: Seconds in which a packet is not sent again once more.
 _RESEND_INTERVAL = 0.010
 #: Round trip to the server below which the path is taken for one without loss,
@@ -98,6 +101,7 @@ class Publication:
         self._kept: OrderedDict[int, _Kept] = OrderedDict()
         self._line: Callable[[], tuple[float, float]] | None = None
         self._next_report = float("-inf")
+        self._joining_until = float("-inf")
         self._last_key = float("-inf")
         self._key_wanted = False
         self._stopped = False
@@ -116,6 +120,7 @@ class Publication:
             seconds on the source's time line.
         """
         self._line = line
+        self._joining_until = self._seconds() + JOINING_TIME
 
     def take_key_request(self) -> bool:
         """Whether the next picture is to be a key frame; asked once for it."""
@@ -124,6 +129,7 @@ class Publication:
             return False
         self._key_wanted = False
         self._last_key = now
+        self._joining_until = now + JOINING_TIME
         return True
 
     def send_units(self, units: Iterable[Unit]) -> None:
@@ -239,6 +245,11 @@ class Publication:
     def _report_due(self) -> bool:
         return self._seconds() >= self._next_report
 
+    def announce(self) -> None:
+        """Somebody has joined: let him know this stream's place soon."""
+        self._joining_until = self._seconds() + JOINING_TIME
+        self.send_report()
+
     def send_report(self) -> None:
         """Send a sender report, if the feed has begun."""
         if self._line is None or self._stopped:
@@ -252,7 +263,9 @@ class Publication:
             self._octets & 0xFFFFFFFF,
         )
         compound = build([report, SourceDescription(self.ssrc, self._cname)])
-        self._next_report = self._seconds() + REPORT_INTERVAL
+        now = self._seconds()
+        joining = now < self._joining_until
+        self._next_report = now + (JOINING_INTERVAL if joining else REPORT_INTERVAL)
         self._send(self._srtcp.protect(compound))
 
     # The owner's side.

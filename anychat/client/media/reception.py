@@ -75,7 +75,12 @@ class Reception:
             form.clock_rate, granted.kind is StreamKind.VIDEO, now
         )
         self._line = Line(
-            sink, granted.kind, form.clock_rate, self._buffer.own_delay, self._delay
+            sink,
+            granted.kind,
+            form.clock_rate,
+            self._buffer.baseline,
+            self._buffer.own_delay,
+            self._delay,
         )
         playout.add(self._line, form, make_strand)
         self._lead_in_tries = 0

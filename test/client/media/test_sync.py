@@ -113,6 +113,7 @@ class PlayoutTests(SynchronousTestCase):
 
     def setUp(self):
         self.now = 50.0
+        self.baseline = {StreamKind.VIDEO: 45.0, StreamKind.AUDIO: -27.0}
         self.playout = Playout(lambda: self.now, lambda: START + self.now)
 
     def line(self, sink, kind, delay=0.1):
@@ -122,6 +123,7 @@ class PlayoutTests(SynchronousTestCase):
             sink,
             kind,
             1000,
+            lambda: self.baseline[kind],
             lambda: delay,
             lambda extra: self.delays.__setitem__(kind, round(extra, 3)),
         )
@@ -148,16 +150,30 @@ class PlayoutTests(SynchronousTestCase):
         self.deliver(line, 5066)
         self.assertEqual(sink.got, [0.0, 0.066])
 
-    def test_guessByTheOtherStream(self):
-        """What comes along with a frame whose place is known was made then."""
+    def test_guessWithoutAny(self):
+        """Without any report, what came at the same time is of the same time,
+        whatever the jitter buffers do."""
         sink = ShowingSink()
         video = self.line(sink, StreamKind.VIDEO)
         audio = self.line(sink, StreamKind.AUDIO)
-        video.clock.report(report(START - 500, 0), 0)
-        self.deliver(video, 1000)
+        self.deliver(video, 5000)
         self.now += 0.25
         self.deliver(audio, 77_000)
-        self.assertEqual(sink.got, [0.0, 0.25])
+        self.assertEqual(sink.got, [0.0, 0.0])
+
+    def test_guessByTheOtherStream(self):
+        """Once the way of one stream is known, the other's is taken to be the
+        same."""
+        sink = ShowingSink()
+        video = self.line(sink, StreamKind.VIDEO)
+        audio = self.line(sink, StreamKind.AUDIO)
+        self.deliver(audio, 77_000)
+        # Captured at START - 500, it came at 50.0: a clock that is far out.
+        video.clock.report(report(START - 500, 5000), 5000)
+        self.playout.reported(video)
+        self.deliver(video, 5000)
+        self.deliver(audio, 77_100)
+        self.assertEqual(sink.got[2], round(sink.got[1] + 0.1, 3))
 
     def test_recordingWaits(self):
         """A recording gets frames when their place is known."""
