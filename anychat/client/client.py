@@ -278,7 +278,7 @@ class Client:
         """
         outcome = self._calls.submit(
             Need.LINK,
-            lambda: self._session.login(name, password).addErrback(
+            lambda: maybeDeferred(self._session.login, name, password).addErrback(
                 self._not_logged_in, name
             ),
             lambda: self._close_link(ResultCode.CONNECT_TIMEOUT),

@@ -422,9 +422,9 @@ class JoinTests(JoinTestCase):
                 raise BrokenPipeError
 
         self.begin(stdout=Pipe())
-        self.server.side.take()
         self.reactor.advance(0)
-        self.server.flush()
+        self.enter()
+        self.serve(OK, Logout())
         self.assertEqual(self.end(), 0)
 
 
@@ -483,6 +483,12 @@ class TroubleTests(JoinTestCase):
         self.serve(OK, Logout())
         self.assertEqual(self.end_alone(), 1)
         self.assertIn("301 ROOM_PASSERR", self.complaints[0])
+
+    def test_badName(self):
+        """A name that cannot be sent is told for what it is."""
+        self.begin("--user", "x" * 600)
+        self.assertEqual(self.end_alone(), 1)
+        self.assertIn("21 FUNCOPTERROR", self.complaints[0])
 
     def test_kickedOut(self):
         """Being thrown out is 1, with a summary."""
