@@ -352,8 +352,8 @@ class Session:
         try:
             connection.link.send(Login(name, password, connection.local_address))
         except LocalError:
-            # A name or password that is too long or has control characters;
-            # the text of the error might quote it.
+            # A name or password that is too long or no Unicode; the text of
+            # the error might quote it.
             raise Refused(ResultCode.FUNCOPTERROR) from None
 
     def _log_in_anew(self) -> None:

@@ -31,9 +31,9 @@ U32 = Int32ub
 #: User and room ids and targets, which may be negative.
 I32 = Int32sb
 
-#: Longest user name, nickname and room name, in bytes of UTF-8.  256 members
-#: with nicknames of this length and 16 streams each fit one frame.
-NAME_MAXIMUM = 200
+#: Longest user name, nickname and room name, in bytes of UTF-8: the core lets
+#: 128 characters in.
+NAME_MAXIMUM = 512
 #: Longest password, in bytes of UTF-8.
 PASSWORD_MAXIMUM = 1024
 #: Longest text message and longest text of a state, in bytes of UTF-8.
@@ -81,6 +81,10 @@ def text(maximum: int) -> Any:
 
 def line(maximum: int) -> Any:
     """Text without control characters, fit for a log line or a list.
+
+    For what a side says of itself and for names that the server has let in.
+    In requests a name is any `text`: whether it will do is the core's to say,
+    with an answer.
 
     Refused are U+0000 to U+001F, U+007F to U+009F, U+2028 and U+2029.
     """

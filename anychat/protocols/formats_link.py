@@ -79,9 +79,9 @@ HEARTBEAT_REPLY = record(HeartbeatReply, "stamp" / U32)
 
 LOGIN = record(
     Login,
-    "name" / line(NAME_MAXIMUM),
+    "name" / text(NAME_MAXIMUM),
     "password" / text(PASSWORD_MAXIMUM),
-    "local_address" / line(64),
+    "local_address" / text(64),
 )
 
 LOGIN_RESULT = record(

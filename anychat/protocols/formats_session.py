@@ -63,8 +63,9 @@ from anychat.protocols.formats_fields import (
 )
 from anychat.protocols.formats_link import CODE
 
-#: Most members that one `RoomMembers` names.
-MEMBERS_MAXIMUM = 256
+#: Most members that one `RoomMembers` names; with the longest names and
+#: `STREAMS_MAXIMUM` streams each they fit one frame.
+MEMBERS_MAXIMUM = 100
 #: Most streams that a user may have open at a time.
 STREAMS_MAXIMUM = 16
 #: Most ids in a `UserList`.
@@ -140,7 +141,7 @@ MEDIA_SETUP = record(
 ENTER_ROOM = record(EnterRoom, "room_id" / I32, "password" / text(PASSWORD_MAXIMUM))
 
 ENTER_ROOM_BY_NAME = record(
-    EnterRoomByName, "name" / line(NAME_MAXIMUM), "password" / text(PASSWORD_MAXIMUM)
+    EnterRoomByName, "name" / text(NAME_MAXIMUM), "password" / text(PASSWORD_MAXIMUM)
 )
 
 ENTER_ROOM_RESULT = record(

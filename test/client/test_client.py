@@ -415,7 +415,7 @@ class LoginTests(ClientTestCase):
     def test_badName(self):
         """A name that cannot be sent is refused here, the client goes on."""
         self.client.connect("localhost")
-        login = self.client.login("me\n")
+        login = self.client.login("me" * 300)
         self.server.flush()
         self.assertEqual(self.code(login), ResultCode.FUNCOPTERROR)
         again = self.client.login("me")

@@ -3,12 +3,13 @@
 import dataclasses
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from anychat import messages
 from anychat.codes import DeviceType, ResultCode, StreamKind
+from anychat.core.names import MAX_NAME, is_fit
 from anychat.errors import LocalError, PeerError
 from anychat.protocols.formats import (
     REGISTRY,
@@ -190,12 +191,47 @@ class CodingTests(SynchronousTestCase):
         self.assertRaises(PeerError, decode, number_of(messages.TransBuffer), body)
 
     def test_controlCharactersInNames(self):
-        """A name cannot forge a line of a log."""
+        """No name that the server says can forge a line of a log."""
         for character in "\0\n\r\x7f\x85\u2028":
-            self.assertRefused(messages.Login(f"a{character}b", ""))
-            name = f"a{character}b".encode()
-            body = len(name).to_bytes(2, "big") + name + bytes(4)
-            self.assertRaises(PeerError, decode, 7, body)
+            name = f"a{character}b"
+            for message in (
+                messages.LoginResult(ResultCode.SUCCESS, nickname=name),
+                messages.EnterRoomResult(ResultCode.SUCCESS, 1, name),
+                messages.RoomMembers(1, (messages.Member(1, 0, name),)),
+                messages.UserAtRoom(True, messages.Member(1, 0, name)),
+                messages.Resync(1, 1, name),
+            ):
+                self.assertRefused(message)
+            encoded = name.encode()
+            body = bytes(8) + len(encoded).to_bytes(2, "big") + encoded
+            number = number_of(messages.EnterRoomResult)
+            self.assertRaises(PeerError, decode, number, body)
+
+    def test_controlCharactersInRequests(self):
+        """A name that is asked for gets through to the core, which answers."""
+        for character in "\0\n\r\x7f\x85\u2028":
+            for message in (
+                messages.Login(f"a{character}b", "", f"1{character}2"),
+                messages.EnterRoomByName(f"a{character}b"),
+            ):
+                self.assertEqual(decode(*encode(message)), message)
+
+    @settings(deadline=None)
+    @given(st.text(min_size=1, max_size=MAX_NAME).filter(is_fit))
+    @example("\U0001f600" * MAX_NAME)
+    @example("\u4e2d" * MAX_NAME)
+    def test_namesOfTheCoreFit(self, name):
+        """Whatever the core takes for a name can be asked for and told."""
+        for message in (
+            messages.Login(name, ""),
+            messages.EnterRoomByName(name),
+            messages.LoginResult(ResultCode.SUCCESS, nickname=name),
+            messages.EnterRoomResult(ResultCode.SUCCESS, 1, name),
+            messages.UserAtRoom(True, messages.Member(1, 0, name)),
+            messages.Resync(1, 1, name),
+            messages.StateValue(ResultCode.SUCCESS, 0, name),
+        ):
+            self.assertEqual(decode(*encode(message)), message)
 
     def test_notUtf8(self):
         """Bytes that are no UTF-8 are refused, surrogates included."""

@@ -14,6 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from anychat.codes import DeviceType, ResultCode, StreamKind
 from anychat.core.commands import LinkLogin, LinkLost, LinkResumed, SessionMessage
 from anychat.core.effects import StartSession
+from anychat.core.hall import Hall
+from anychat.core.settings import HallSettings
 from anychat.errors import LocalError
 from anychat.messages import (
     EnterRoom,
@@ -39,9 +41,10 @@ from anychat.messages import (
     UserList,
 )
 from anychat.protocols.formats import encode
-from anychat.protocols.framing import MAGIC
+from anychat.protocols.framing import MAGIC, encode_frame
 from anychat.protocols.reliable import KEEPING, REPLAY_MAXIMUM
 from anychat.protocols.signalling import ClientLink
+from anychat.services.hall import Effects, HallService
 from anychat.services.links import ClientLinks, LinkSettings
 from test.protocols.dialogue import (
     FACTS,
@@ -500,6 +503,98 @@ class MessageTests(LinksTestCase):
         client.pipe.flush()
         self.assertEqual(client.heard(), [LinkClose(ResultCode.LOGIN_NEWLOGIN)])
         self.assertEqual(self.commands, [])
+
+
+class NameTests(LinksTestCase):
+    """Names as the core of the server judges them, which answers bad ones."""
+
+    def setUp(self):
+        """A server with a real core; plain links, so without media."""
+        super().setUp()
+        self.hall = HallService(
+            Hall(
+                HallSettings(
+                    demo_mode=True,
+                    allow_guest_login=True,
+                    close_front_link=True,
+                    auto_add_room=True,
+                    max_users_per_room=200,
+                )
+            ),
+            self.clock,
+        )
+        self.hall.connect(Effects(self.links, None, self.log.append))
+        self.hall.startService()
+
+    def tearDown(self):
+        """No timer is left."""
+        self.hall.stopService()
+
+    def submit(self, command):
+        """Let the core decide."""
+        self.hall.submit(command)
+
+    def named(self, name):
+        """A client that has signed in under that name."""
+        client = self.client(tls=False)
+        client.ask(Login(name, ""))
+        result = client.heard()[0]
+        self.assertEqual((result.code, result.nickname), (ResultCode.SUCCESS, name))
+        return client
+
+    def test_longest(self):
+        """128 characters are a name, of a user or a room, in any script."""
+        for character in ("a", "\u4e2d", "\U0001f600"):
+            name = 128 * character
+            first, second = self.named(name), self.named(name)
+            for client in (first, second):
+                client.ask(EnterRoomByName(name))
+                entered = client.heard()[0]
+                self.assertEqual(
+                    (entered.code, entered.name), (ResultCode.SUCCESS, name)
+                )
+            first.pipe.flush()
+            (joined,) = first.heard()
+            self.assertEqual(joined.member.nickname, name)
+
+    def test_badUserNames(self):
+        """One that is too long or has control characters gets 21, and no more."""
+        for login in (
+            Login("a" * 129, ""),
+            Login("a" * 512, ""),
+            Login("a\nUser login, userid:1, username:b", ""),
+            Login("a\u2028b", ""),
+            Login("a", "", "10.0.0.1\r\n"),
+        ):
+            client = self.client(tls=False)
+            client.ask(login)
+            self.assertEqual(client.heard(), [LoginResult(ResultCode.FUNCOPTERROR)])
+            client.ask(Login("guest", ""))
+            self.assertEqual(client.heard()[0].code, ResultCode.SUCCESS)
+        self.assertEqual(len(self.log), 5)
+        for line in self.log:
+            self.assertRegex(line, r"^User login, userid:-\d+, username:guest$")
+
+    def test_badRoomNames(self):
+        """A room's gets 303, and the session goes on."""
+        client = self.named("guest")
+        for name in ("a" * 129, "a" * 512, "a\nb", "\x7f"):
+            client.ask(EnterRoomByName(name))
+            self.assertEqual(
+                client.heard(), [EnterRoomResult(ResultCode.ROOM_INVALID, 0)]
+            )
+        client.ask(EnterRoomByName("a b"))
+        self.assertEqual(client.heard()[0].code, ResultCode.SUCCESS)
+        self.assertEqual(len(self.log), 1)
+
+    def test_overTheFormat(self):
+        """More than 512 bytes are no name of this protocol."""
+        client = self.client(tls=False)
+        name = 513 * b"a"
+        body = len(name).to_bytes(2, "big") + name + bytes(4)
+        client.link.transport.write(encode_frame(7, body, request=1))
+        client.pipe.flush()
+        self.assertEqual(client.owner.reason.code, ResultCode.PROTOCOLFAIL)
 
 
 class ResumeTests(LinksTestCase):
