@@ -14,7 +14,9 @@ from anychat.core.hall import Hall
 from anychat.media.counters import MediaCounters
 
 #: Statistics of the links that go up and down; the others only grow.
-LINK_GAUGES = frozenset({"connections", "unauthenticated", "sessions", "sessions_held"})
+LINK_GAUGES = frozenset(
+    {"connections", "unauthenticated", "sessions", "sessions_held", "replay_held"}
+)
 
 
 class Metrics:

@@ -132,6 +132,11 @@ class ReliableChannel:
         self._held = 0
         self._acked = self.sent = self.taken = 0
 
+    def keep(self, maximum: int) -> None:
+        """Keep so many bytes at most from here on; the oldest beyond it go."""
+        self._maximum = maximum
+        self._drop_oldest()
+
     @property
     def held(self) -> int:
         """Bytes that the kept frames account for."""
@@ -221,11 +226,23 @@ class ReplyCache:
                     continue
                 self._remove(request)
 
+    def let_go(self) -> None:
+        """Forget all replies; their requests are known to be answered."""
+        if self._bytes:
+            for request, entry in list(self._entries.items()):
+                if entry is not None:
+                    self._remove(request)
+
     def restart(self) -> None:
         """The numbers begin anew: replies are kept until they are asked for."""
         for request, entry in self._entries.items():
             if entry is not None:
                 self._entries[request] = (-1, entry[1], entry[2])
+
+    @property
+    def held(self) -> int:
+        """Bytes that requests and replies account for."""
+        return self._bytes + KEEPING * len(self._entries)
 
     def __len__(self) -> int:
         return len(self._entries)

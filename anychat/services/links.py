@@ -56,6 +56,7 @@ from anychat.protocols.signalling import (
 )
 from anychat.protocols.tls import SecureTransports, ServerContext
 from anychat.services.admission import Admission, is_loopback, plain_address
+from anychat.services.holding import Holding
 from anychat.services.listening import listen_tcp, raise_file_limit
 from anychat.services.notices import Notices
 from anychat.services.sessions import Session, Tokens
@@ -98,6 +99,8 @@ class LinkSettings:
     """Seconds for the last bytes to go out."""
     login_failures: int = 5
     """Logins and resumptions refused on one link before it is closed."""
+    replay_overall: int = 256 << 20
+    """Bytes that held sessions keep for their clients, all together."""
 
 
 class _Doors(Factory):
@@ -162,6 +165,7 @@ class ClientLinks(Service):
         self._connections: dict[LinkId, Entrance | ServerLink] = {}
         self._sessions: dict[SessionId, Session] = {}
         self._tokens = Tokens()
+        self._holding = Holding(settings.replay_overall)
         self._link_ids = itertools.count(1)
         self._session_ids = itertools.count(1)
         self._ports: list[Any] = []
@@ -225,6 +229,8 @@ class ClientLinks(Service):
             "sessions_held": held,
             "frames_dropped": self._counters["frames_dropped"]
             + sum(session.channel.dropped for session in self._sessions.values()),
+            "replay_held": self._holding.total,
+            "replay_dropped": self._holding.dropped,
         }
 
     # What effects ask.
@@ -265,6 +271,7 @@ class ClientLinks(Service):
         link = self._connections.get(effect.link)
         if not isinstance(link, ServerLink) or link.stage is not Stage.LOGIN:
             # Gone while the login was being looked at.
+            self._holding.hold(session)
             self._submit(LinkLost(session.id))
             return
         token = self._random_bytes(TOKEN_SIZE)
@@ -294,6 +301,7 @@ class ClientLinks(Service):
         if end is None:
             return
         self._tokens.revoke(end)
+        self._holding.release(end)
         self._counters["frames_dropped"] += end.channel.dropped
         link, end.link = end.link, None
         if link is not None:
@@ -433,6 +441,7 @@ class ClientLinks(Service):
         assert isinstance(session, Session)
         if session.link is link:
             session.link = None
+            self._holding.hold(session)
             self._submit(LinkLost(session.id))
 
     # What sessions report.
@@ -461,6 +470,10 @@ class ClientLinks(Service):
     def session_repeated(self, session: Session) -> None:
         """A request came again."""
         self._counters["repeated_requests"] += 1
+
+    def session_kept(self, session: Session) -> None:
+        """Something waits for a client to come back."""
+        self._holding.changed(session)
 
     # Time.
 
@@ -500,7 +513,8 @@ class ClientLinks(Service):
 
     def _bind(self, session: Session, link: ServerLink) -> None:
         self._admission.leave(link.address)
-        session.link = link
+        self._holding.release(session)
+        session.attach(link)
         link.begin(session)
 
     def _count_failure(self, link: ServerLink, code: ResultCode) -> None:

@@ -20,7 +20,12 @@ from anychat.messages import (
 )
 from anychat.protocols.formats import Sender, decode, encode, known, number_of
 from anychat.protocols.framing import Frame
-from anychat.protocols.reliable import ReliableChannel, Repeat, ReplyCache
+from anychat.protocols.reliable import (
+    REPLAY_MAXIMUM,
+    ReliableChannel,
+    Repeat,
+    ReplyCache,
+)
 from anychat.protocols.signalling import ServerLink
 
 #: Messages with media keys: only for sessions that began over TLS.
@@ -44,6 +49,9 @@ class SessionOwner(Protocol):
 
     def session_repeated(self, session: "Session") -> None:
         """A request came again and was not carried out again."""
+
+    def session_kept(self, session: "Session") -> None:
+        """Something was sent that waits, for there is no link."""
 
 
 class Session:
@@ -129,6 +137,29 @@ class Session:
         self._guard(type, body)
         self._write(self.channel.number(type, body))
 
+    def attach(self, link: ServerLink) -> None:
+        """A link takes the session over."""
+        self.link = link
+        self.channel.keep(REPLAY_MAXIMUM)
+
+    @property
+    def kept(self) -> int:
+        """Bytes kept until the client acknowledges them.
+
+        A reply counts twice, as a frame to be replayed and as one that may be
+        asked for again.
+        """
+        return self.channel.held + self._replies.held
+
+    def let_go(self) -> None:
+        """Keep nothing until `attach`.
+
+        A client that missed something then is told the whole state (RESYNC),
+        and a request that it asks again is not carried out again.
+        """
+        self.channel.keep(0)
+        self._replies.let_go()
+
     def restart(self) -> None:
         """Begin the numbers anew (RESYNC)."""
         self.channel.restart()
@@ -142,6 +173,8 @@ class Session:
     def _write(self, frame: bytes) -> None:
         if self.link is not None:
             self.link.write(frame)
+        else:
+            self._owner.session_kept(self)
 
     def _guard(self, type: int, body: bytes) -> None:
         if not self.secure and type in _KEYED and _has_key(type, body):

@@ -160,6 +160,29 @@ class ResumeTests(SynchronousTestCase):
         """A peer that took what was never sent broke the protocol."""
         self.assertRaises(PeerError, ReliableChannel().resume, 7)
 
+    def test_keepsLess(self):
+        """A channel that may keep less drops its oldest frames at once."""
+        channel = ReliableChannel()
+        for _ in range(5):
+            channel.number(40, b"")
+        channel.keep(2 * KEEPING)
+        self.assertEqual((channel.held, channel.dropped), (2 * KEEPING, 3))
+        self.assertIsNone(channel.resume(2))
+        self.assertEqual(len(channel.resume(3)), 2)
+
+    def test_keepsNothing(self):
+        """One that may keep nothing has a gap for whoever missed a frame."""
+        channel = ReliableChannel()
+        channel.number(40, b"")
+        channel.keep(0)
+        channel.number(40, b"")
+        self.assertEqual((channel.held, channel.dropped), (0, 2))
+        self.assertIsNone(channel.resume(1))
+        self.assertEqual(channel.resume(2), [])
+        channel.keep(1000)
+        channel.number(40, b"")
+        self.assertEqual(len(channel.resume(2)), 1)
+
     def test_restart(self):
         """After a restart both directions begin at 1, with nothing kept."""
         channel = ReliableChannel()
@@ -275,6 +298,21 @@ class ReplyCacheTests(SynchronousTestCase):
         cache.admit(2)
         cache.answer(1, 5, 32, b"late")
         self.assertIs(cache.admit(1), Repeat.FORGOTTEN)
+
+    def test_letGo(self):
+        """Replies can be given up; what was answered is not new for that."""
+        cache = ReplyCache()
+        for request in (1, 2, 3):
+            cache.admit(request)
+        cache.answer(1, 10, 32, b"reply")
+        cache.answer(3, 11, 32, b"reply")
+        self.assertEqual(cache.held, 10 + 3 * KEEPING)
+        cache.let_go()
+        self.assertEqual(cache.held, KEEPING)
+        self.assertIs(cache.admit(1), Repeat.FORGOTTEN)
+        self.assertIs(cache.admit(2), Repeat.PENDING)
+        self.assertIs(cache.admit(3), Repeat.FORGOTTEN)
+        self.assertIs(cache.admit(4), Repeat.NEW)
 
     def test_restartKeepsReplies(self):
         """After RESYNC old acknowledgements mean nothing for old replies."""

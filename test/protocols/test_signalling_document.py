@@ -148,6 +148,7 @@ class DocumentTests(SynchronousTestCase):
             f"at once | {fields['message_burst'].default:.0f} |",
             f"caught up once | {fields['send_budget'].default >> 20} MiB |",
             f"counted with {KEEPING} bytes",
+            f"without a link, all | {settings.replay_overall >> 20} MiB |",
             MAGIC.hex(" "),
         ):
             self.assertIn(said, DOCUMENT)

@@ -753,6 +753,137 @@ class ResumeTests(LinksTestCase):
         self.assertEqual(self.resume(client).heard()[0].code, ResultCode.SUCCESS)
 
 
+class HeldTests(LinksTestCase):
+    """What held sessions keep has a bound over all of them."""
+
+    MESSAGE = UserList(ResultCode.SUCCESS, 0, (1,) * 2000)
+
+    def setUp(self):
+        """A server on which held sessions keep 50 KB together."""
+        self.serve(replay_overall=50_000)
+
+    def held(self):
+        """A session without a link; its client and its token."""
+        client = self.user()
+        client.link.heartbeat()
+        client.pipe.flush()
+        client.pipe.cut()
+        return client, self.token
+
+    def send(self, session, count=1):
+        """Send it 8 KB, so many times."""
+        for _ in range(count):
+            self.links.send((session,), self.MESSAGE)
+
+    def test_longestHeldIsResynchronized(self):
+        """Who was held longest loses its frames, and is told so."""
+        (first, token), (second, other) = self.held(), self.held()
+        self.send(1, 3)
+        self.send(2, 3)
+        self.assertEqual(self.count("replay_dropped"), 0)
+        self.send(2)
+        self.assertEqual(self.count("replay_dropped"), 1)
+        self.assertEqual(self.count("frames_dropped"), 3)
+        again = self.resume(first, token=token)
+        self.assertTrue(again.heard()[0].resync)
+        self.assertEqual(self.commands[-1], LinkResumed(1, 3, "127.0.0.1", True))
+        other_again = self.resume(second, token=other)
+        resumed, *missed = other_again.heard()
+        self.assertFalse(resumed.resync)
+        self.assertEqual(missed, [self.MESSAGE] * 4)
+
+    def test_nothingIsKeptFromThenOn(self):
+        """What is sent to it later is not kept either, until it is resumed."""
+        (first, token), _ = self.held(), self.held()
+        self.send(1, 3)
+        self.send(2, 4)
+        self.assertEqual(self.count("replay_dropped"), 1)
+        held = self.count("replay_held")
+        self.send(1, 10)
+        self.assertEqual(self.count("replay_held"), held)
+        self.assertEqual(self.count("replay_dropped"), 1)
+        again = self.resume(first, token=token)
+        self.token = again.heard()[0].token
+        again.link.heartbeat()
+        again.pipe.flush()
+        again.pipe.cut()
+        self.send(1)
+        last = self.resume(again)
+        resumed, *missed = last.heard()
+        self.assertFalse(resumed.resync)
+        self.assertEqual(missed, [self.MESSAGE])
+
+    def test_nothingMissed(self):
+        """A client that has everything goes on, though nothing is kept."""
+        (first, token), _ = self.held(), self.held()
+        self.send(2, 7)
+        self.assertEqual(self.count("replay_dropped"), 2)
+        self.assertFalse(self.resume(first, token=token).heard()[0].resync)
+
+    def test_repliesGoToo(self):
+        """A request that was answered is refused with 12, not done again."""
+        client = self.user()
+        client.ask(EnterRoom(1))
+        self.links.reply(1, 2, self.MESSAGE)
+        client.pipe.cut()
+        token = self.token
+        self.assertGreater(self.count("replay_held"), 16_000)
+        self.held()
+        self.send(2, 5)
+        self.assertEqual(self.count("replay_dropped"), 1)
+        again = self.resume(client, token=token)
+        self.assertTrue(again.heard()[0].resync)
+        self.commands.clear()
+        again.link.send(EnterRoom(1), 2)
+        again.pipe.flush()
+        self.assertEqual(again.heard(), [Result(ResultCode.RESOURCERECOVER)])
+        self.assertEqual(self.commands, [])
+
+    def test_replyToALetGoSession(self):
+        """Nor is a late reply kept for one that keeps nothing."""
+        client = self.user()
+        client.ask(EnterRoom(1))
+        client.pipe.cut()
+        self.held()
+        self.send(2, 7)
+        self.assertEqual(self.count("replay_dropped"), 2)
+        self.links.reply(1, 2, self.MESSAGE)
+        self.assertLess(self.links._sessions[1].kept, 1000)
+
+    def test_counted(self):
+        """Nothing is counted any more of sessions that are resumed or over."""
+        (first, token), _ = self.held(), self.held()
+        self.send(1, 2)
+        self.send(2, 2)
+        self.assertGreater(self.count("replay_held"), 32_000)
+        self.resume(first, token=token)
+        self.links.end_session(2, ResultCode.SUCCESS)
+        self.assertEqual(self.count("replay_held"), 0)
+
+    def test_linkGoneMeanwhile(self):
+        """A session that never had its link counts from its beginning."""
+        self.grant = False
+        client = self.client()
+        client.ask(Login("guest", ""))
+        client.pipe.cut()
+        self.start(self.commands[0])
+        self.send(1, 2)
+        self.assertGreater(self.count("replay_held"), 16_000)
+        self.send(1, 10)
+        self.assertEqual(self.count("replay_dropped"), 1)
+
+    def test_manyAtOnce(self):
+        """However many sessions are held, the bound holds."""
+        self.serve(replay_overall=200_000)
+        for _ in range(30):
+            self.held()
+        for _ in range(40):
+            self.links.send(range(1, 31), self.MESSAGE)
+            self.assertLessEqual(self.count("replay_held"), 200_000)
+        kept = sum(session.kept for session in self.links._sessions.values())
+        self.assertEqual(kept, self.count("replay_held"))
+
+
 class TroubleTests(LinksTestCase):
     """Strangers and broken clients cost little and end."""
 
