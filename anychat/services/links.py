@@ -397,23 +397,21 @@ class ClientLinks(Service):
             link.send(Resumed(ResultCode.SESSIONNOTEXIST), request)
             self._count_failure(link, ResultCode.SESSIONNOTEXIST)
             return
-        missed = session.channel.resume(message.taken)
+        missed = session.resume(
+            message.taken, again=self._tokens.is_used(session, message.token)
+        )
         taken = session.channel.taken
-        if missed is None:
-            session.restart()
-            taken = 0
         if session.link is not None:
             # The client knows that its link is dead before this side does.
             session.link.close(ResultCode.CONNECT_ABORT)
         token = self._random_bytes(TOKEN_SIZE)
         self._tokens.issue(session, token, used=message.token)
         self._bind(session, link)
-        session.unconfirmed = True
         self._counters["resumes"] += 1
         self._counters["resyncs"] += missed is None
         _, body = encode(Resumed(ResultCode.SUCCESS, taken, missed is None, token))
         link.write(
-            encode_frame(_RESUMED, body, request=request, ack=session.channel.taken)
+            encode_frame(_RESUMED, body, request=request, ack=taken)
             + b"".join(missed or ())
         )
         self._submit(LinkResumed(session.id, link.id, link.address, missed is None))
@@ -514,7 +512,7 @@ class ClientLinks(Service):
     def _bind(self, session: Session, link: ServerLink) -> None:
         self._admission.leave(link.address)
         self._holding.release(session)
-        session.attach(link)
+        session.link = link
         link.begin(session)
 
     def _count_failure(self, link: ServerLink, code: ResultCode) -> None:

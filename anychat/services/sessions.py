@@ -61,6 +61,7 @@ class Session:
     """
 
     __slots__ = (
+        "_anew",
         "_owner",
         "_replies",
         "channel",
@@ -73,6 +74,7 @@ class Session:
     def __init__(self, owner: SessionOwner, id: SessionId, *, secure: bool):
         self._owner = owner
         self._replies = ReplyCache()
+        self._anew = False
         self.id = id
         self.secure = secure
         self.channel = ReliableChannel()
@@ -137,10 +139,26 @@ class Session:
         self._guard(type, body)
         self._write(self.channel.number(type, body))
 
-    def attach(self, link: ServerLink) -> None:
-        """A link takes the session over."""
-        self.link = link
+    def resume(self, taken: int, *, again: bool) -> list[bytes] | None:
+        """Go on for a client that comes back; the frames that it missed.
+
+        None: they are not to be had, and the numbers have begun anew (RESYNC).
+
+        :param taken: number of the last frame that it took.
+        :param again: it never got the answer to its last resumption.  If the
+            numbers began anew with that, the client counts by the old ones.
+        :raises PeerError: that frame was never sent.
+        """
+        missed = None if again and self._anew else self.channel.resume(taken)
+        self._anew = missed is None
+        if missed is None:
+            self.channel.restart()
+            self._replies.restart()
+        else:
+            self._replies.acknowledge(taken)
         self.channel.keep(REPLAY_MAXIMUM)
+        self.unconfirmed = True
+        return missed
 
     @property
     def kept(self) -> int:
@@ -152,18 +170,13 @@ class Session:
         return self.channel.held + self._replies.held
 
     def let_go(self) -> None:
-        """Keep nothing until `attach`.
+        """Keep nothing until `resume`.
 
         A client that missed something then is told the whole state (RESYNC),
         and a request that it asks again is not carried out again.
         """
         self.channel.keep(0)
         self._replies.let_go()
-
-    def restart(self) -> None:
-        """Begin the numbers anew (RESYNC)."""
-        self.channel.restart()
-        self._replies.restart()
 
     def _reply(self, request: int, type: int, body: bytes) -> None:
         frame = self.channel.number(type, body, request)
@@ -205,6 +218,10 @@ class Tokens:
     def find(self, token: bytes) -> Session | None:
         """The session that the token is good for."""
         return self._sessions.get(_digest(token))
+
+    def is_used(self, session: Session, token: bytes) -> bool:
+        """Whether it is the session's old token, used before."""
+        return self._previous.get(session.id) == _digest(token)
 
     def issue(self, session: Session, token: bytes, *, used: bytes = b"") -> None:
         """Give a session a new token.

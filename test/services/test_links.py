@@ -740,6 +740,63 @@ class ResumeTests(LinksTestCase):
         self.assertEqual(len(requests), 1)
         self.assertEqual(self.count("resyncs"), 1)
 
+    def test_resyncLost(self):
+        """A client that never learns of a RESYNC is told again, whatever it took.
+
+        It still counts by the old numbers, which may look like good new ones.
+        """
+        for beyond in (False, True):
+            self.serve(replay_overall=50_000)
+            client = self.user()
+            client.ask(EnterRoom(1))
+            self.links.reply(1, 2, Result(ResultCode.SUCCESS))
+            client.pipe.cut()
+            for _ in range(8):
+                self.links.send((1,), UserList(ResultCode.SUCCESS, 0, (1,) * 2000))
+            channel, token = client.link.channel, self.token
+            lost = self.client()
+            lost.link.resume(channel, token)
+            lost.pipe.client.reads = False
+            lost.pipe.flush()
+            self.assertEqual(self.count("resyncs"), 1)
+            lost.pipe.cut()
+            for number in range(10 * (not beyond)):
+                self.links.send((1,), OnlineUser(number, 1))
+            again = self.resume(client, token=token)
+            self.assertTrue(again.heard()[0].resync)
+            self.assertEqual(self.commands[-1], LinkResumed(1, 3, "127.0.0.1", True))
+            self.links.send((1,), OnlineUser(99, 1))
+            again.pipe.flush()
+            self.assertEqual(again.heard(), [OnlineUser(99, 1)])
+
+    def test_resyncThenLost(self):
+        """A client that did learn of it resumes by the new numbers."""
+        self.serve(replay_overall=50_000)
+        client = self.user()
+        client.pipe.cut()
+        for _ in range(8):
+            self.links.send((1,), UserList(ResultCode.SUCCESS, 0, (1,) * 2000))
+        again = self.resume(client)
+        (resumed,) = again.heard()
+        self.assertTrue(resumed.resync)
+        again.pipe.cut()
+        self.links.send((1,), OnlineUser(5, 1))
+        last = self.resume(again, token=resumed.token)
+        resumed, missed = last.heard()
+        self.assertFalse(resumed.resync)
+        self.assertEqual(missed, OnlineUser(5, 1))
+
+    def test_resumeAcknowledges(self):
+        """What a resumption says was taken frees the replies kept for it."""
+        client = self.user()
+        client.ask(EnterRoom(1))
+        self.links.reply(1, 2, Result(ResultCode.SUCCESS))
+        client.pipe.flush()
+        client.pipe.cut()
+        self.assertGreater(self.count("replay_held"), 0)
+        self.resume(client).pipe.cut()
+        self.assertEqual(self.count("replay_held"), 0)
+
     def test_impossibleNumber(self):
         """A client that took what was never sent is closed, its session kept."""
         client = self.user()
