@@ -126,6 +126,10 @@ class ReliableChannel:
             )
         ]
 
+    def missing(self, number: int, peer_taken: int) -> bool:
+        """Whether a peer that took frames up to that one lacks this one."""
+        return (peer_taken - number) % _MODULUS >= _HALF
+
     def restart(self) -> None:
         """Begin again at number 1 in both directions, with nothing kept."""
         self._kept = []

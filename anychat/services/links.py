@@ -287,13 +287,13 @@ class ClientLinks(Service):
                 self._settings.hold_time,
             )
         )
-        frames = [
-            encode_frame(_LOGIN_RESULT, result, request=effect.request),
-            session.channel.number(*self._parameters),
-        ]
+        opening = [self._parameters]
         if setup is not None and session.secure:
-            frames.append(session.channel.number(*encode(setup)))
-        link.write(b"".join(frames))
+            opening.append(encode(setup))
+        link.write(
+            encode_frame(_LOGIN_RESULT, result, request=effect.request)
+            + b"".join(session.open(*opening))
+        )
 
     def end_session(self, session: SessionId, code: ResultCode) -> None:
         """The session is over; its link is told why unless the code is 0."""
@@ -397,10 +397,9 @@ class ClientLinks(Service):
             link.send(Resumed(ResultCode.SESSIONNOTEXIST), request)
             self._count_failure(link, ResultCode.SESSIONNOTEXIST)
             return
-        missed = session.resume(
+        frames, anew = session.resume(
             message.taken, again=self._tokens.is_used(session, message.token)
         )
-        taken = session.channel.taken
         if session.link is not None:
             # The client knows that its link is dead before this side does.
             session.link.close(ResultCode.CONNECT_ABORT)
@@ -408,13 +407,13 @@ class ClientLinks(Service):
         self._tokens.issue(session, token, used=message.token)
         self._bind(session, link)
         self._counters["resumes"] += 1
-        self._counters["resyncs"] += missed is None
-        _, body = encode(Resumed(ResultCode.SUCCESS, taken, missed is None, token))
+        self._counters["resyncs"] += anew
+        taken = session.channel.taken
+        _, body = encode(Resumed(ResultCode.SUCCESS, taken, anew, token))
         link.write(
-            encode_frame(_RESUMED, body, request=request, ack=taken)
-            + b"".join(missed or ())
+            encode_frame(_RESUMED, body, request=request, ack=taken) + b"".join(frames)
         )
-        self._submit(LinkResumed(session.id, link.id, link.address, missed is None))
+        self._submit(LinkResumed(session.id, link.id, link.address, anew))
 
     def link_paused(self, link: ServerLink) -> None:
         """A client sends too fast and has to wait."""

@@ -62,6 +62,8 @@ class Session:
 
     __slots__ = (
         "_anew",
+        "_opened",
+        "_opening",
         "_owner",
         "_replies",
         "channel",
@@ -75,6 +77,8 @@ class Session:
         self._owner = owner
         self._replies = ReplyCache()
         self._anew = False
+        self._opening: tuple[tuple[int, bytes], ...] = ()
+        self._opened = 0
         self.id = id
         self.secure = secure
         self.channel = ReliableChannel()
@@ -139,26 +143,41 @@ class Session:
         self._guard(type, body)
         self._write(self.channel.number(type, body))
 
-    def resume(self, taken: int, *, again: bool) -> list[bytes] | None:
-        """Go on for a client that comes back; the frames that it missed.
+    def open(self, *opening: tuple[int, bytes]) -> list[bytes]:
+        """Frames of what the client must have, whatever else it misses.
 
-        None: they are not to be had, and the numbers have begun anew (RESYNC).
+        :param opening: types and bodies of messages.
+        """
+        self._opening = opening
+        frames = [self.channel.number(type, body) for type, body in opening]
+        self._opened = self.channel.sent
+        return frames
 
+    def resume(self, taken: int, *, again: bool) -> tuple[list[bytes], bool]:
+        """Go on for a client that comes back.
+
+        :return: the frames that it missed, and False.  Where they are not to
+            be had the numbers have begun anew (RESYNC): True, and what is left
+            of the frames of `open`.
         :param taken: number of the last frame that it took.
         :param again: it never got the answer to its last resumption.  If the
             numbers began anew with that, the client counts by the old ones.
         :raises PeerError: that frame was never sent.
         """
-        missed = None if again and self._anew else self.channel.resume(taken)
+        missed = None
+        if not (again and self._anew):
+            missed = self.channel.resume(taken)
+            if not self.channel.missing(self._opened, taken):
+                self._opening = ()
         self._anew = missed is None
-        if missed is None:
-            self.channel.restart()
-            self._replies.restart()
-        else:
-            self._replies.acknowledge(taken)
         self.channel.keep(REPLAY_MAXIMUM)
         self.unconfirmed = True
-        return missed
+        if missed is not None:
+            self._replies.acknowledge(taken)
+            return missed, False
+        self.channel.restart()
+        self._replies.restart()
+        return self.open(*self._opening), True
 
     @property
     def kept(self) -> int:

@@ -42,7 +42,7 @@ from anychat.messages import (
 )
 from anychat.protocols.formats import encode
 from anychat.protocols.framing import MAGIC, encode_frame
-from anychat.protocols.reliable import KEEPING, REPLAY_MAXIMUM
+from anychat.protocols.reliable import KEEPING, REPLAY_MAXIMUM, ReliableChannel
 from anychat.protocols.signalling import ClientLink
 from anychat.services.hall import Effects, HallService
 from anychat.services.links import ClientLinks, LinkSettings
@@ -785,6 +785,35 @@ class ResumeTests(LinksTestCase):
         resumed, missed = last.heard()
         self.assertFalse(resumed.resync)
         self.assertEqual(missed, OnlineUser(5, 1))
+
+    def test_resyncBeforeTheSetup(self):
+        """What comes with the login is not lost in a RESYNC.
+
+        It is sent again before the state, unless the client had taken it.
+        """
+        for tls, opening in ((True, [PARAMETERS, SETUP]), (False, [PARAMETERS])):
+            self.serve(replay_overall=50_000)
+            client = self.user(tls)
+            client.pipe.cut()
+            client.link.channel = ReliableChannel()  # it took nothing
+            token = self.token
+            for number in range(3):
+                # First it does not even hear of the RESYNC.
+                for _ in range(8):
+                    self.links.send((1,), UserList(ResultCode.SUCCESS, 0, (1,) * 2000))
+                again = self.client(tls)
+                again.heard()
+                again.link.resume(client.link.channel, token)
+                again.pipe.client.reads = number > 0
+                again.pipe.flush()
+                if number == 0:
+                    again.pipe.cut()
+                    continue
+                resumed, *messages = again.heard()
+                self.assertTrue(resumed.resync)
+                self.assertEqual(messages, opening if number == 1 else [])
+                again.pipe.cut()
+                client, token = again, resumed.token
 
     def test_resumeAcknowledges(self):
         """What a resumption says was taken frees the replies kept for it."""
