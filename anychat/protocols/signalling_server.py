@@ -227,6 +227,8 @@ class ServerLink:
 
     def dataReceived(self, data: bytes) -> None:
         """Take the frames in these bytes one after the other."""
+        if self.stage is Stage.CLOSED:
+            return  # TLS delivers what comes before it has ended
         now = self._terms.seconds()
         count = 0
         try:

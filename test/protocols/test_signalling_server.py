@@ -314,6 +314,15 @@ class TroubleTests(LinkTestCase):
         self.link.close(ResultCode.KICKOUT)
         self.assertEqual((session.frames, self.transport.value()), ([], b""))
 
+    def test_keepsNothingAfterClose(self):
+        """TLS goes on delivering until it has ended; none of it is collected."""
+        for end in (lambda link: link.close(None), lambda link: link.abort()):
+            self.reach(Stage.SESSION)
+            end(self.link)
+            for _ in range(100):
+                self.link.dataReceived(bytes(60_000))
+            self.assertEqual(self.link._reader.pending, 0)
+
     def test_framesAfterTheOneThatCloses(self):
         """A link that one frame closed does not take the next of the same read."""
         self.reach(Stage.SESSION)
