@@ -496,7 +496,7 @@ class ClientLinks(Service):
         elif now - link.last_heard > settings.timeout:
             self._counters["closed_silent"] += 1
             link.abort()
-        elif stage is Stage.READY and now - link.opened > settings.login_time:
+        elif stage is not Stage.SESSION and now - link.opened > settings.login_time:
             self._late(link)
             link.close(ResultCode.NOTLOGIN)
 

@@ -1104,6 +1104,20 @@ class TroubleTests(LinksTestCase):
         client.pipe.flush()
         self.assertEqual(client.owner.reason.code, ResultCode.NOTLOGIN)
 
+    def test_loginNeverDecided(self):
+        """So is one whose login nobody answers."""
+        self.grant = False
+        client = self.client()
+        client.ask(Login("guest", ""))
+        for _ in range(61):
+            self.clock.advance(5)
+            client.link.heartbeat()
+            client.pipe.flush()
+            self.links.sweep()
+        client.pipe.flush()
+        self.assertEqual(client.owner.reason.code, ResultCode.NOTLOGIN)
+        self.assertEqual(self.count("unauthenticated"), 0)
+
     def test_silence(self):
         """A client that falls silent loses its link and keeps its session."""
         client = self.user()
