@@ -273,6 +273,11 @@ class ServerLink:
         """Whether the link is over, or only waits for its bytes to go out."""
         return self.stage is Stage.CLOSED
 
+    @property
+    def behind(self) -> bool:
+        """Whether the peer reads more slowly than was written."""
+        return self._paused
+
     def write(self, data: bytes) -> None:
         """Send whole frames; closes the link if its peer does not read."""
         if self.stage is Stage.CLOSED:

@@ -402,7 +402,10 @@ class ClientLinks(Service):
         )
         if session.link is not None:
             # The client knows that its link is dead before this side does.
-            session.link.close(ResultCode.CONNECT_ABORT)
+            if session.link.behind:
+                session.link.abort()  # what waits there is replayed here
+            else:
+                session.link.close(ResultCode.CONNECT_ABORT)
         token = self._random_bytes(TOKEN_SIZE)
         self._tokens.issue(session, token, used=message.token)
         self._bind(session, link)

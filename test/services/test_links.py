@@ -1172,6 +1172,27 @@ class TroubleTests(LinksTestCase):
         self.assertLessEqual(channel.held, REPLAY_MAXIMUM)
         self.assertLess(len(channel._kept) * KEEPING, REPLAY_MAXIMUM)
 
+    def test_resumesWithoutReading(self):
+        """Who resumes again and again reading nothing has one backlog, not many."""
+        client = self.user()
+        client.pipe.cut()
+        for _ in range(15):
+            self.links.send((1,), UserList(ResultCode.SUCCESS, 0, (1,) * 10_000))
+        pipes = []
+        for _ in range(5):
+            again = self.client()
+            again.link.resume(client.link.channel, self.token)
+            again.pipe.client.reads = False
+            again.pipe.flush()
+            pipes.append(again.pipe)
+        self.assertEqual(self.count("resumes"), 5)
+        for pipe in pipes:
+            pipe.flush()
+        backlog = [len(pipe.server.waiting) for pipe in pipes]
+        self.assertEqual(backlog[:-1], [0] * 4)
+        self.assertGreater(backlog[-1], 500_000)
+        self.assertEqual(self.count("connections"), 1)
+
     def test_closesThoughThePeerDoesNotRead(self):
         """A link that is being closed is cut off after five seconds."""
         client = self.user(tls=False)
