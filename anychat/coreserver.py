@@ -29,6 +29,7 @@ from anychat.tap import (
     Build,
     CoreServer,
     StartFailed,
+    end_with_terminal,
     global_reactor,
     refuse,
     whole_server,
@@ -113,11 +114,7 @@ def run(config: Config, reactor: Any, build: Build) -> int:
         return failed.code
     reactor.addSystemEventTrigger("before", "shutdown", server.stopService)
     QuitKey(reactor, reactor.stop).start()
-    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
-        # The terminal was closed; nohup would have had it ignored.
-        signal.signal(
-            signal.SIGHUP, lambda number, frame: reactor.callFromThread(reactor.stop)
-        )
+    end_with_terminal(reactor)
     # From then on a signal ends the server in good order.
     reactor.callWhenRunning(console.write, banner.RUNNING + "\n")
     reactor.run()

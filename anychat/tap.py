@@ -6,6 +6,7 @@ twistd (``--logfile``, ``--logger``, ``--syslog``, ``--pidfile``) ask for others
 """
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -145,6 +146,8 @@ class TwistdServer(CoreServer):
 
     def startService(self) -> None:
         """Start all parts; end the process if one of them cannot."""
+        if self._twistd["nodaemon"]:
+            end_with_terminal(self._reactor)
         try:
             super().startService()
         except StartFailed as failed:
@@ -171,6 +174,14 @@ def observer_for(twistd: Any, config: Config) -> ILogObserver | None:
     if foreground:
         observers.append(ConsoleObserver())
     return LogPublisher(*observers)
+
+
+def end_with_terminal(reactor: Any) -> None:
+    """Make a closed terminal an end in good order, unless nohup was asked for."""
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
+        signal.signal(
+            signal.SIGHUP, lambda number, frame: reactor.callFromThread(reactor.stop)
+        )
 
 
 def refuse(error: ConfigError) -> NoReturn:

@@ -390,3 +390,25 @@ class DaemonTests(SynchronousTestCase):
             "anychat",
             "--config=AnyChatCoreServer.ini",
         )
+
+    def test_twistdInTheForeground(self):
+        """Closing the terminal of ``twistd -n anychat`` is an end in good order."""
+        program = "from twisted.scripts.twistd import run; run()"
+        process = subprocess.Popen(
+            [sys.executable, "-c", program, "-n", "anychat"],
+            cwd=self.directory,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        assert process.stdout is not None
+        for line in process.stdout:
+            if banner.started("UDP", self.udp) in line:
+                break
+        process.send_signal(signal.SIGHUP)
+        process.communicate(timeout=30)
+        self.assertEqual(process.returncode, 0)
+        self.assertTrue(self.log().endswith(f"\t{banner.exited(0)}\n"))
+        self.assertFalse(self.pid_path.exists())
