@@ -1,4 +1,4 @@
-"""The ordered changes, numbered from 1: what happened to the state, and when.
+"""The ordered changes, numbered from 1: what happened to the state.
 
 The journal keeps the newest changes only.  Folding all changes from the start,
 or a snapshot and the changes after it, gives the state (``docs/core.md``).
