@@ -159,6 +159,19 @@ def arguments() -> argparse.ArgumentParser:
     return parser
 
 
+def fill_standard_descriptors() -> None:
+    """Put /dev/null where standard input, output or error is closed.
+
+    Else the next file or socket would take the place, and be written to as if
+    it were the terminal.
+    """
+    descriptor = os.open(os.devnull, os.O_RDWR)
+    while descriptor <= 2:
+        os.set_inheritable(descriptor, True)
+        descriptor = os.open(os.devnull, os.O_RDWR)
+    os.close(descriptor)
+
+
 def main(
     argv: Sequence[str] | None = None, reactor: Any = None, build: Build | None = None
 ) -> None:
@@ -168,6 +181,7 @@ def main(
     :param reactor: default: the global one.
     :param build: default: that of the whole server.
     """
+    fill_standard_descriptors()
     options = arguments().parse_args(argv)
     try:
         if options.check_config:

@@ -286,6 +286,28 @@ class ProcessTests(SynchronousTestCase):
             self.assertEqual(process.returncode, 0, number)
             self.assertIn("has exited with error code:0", out)
 
+    def test_closedDescriptors(self):
+        """Closed standard descriptors stop nothing, and nothing takes their place."""
+        process = subprocess.Popen(
+            [
+                *("sh", "-c", 'exec "$@" <&- 2>&-', "sh"),
+                *(sys.executable, "-c", PROGRAM, "--config", str(self.path)),
+            ],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        self.assertEqual(self.running(process)[-1], banner.RUNNING)
+        for descriptor in (0, 2):
+            self.assertEqual(
+                os.readlink(f"/proc/{process.pid}/fd/{descriptor}"), os.devnull
+            )
+        process.terminate()
+        process.communicate(timeout=30)
+        self.assertEqual(process.returncode, 0)
+
     def test_portInUse(self):
         """A busy port ends the process with 1 and the manual's line."""
         self.reserved.listen()
