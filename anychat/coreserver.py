@@ -133,6 +133,11 @@ def run_daemon(path: str) -> None:
 def check(path: str) -> None:
     """Say whether a configuration can be used."""
     config = load(path)
+    if config.tls.enable and config.tls.certificate_file is not None:
+        from anychat.wiring import server_context
+
+        # Files that are given are only read.
+        server_context(config)
     for warning in config.warnings:
         print(f"Warning:{warning}")
     print(f"{config.path}: can be used")

@@ -142,6 +142,17 @@ class CommandLineTests(SynchronousTestCase):
         )
         self.assertEqual(list(self.directory.iterdir()), [self.path])
 
+    def test_checkCertificate(self):
+        """Configured files that are no certificate and key are found out."""
+        for name in ("my.crt", "my.key"):
+            (self.directory / name).write_text("nothing of the kind\n")
+        self.path.write_text(
+            "[TLS Settings]\nCertificateFile=my.crt\nPrivateKeyFile=my.key\n"
+        )
+        code, out, err = self.call("--config", str(self.path), "--check-config")
+        self.assertEqual((code, out), (2, ""))
+        self.assertIn("my.crt: no certificate", err)
+
     def test_checkMissing(self):
         """A missing file gives the manual's warning, word for word."""
         path = self.directory / "AnyChatCoreServer.ini"
