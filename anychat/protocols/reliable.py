@@ -69,10 +69,6 @@ class ReliableChannel:
             self._drop_oldest()
         return frame
 
-    def plain(self, type: int, body: bytes, request: int = 0) -> bytes:
-        """The frame of a link message: acknowledges, has no number."""
-        return encode_frame(type, body, request=request, ack=self.taken)
-
     def acknowledge(self, ack: int) -> bool:
         """Take the ``ack`` of a frame that arrived; True if it is news.
 

@@ -30,14 +30,6 @@ class NumberTests(SynchronousTestCase):
         self.assertEqual([f.seq for f in frames], [1, 2, 3])
         self.assertEqual({f.request for f in frames}, {9})
 
-    def test_plainFramesHaveNoNumber(self):
-        """A link message acknowledges but is not counted."""
-        channel = ReliableChannel()
-        channel.take(1)
-        frame = frame_of(channel.plain(5, b"x"))
-        self.assertEqual((frame.seq, frame.ack), (0, 1))
-        self.assertEqual(channel.sent, 0)
-
     def test_framesAcknowledge(self):
         """Each frame says what was taken last."""
         channel = ReliableChannel()
