@@ -1,0 +1,41 @@
+"""What the services are told about their work."""
+
+from dataclasses import dataclass, field
+
+from anychat.protocols.tls import ServerContext
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSettings:
+    """How clients' links are served."""
+
+    port: int
+    """TCP port; 0 picks one (for tests)."""
+    addresses: tuple[str, ...] = ()
+    """IP addresses to listen on; empty: all, IPv4 and IPv6."""
+    password: str = field(default="", repr=False)
+    """SDKAuthPass; empty: clients need to prove nothing."""
+    check_time: float = 5.0
+    """Seconds between a client's heartbeats (NetCheckTime)."""
+    timeout: float = 20.0
+    """Seconds of silence that end a link (NetTimeoutTime)."""
+    secure: ServerContext | None = None
+    """TLS; None: it is not offered."""
+    allow_plain: bool = False
+    """Plain links are taken from beyond loopback."""
+    hold_time: int = 30
+    """Seconds that a session outlives its link, as clients are told."""
+    links_per_address: int = 100
+    """Connections without a session from one address (IPv6: one /64)."""
+    links_overall: int = 20_000
+    """Connections without a session."""
+    hello_time: float = 10.0
+    """Seconds until TLS, hello and proof must be through."""
+    login_time: float = 300.0
+    """Seconds until a connection must have a session."""
+    closing_time: float = 5.0
+    """Seconds for the last bytes to go out."""
+    login_failures: int = 5
+    """Logins and resumptions refused on one link before it is closed."""
+    replay_overall: int = 256 << 20
+    """Bytes that held sessions keep for their clients, all together."""
