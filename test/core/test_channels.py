@@ -65,8 +65,11 @@ class ChannelTests(SynchronousTestCase):
     def test_bufferToRoomAndUser(self):
         """Buffers go where texts go."""
         self.assertEqual(
-            self.core.ask(self.alice, TransBuffer(-1, b"abc"))[0],
-            Send((self.bob, self.carol), TransBufferData(1, b"abc")),
+            self.core.ask(self.alice, TransBuffer(-1, b"abc")),
+            [
+                Send((self.bob, self.carol), TransBufferData(1, b"abc")),
+                Reply(self.alice, 7, Result(ResultCode.SUCCESS)),
+            ],
         )
         self.assertEqual(
             self.core.ask(self.dave, TransBuffer(1, bytes(1000)), request=0),
