@@ -52,7 +52,7 @@ OUTSTANDING_MAXIMUM = 128
 #: Bytes that may wait to be acknowledged: half of what a channel can replay.
 UNACKNOWLEDGED_MAXIMUM = 512 << 10
 
-#: Messages a second, and at once: less than a server puts up with (500, 1000).
+#: Messages a second, and at once: below what makes a server wait (500, 1000).
 MESSAGE_RATE, MESSAGE_BURST = 400.0, 800.0
 
 #: Seconds that a connection must last before the pauses begin short again.
