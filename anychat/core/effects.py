@@ -48,6 +48,8 @@ class StartSession(Effect):
     user_id: UserId
     level: int
     nickname: str
+    address: str
+    """The client's address as the server sees it."""
     secure: bool
 
 

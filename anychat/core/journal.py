@@ -5,7 +5,6 @@ or a snapshot and the changes after it, gives the state (``docs/core.md``).
 """
 
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from anychat.core.changes import Change
@@ -27,11 +26,10 @@ class Journal:
         self.number = 0
         """Number of the newest change; 0: nothing happened yet."""
 
-    def append(self, changes: Iterable[Change]) -> None:
-        """Number the changes and keep them."""
-        for change in changes:
-            self.number += 1
-            self._entries.append(Entry(self.number, change))
+    def append(self, change: Change) -> None:
+        """Number the change and keep it."""
+        self.number += 1
+        self._entries.append(Entry(self.number, change))
 
     def since(self, number: int) -> tuple[Entry, ...] | None:
         """The changes after that number, or None where they are kept no more.

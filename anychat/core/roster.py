@@ -106,6 +106,7 @@ def _start(turn: Turn, command: LinkLogin, user_id: UserId) -> None:
             user_id,
             DEFAULT_LEVEL,
             name,
+            command.address,
             command.secure,
         )
     )

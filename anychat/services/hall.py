@@ -59,7 +59,10 @@ class Effects:
         setup = self._media.open_leg(effect.session) if effect.secure else None
         self._links.start_session(effect, setup)
         self._users[effect.session] = effect.user_id
-        self._log(f"User login, userid:{effect.user_id}, username:{effect.nickname}")
+        self._log(
+            f"User login, userid:{effect.user_id}, username:{effect.nickname}, "
+            f"ip:{effect.address}"
+        )
 
     @execute.register
     def _(self, effect: effects.EndSession) -> None:
@@ -147,6 +150,9 @@ class HallService(Service):
     def _work(self, command: Command) -> None:
         try:
             decision = self.hall.decide(command, self._clock.seconds())
+            for change in decision.changes:
+                self.hall.apply(change)
+                self.journal.append(change)
         except Exception:
             # decide() alters nothing, so a bug in it costs this command only.
             self._failures.failure(
@@ -154,9 +160,6 @@ class HallService(Service):
             )
             self._answer_failure(command)
             return
-        for change in decision.changes:
-            self.hall.apply(change)
-        self.journal.append(decision.changes)
         for effect in decision.effects:
             self._execute(effect)
 

@@ -64,6 +64,7 @@ class NamedTests(SynchronousTestCase):
                 user_id=1,
                 level=0,
                 nickname="alice",
+                address="192.0.2.7",
                 secure=True,
             ),
         )

@@ -46,6 +46,8 @@ class FakeHall:
         return decision
 
     def apply(self, change):
+        if change == Mark("does not fit"):
+            raise ZeroDivisionError("bug")
         self.applied.append(change)
         if change == Mark("due item done"):
             self.due.pop(0)
@@ -119,6 +121,19 @@ class HallServiceTests(SynchronousTestCase):
         )
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 3)
         self.assertEqual(self.hall.applied, [])
+
+    def test_bugInAChange(self):
+        """What was folded before a change that fails is in the journal."""
+        self.hall.decisions[SessionMessage] = Decision(
+            (Mark("change"), Mark("does not fit")), (Mark("effect"),)
+        )
+        self.service.submit(SessionMessage(1, 7, LeaveRoom(1)))
+        self.assertEqual(
+            self.executor.effects, [effects.Reply(1, 7, Result(ResultCode.EXCEPTION))]
+        )
+        entries = self.service.journal.since(0)
+        self.assertEqual([entry.change for entry in entries], self.hall.applied)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_bugInAnEffect(self):
         """An effect that fails does not keep the next one from being done."""
@@ -209,8 +224,8 @@ class EffectsTests(SynchronousTestCase):
 
     def test_session(self):
         """A session gets its leg only where the link is encrypted, and loses both."""
-        start = effects.StartSession(1, 5, 9, 77, 0, "ann", True)
-        plain = effects.StartSession(2, 6, 9, -2, 0, "bob", False)
+        start = effects.StartSession(1, 5, 9, 77, 0, "ann", "192.0.2.1", True)
+        plain = effects.StartSession(2, 6, 9, -2, 0, "bob", "::1", False)
         self.effects.execute(start)
         self.effects.execute(plain)
         self.effects.execute(effects.EndSession(1, ResultCode.LOGIN_NEWLOGIN))
@@ -226,8 +241,8 @@ class EffectsTests(SynchronousTestCase):
         self.assertEqual(
             self.lines,
             [
-                "User login, userid:77, username:ann",
-                "User login, userid:-2, username:bob",
+                "User login, userid:77, username:ann, ip:192.0.2.1",
+                "User login, userid:-2, username:bob, ip:::1",
                 "User logout, userid:77, errorcode:209",
             ],
         )
