@@ -159,6 +159,7 @@ class LinksTestCase(SynchronousTestCase):
                 -1 - self.users,
                 0,
                 command.message.name,
+                command.address,
                 command.secure,
             ),
             SETUP if command.secure else None,
@@ -573,7 +574,7 @@ class NameTests(LinksTestCase):
             self.assertEqual(client.heard()[0].code, ResultCode.SUCCESS)
         self.assertEqual(len(self.log), 5)
         for line in self.log:
-            self.assertRegex(line, r"^User login, userid:-\d+, username:guest$")
+            self.assertRegex(line, r"^User login, userid:-\d+, username:guest, ip:127\.0\.0\.1$")
 
     def test_badRoomNames(self):
         """A room's gets 303, and the session goes on."""
