@@ -310,7 +310,12 @@ class ServerLink:
         self.send(LoginResult(code), request)
 
     def fail(self, error: PeerError) -> None:
-        """The client broke the protocol: say so and close."""
+        """The client broke the protocol: say so and close.
+
+        Where a proof must come, whatever is not the right one is a failed one.
+        """
+        if self.stage is Stage.PROOF:
+            error = PeerError(error.reason, ResultCode.CONNECT_AUTHFAIL)
         if self.stage is not Stage.CLOSED:
             self._owner.link_fault(self, error)
             self.close(error.code)
@@ -426,7 +431,7 @@ class ServerLink:
             self._server_nonce,
             binding,
         ):
-            raise PeerError("wrong SDKAuthPass", ResultCode.CONNECT_AUTHFAIL)
+            raise PeerError("wrong SDKAuthPass")
         self._connect()
 
     def _connect(self) -> None:

@@ -219,7 +219,11 @@ class DialogueTests(LinkTestCase):
                     self.assertEqual(self.owner.events, [])
                     self.assertEqual(self.said(), [])
                 elif not good:
-                    code = ResultCode.PROTOCOLFAIL
+                    code = (
+                        ResultCode.CONNECT_AUTHFAIL
+                        if stage is Stage.PROOF
+                        else ResultCode.PROTOCOLFAIL
+                    )
                     early = stage in (Stage.HELLO, Stage.PROOF)
                     self.assertEqual(
                         self.said(), [Connect(code) if early else LinkClose(code)]
@@ -259,9 +263,41 @@ class ProofTests(LinkTestCase):
         self.assertEqual(self.owner.events[-1], ("fault", ResultCode.CONNECT_AUTHFAIL))
 
     def test_missing(self):
-        """A login instead of the proof is not looked at."""
-        self.link.dataReceived(hello() + frame(Login("guest", ""), 1))
+        """Anything else in its place is not looked at, and closes with 102."""
+        token = b"t" * 16
+        for instead in (
+            frame(Login("guest", ""), 1),
+            frame(Resume(0, token), 1),
+            frame(Heartbeat(1)),
+            frame(Logout(), 1, seq=1),
+            hello(),
+            encode_frame(60000, b"?"),
+        ):
+            self.open(password="pw")
+            self.link.dataReceived(hello() + instead)
+            self.assert_refused()
+
+    def test_malformed(self):
+        """A proof that is none, or a broken frame, closes with 102 too."""
+        number, body = encode(ClientProof(bytes(32)))
+        for instead in (
+            encode_frame(number, body[:-1]),
+            encode_frame(number, body + b"?"),
+            encode_frame(number, b""),
+            (65537).to_bytes(4, "big"),
+        ):
+            self.open(password="pw")
+            self.link.dataReceived(hello() + instead)
+            self.assert_refused()
+
+    def assert_refused(self):
+        """The link was closed with 102, and its owner told."""
+        greeting, answer = self.said()
+        self.assertTrue(greeting.proof_required)
+        self.assertEqual(answer, Connect(ResultCode.CONNECT_AUTHFAIL))
         self.assertEqual(self.owner.kinds(), ["hello", "fault"])
+        self.assertEqual(self.owner.events[-1], ("fault", ResultCode.CONNECT_AUTHFAIL))
+        self.assertTrue(self.transport.disconnecting)
 
     def test_notAskedFor(self):
         """Without SDKAuthPass a proof is out of place."""
