@@ -8,34 +8,40 @@ sent.
 """
 
 import os
+import shlex
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
+from anychat import banner
 from anychat.client.client import Client
 from anychat.client.media.sinks import NullSink
-from anychat.client.trust import AnyCertificate
+from anychat.client.trust import Fingerprint
 from anychat.client.wishes import Publishing, Watching
 from anychat.codes import StreamKind
 from anychat.errors import Refused
+from anychat.protocols.certificate import fingerprint
 
 ROOM = 1
 #: Ports that are tried first: the product's.
 PORTS = (8906, 8907)
 #: Seconds that the server has to come up.
 START_TIME = 30.0
+#: How often other ports are tried.
+ATTEMPTS = 5
 #: Seconds between two looks at the figures.
 REFRESH = 0.5
 #: Share of the frames sent that the other side must have decoded.
@@ -60,9 +66,12 @@ def is_free(kind: socket.SocketKind, port: int) -> bool:
     return True
 
 
-def choose_ports() -> tuple[int, int]:
-    """The product's ports where they are free, others where they are not."""
-    tcp, udp = PORTS
+def choose_ports(attempt: int) -> tuple[int, int]:
+    """A TCP and a UDP port that are free: the product's, if it can be.
+
+    :param attempt: 0 at first, and one more each time somebody was faster.
+    """
+    tcp, udp = (port + 10 * attempt for port in PORTS)
     while not (is_free(socket.SOCK_STREAM, tcp) and is_free(socket.SOCK_DGRAM, udp)):
         tcp, udp = tcp + 10, udp + 10
         if udp > 65535:
@@ -78,8 +87,9 @@ def program(name: str) -> str:
 class Server:
     """The core server, as a child process with a folder of its own."""
 
-    def __init__(self, folder: Path) -> None:
-        self.tcp_port, self.udp_port = choose_ports()
+    def __init__(self, folder: Path, attempt: int) -> None:
+        self.tcp_port, self.udp_port = choose_ports(attempt)
+        self._folder = folder
         self._output = folder / "server.txt"
         config = folder / "AnyChatCoreServer.ini"
         config.write_text(
@@ -103,12 +113,25 @@ class Server:
                 start_new_session=True,
             )
 
-    def check(self) -> None:
-        """:raises DemoFailed: it has ended."""
+    @property
+    def text(self) -> str:
+        """What it printed."""
+        return self._output.read_text(errors="replace")
+
+    @property
+    def runs(self) -> bool:
+        """Whether its ports are open.
+
+        :raises DemoFailed: it has ended.
+        """
         if self._process.poll() is not None:
-            raise DemoFailed(
-                f"the server ended:\n{self._output.read_text(errors='replace')}"
-            )
+            raise DemoFailed(f"the server ended:\n{self.text}")
+        return banner.RUNNING in self.text
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of its certificate."""
+        return fingerprint((self._folder / "AnyChatCoreServer.crt").read_bytes())
 
     def stop(self) -> None:
         """End it."""
@@ -173,66 +196,81 @@ class Demo:
         self._reactor = reactor
         self._console = console
         self._seconds = seconds
-        self._interrupted: Deferred[None] = Deferred()
+        self._interrupted = False
+        self._waiting: Deferred[Any] | None = None
         self.exit_code = 1
 
     def interrupt(self) -> None:
-        """End it as soon as possible, with the summary."""
-        if not self._interrupted.called:
-            self._interrupted.callback(None)
+        """End it as soon as possible, with the summary if there is one."""
+        self._interrupted = True
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+    async def _until_interrupted(self, waiting: "Deferred[Any]") -> Any:
+        """Wait for something that `interrupt` may cancel."""
+        self._waiting = waiting
+        if self._interrupted:
+            waiting.cancel()
+        try:
+            return await waiting
+        finally:
+            self._waiting = None
 
     async def run(self) -> None:
         """Run it all; `exit_code` says how it went."""
         folder = Path(tempfile.mkdtemp(prefix="anychat-demo-"))
-        server = None
-        sides: list[Side] = []
+        self._server: Server | None = None
+        self._sides: list[Side] = []
         try:
-            server = Server(folder)
-            for name in ("ann", "bob"):
-                log = str(folder / f"{name}.log")
-                client = Client(self._reactor, trust=AnyCertificate(), log_path=log)
-                sides.append(Side(name, client))
-                await self._sign_in(client, name, server)
-            first, second = sides
-            await self._meet(first, second)
-            self._tell_how_to_join(server, first.client.fingerprint)
+            await self._until_interrupted(ensureDeferred(self._prepare(folder)))
+            first, second = self._sides
             await self._show((first, second))
             await self._finish((first, second))
         except DemoFailed as failed:
             self._console.print(f"The demonstration failed: {failed}")
         except Refused as refused:
             self._console.print(f"The server refused: {refused}")
+        except CancelledError:
+            self._console.print("Ended before there was anything to see.")
         finally:
-            for side in sides:
+            for side in self._sides:
                 await side.client.close()
-            if server is not None:
-                server.stop()
+            if self._server is not None:
+                self._server.stop()
             shutil.rmtree(folder, ignore_errors=True)
 
-    async def _wait(self, seconds: float) -> None:
-        """Some time, or less once interrupted."""
-        if not self._interrupted.called:
-            timer: Deferred[None] = deferLater(self._reactor, seconds)
-            self._interrupted.addCallback(lambda _: timer.cancel())
-            try:
-                await timer
-            except Exception:
-                if not self._interrupted.called:
-                    raise
+    async def _prepare(self, folder: Path) -> None:
+        """Start the server and bring two clients into a room."""
+        server = await self._start(folder)
+        for name in ("ann", "bob"):
+            client = Client(
+                self._reactor,
+                trust=Fingerprint(server.fingerprint),
+                log_path=str(folder / f"{name}.log"),
+            )
+            self._sides.append(Side(name, client))
+            await client.connect("127.0.0.1", server.tcp_port)
+            await client.login(name, "any password will do")
+            await client.enter_room(ROOM)
+        first, second = self._sides
+        await self._meet(first, second)
+        self._tell_how_to_join(server)
 
-    async def _sign_in(self, client: Client, name: str, server: Server) -> None:
-        give_up = self._reactor.seconds() + START_TIME
-        while True:
+    async def _start(self, folder: Path) -> Server:
+        """A server that runs; on other ports if somebody was faster."""
+        for attempt in range(ATTEMPTS):
+            self._server = server = Server(folder, attempt)
+            give_up = self._reactor.seconds() + START_TIME
             try:
-                await client.connect("127.0.0.1", server.tcp_port)
-                break
-            except Refused as refused:
-                server.check()
-                if self._reactor.seconds() > give_up:
-                    raise DemoFailed("the server does not answer") from refused
-                await deferLater(self._reactor, 0.2)
-        await client.login(name, "any password will do")
-        await client.enter_room(ROOM)
+                while not server.runs:
+                    if self._reactor.seconds() > give_up:
+                        raise DemoFailed(f"the server does not come up:\n{server.text}")
+                    await deferLater(self._reactor, 0.05)
+                return server
+            except DemoFailed:
+                if "in use?" not in server.text:
+                    raise
+        raise DemoFailed("no ports could be had")
 
     async def _meet(self, first: Side, second: Side) -> None:
         # Watched before they are opened: so the first frame is seen, too.
@@ -245,32 +283,33 @@ class Demo:
         first.publishing = await first.client.publish("test:tone=440")
         second.publishing = await second.client.publish("test:tone=660")
 
-    def _tell_how_to_join(self, server: Server, fingerprint: str) -> None:
+    def _tell_how_to_join(self, server: Server) -> None:
         self._console.print(
             f"Server: TCP {server.tcp_port}, UDP {server.udp_port}, demo mode. "
             "Join by hand from another terminal:\n",
             highlight=False,
         )
-        command = (
-            program("anychat-client"),
-            "join",
-            f"127.0.0.1:{server.tcp_port}",
-            f"--user me --room {ROOM} --publish test: --watch all --seconds 20",
-            f"--fingerprint {fingerprint}",
+        command = [program("anychat-client"), "join", f"127.0.0.1:{server.tcp_port}"]
+        command += ["--user", "me", "--room", str(ROOM), "--publish", "test:"]
+        command += ["--watch", "all", "--seconds", "20"]
+        command += ["--fingerprint", server.fingerprint]
+        self._console.print(
+            f"  {shlex.join(command)}\n", highlight=False, soft_wrap=True
         )
-        self._console.print(f"  {' '.join(command)}\n", highlight=False, soft_wrap=True)
         if self._seconds is None:
             self._console.print("Ctrl-C ends the demonstration.\n")
 
     async def _show(self, sides: tuple[Side, Side]) -> None:
         start = self._reactor.seconds()
         with Live(figures(sides), console=self._console, auto_refresh=False) as live:
-            while not self._interrupted.called:
+            while not self._interrupted:
                 passed = self._reactor.seconds() - start
                 if self._seconds is not None and passed >= self._seconds:
                     break
                 left = REFRESH if self._seconds is None else self._seconds - passed
-                await self._wait(min(REFRESH, left))
+                pause: Deferred[None] = deferLater(self._reactor, min(REFRESH, left))
+                with suppress(CancelledError):
+                    await self._until_interrupted(pause)
                 live.update(figures(sides), refresh=True)
         self._console.print()
 
@@ -279,6 +318,8 @@ class Demo:
         sent = []
         for side in sides:
             sent.append({kind: side.sent(kind) for kind in StreamKind})
+            if not all(sent[-1].values()):
+                raise CancelledError
             for kind in tuple(side.publishing.sending):
                 side.publishing.sending[kind].stop()
         await deferLater(self._reactor, DRAIN)
