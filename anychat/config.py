@@ -436,7 +436,8 @@ class _Reading:
                     line, "neither [Section] nor Key=value nor a comment (# or ;)"
                 )
             elif section is None:
-                self._warning(line, f"{key} stands before any section, ignored")
+                # Ignored, it could leave a server open that should ask for a password.
+                self._error(line, f"{key} stands before any section")
             elif section in self._spec:
                 self._entry(line, section, key, rest)
 

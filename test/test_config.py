@@ -248,15 +248,14 @@ class ReadingTests(FileCase):
         """What is not known is ignored and named with its line, and a guess."""
         self.assertEqual(
             self.warnings(
-                "Loose=1\n[Base Settings]\ntcplistenport=1\nColour=2\n"
+                "[Base Settings]\ntcplistenport=1\nColour=2\n"
                 "[Vidio Settings]\nVideoFPS=99\n"
             ),
             [
-                ", line 1: Loose stands before any section, ignored",
-                ", line 3: [Base Settings] tcplistenport is not known, ignored "
+                ", line 2: [Base Settings] tcplistenport is not known, ignored "
                 "(is TCPListenPort meant?)",
-                ", line 4: [Base Settings] Colour is not known, ignored",
-                ", line 5: section [Vidio Settings] is not known, ignored "
+                ", line 3: [Base Settings] Colour is not known, ignored",
+                ", line 4: section [Vidio Settings] is not known, ignored "
                 "(is Video Settings meant?)",
             ],
         )
@@ -309,6 +308,13 @@ class RefusingTests(FileCase):
                 ", line 3: [Base Settings] ServerID is there twice, first in line 2",
                 ", line 5: section [Base Settings] is there twice",
             ],
+        )
+
+    def test_keyBeforeAnySection(self):
+        """A key whose section was forgotten is refused: it may be SDKAuthPass."""
+        self.assertEqual(
+            self.errors("SDKAuthPass=hush\n[Base Settings]\nServerID=1\n"),
+            [", line 1: SDKAuthPass stands before any section"],
         )
 
     def test_brokenLines(self):
