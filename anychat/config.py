@@ -440,6 +440,8 @@ class _Reading:
                 self._error(line, f"{key} stands before any section")
             elif section in self._spec:
                 self._entry(line, section, key, rest)
+        if not self._entries:
+            self._warning(0, "sets nothing, all defaults hold")
 
     def _entry(self, line: int, section: str, key: str, rest: str) -> None:
         rules = self._spec[section]
@@ -630,7 +632,8 @@ def load(path: Path | str) -> Config:
     path = Path(path).absolute()
     text = _file_text(path)
     reading = _Reading(path, specification())
-    reading.read(text or "")
+    if text is not None:
+        reading.read(text)
     values = reading.validated()
     _check_together(reading, values)
     _path_fields(reading, values, path.parent)

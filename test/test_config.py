@@ -152,7 +152,13 @@ class ReadingTests(FileCase):
             loaded.warnings,
             ("load config file(AnyChatCoreServer.ini) failed, use default settings!",),
         )
-        self.assertEqual(dataclasses.replace(loaded, warnings=()), self.load(""))
+        empty = dataclasses.replace(self.load(""), warnings=loaded.warnings)
+        self.assertEqual(loaded, empty)
+
+    def test_emptyFile(self):
+        """A file that sets nothing is taken, and told: it may have been cut."""
+        for text in ("", "\n", "# all gone\n", "[Base Settings]\n"):
+            self.assertEqual(self.warnings(text), [": sets nothing, all defaults hold"])
 
     def test_defaultsAreTheTexts(self):
         """Where the manual contradicts itself, an absent key has the text's value."""
@@ -248,14 +254,14 @@ class ReadingTests(FileCase):
         """What is not known is ignored and named with its line, and a guess."""
         self.assertEqual(
             self.warnings(
-                "[Base Settings]\ntcplistenport=1\nColour=2\n"
+                "[Base Settings]\ntcplistenport=1\nColour=2\nServerID=3\n"
                 "[Vidio Settings]\nVideoFPS=99\n"
             ),
             [
                 ", line 2: [Base Settings] tcplistenport is not known, ignored "
                 "(is TCPListenPort meant?)",
                 ", line 3: [Base Settings] Colour is not known, ignored",
-                ", line 4: section [Vidio Settings] is not known, ignored "
+                ", line 5: section [Vidio Settings] is not known, ignored "
                 "(is Video Settings meant?)",
             ],
         )
