@@ -491,19 +491,19 @@ class _Reading:
 
     def refuse(self, section: str, key: str, allowed: str) -> None:
         """Note that a key's value cannot be used, and what could be."""
+        self.fault(section, key, f"allowed is {allowed}")
+
+    def fault(self, section: str, key: str, text: str) -> None:
+        """Note what is wrong with a key's value."""
         entry = self._entries.get((section, key))
         if entry is None:
             # The default, which only another key's value makes unusable.
-            self._error(0, f"[{section}] {key} (not given): allowed is {allowed}")
+            self._error(0, f"[{section}] {key} (not given): {text}")
         elif _is_secret(self._spec[section][key]):
-            self._error(
-                entry.line, f"[{section}] {key} (not shown): allowed is {allowed}"
-            )
+            self._error(entry.line, f"[{section}] {key} (not shown): {text}")
         else:
             shown = entry.value if len(entry.value) <= 80 else entry.value[:80] + "..."
-            self._error(
-                entry.line, f"[{section}] {key}={shown!r}: allowed is {allowed}"
-            )
+            self._error(entry.line, f"[{section}] {key}={shown!r}: {text}")
 
     def note(self, section: str, key: str, text: str) -> None:
         """Note something about a key that does not stop the start."""
@@ -583,8 +583,10 @@ def _check_together(reading: _Reading, values: Mapping[str, Mapping[str, Any]]) 
     if http["ListenPort"] == base["TCPListenPort"]:
         reading.refuse("Http Settings", "ListenPort", "a port other than TCPListenPort")
     if bool(tls["CertificateFile"]) != bool(tls["PrivateKeyFile"]):
-        missing = "PrivateKeyFile" if tls["CertificateFile"] else "CertificateFile"
-        reading.refuse("TLS Settings", missing, "a file, since its twin is given")
+        given, missing = "CertificateFile", "PrivateKeyFile"
+        if tls[missing]:
+            given, missing = missing, given
+        reading.fault("TLS Settings", missing, f"must name a file, as {given} does")
     if standby["SlaveMode"]:
         reading.refuse(
             "Standby Server Settings",
@@ -613,7 +615,7 @@ def _path_fields(
     for key in ("CertificateFile", "PrivateKeyFile"):
         path = directory / tls[key] if tls[key] else None
         if path is not None and not path.is_file():
-            reading.refuse("TLS Settings", key, "the name of a file that exists")
+            reading.fault("TLS Settings", key, f"there is no file {path}")
         tls[key] = path
 
 

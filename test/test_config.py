@@ -373,15 +373,27 @@ class RefusingTests(FileCase):
         """A certificate without its key, or a file that is not there, is refused."""
         (self.directory / "own.pem").write_text("")
         [error] = self.errors("[TLS Settings]\nCertificateFile=own.pem\n")
-        self.assertIn("PrivateKeyFile (not given): allowed is a file", error)
+        self.assertEqual(
+            error,
+            ": [TLS Settings] PrivateKeyFile (not given): must name a file, as "
+            "CertificateFile does",
+        )
+        [error] = self.errors(
+            "[TLS Settings]\nCertificateFile=\nPrivateKeyFile=own.pem"
+        )
+        self.assertEqual(
+            error,
+            ", line 2: [TLS Settings] CertificateFile='': must name a file, as "
+            "PrivateKeyFile does",
+        )
         errors = self.errors(
             "[TLS Settings]\nCertificateFile=own.pem\nPrivateKeyFile=gone.pem\n"
         )
         self.assertEqual(
             errors,
             [
-                ", line 3: [TLS Settings] PrivateKeyFile='gone.pem': allowed is the "
-                "name of a file that exists"
+                ", line 3: [TLS Settings] PrivateKeyFile='gone.pem': there is no "
+                f"file {self.directory}/gone.pem"
             ],
         )
 
