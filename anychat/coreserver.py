@@ -131,8 +131,13 @@ def run_daemon(path: str) -> None:
 
 
 def check(path: str) -> None:
-    """Say whether a configuration can be used."""
+    """Say whether a configuration can be used.
+
+    :raises ConfigError: it cannot, or there is none: who checks a file means one.
+    """
     config = load(path)
+    if not config.path.exists():
+        raise ConfigError(f"{config.path}: no such file")
     if config.tls.enable and config.tls.certificate_file is not None:
         from anychat.wiring import server_context
 

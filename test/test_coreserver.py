@@ -154,15 +154,10 @@ class CommandLineTests(SynchronousTestCase):
         self.assertIn("my.crt: no certificate", err)
 
     def test_checkMissing(self):
-        """A missing file gives the manual's warning, word for word."""
-        path = self.directory / "AnyChatCoreServer.ini"
-        code, out, _ = self.call("--config", str(path), "--check-config")
-        self.assertEqual(code, 0)
-        self.assertEqual(
-            out.splitlines()[0],
-            "Warning:load config file(AnyChatCoreServer.ini) failed, "
-            "use default settings!",
-        )
+        """A missing file is nothing that could be used, as a mistyped name shows."""
+        code, out, err = self.call("--config", str(self.path), "--check-config")
+        self.assertEqual((code, out), (2, ""))
+        self.assertEqual(err, f"{self.path}: no such file\n")
 
     def test_wrongConfiguration(self):
         """A wrong value ends each way of starting with 2, and on standard error."""
