@@ -15,7 +15,14 @@ from anychat.media.counters import MediaCounters
 
 #: Statistics of the links that go up and down; the others only grow.
 LINK_GAUGES = frozenset(
-    {"connections", "unauthenticated", "sessions", "sessions_held", "replay_held"}
+    {
+        "connections",
+        "unauthenticated",
+        "sessions",
+        "sessions_held",
+        "replay_bytes",
+        "unsent_bytes",
+    }
 )
 
 

@@ -33,16 +33,44 @@ REPLAY_MAXIMUM = 1 << 20
 KEEPING = 160
 
 
+class Account:
+    """What many sessions and links have in memory together.
+
+    Whoever keeps or frees something books it, so the sums cost nothing to have.
+    """
+
+    __slots__ = ("kept", "unsent")
+
+    def __init__(self) -> None:
+        self.kept = 0
+        """Bytes of frames and replies that may be needed again."""
+        self.unsent = 0
+        """Bytes that were written and have not gone out."""
+
+
 class ReliableChannel:
     """One side's end of a session's two numbered directions.
 
     :param maximum: bytes of sent frames to keep at most.
+    :param account: where they are booked.
     """
 
-    __slots__ = ("_acked", "_held", "_kept", "_maximum", "dropped", "sent", "taken")
+    __slots__ = (
+        "_account",
+        "_acked",
+        "_held",
+        "_kept",
+        "_maximum",
+        "dropped",
+        "sent",
+        "taken",
+    )
 
-    def __init__(self, maximum: int = REPLAY_MAXIMUM):
+    def __init__(
+        self, maximum: int = REPLAY_MAXIMUM, account: Account | None = None
+    ) -> None:
         self._maximum = maximum
+        self._account = account if account is not None else Account()
         self._kept: list[tuple[int, int, bytes]] = []
         self._held = 0
         self._acked = 0
@@ -64,7 +92,9 @@ class ReliableChannel:
         )
         self.sent = (self.sent + 1) % _MODULUS
         self._kept.append((type, request, body))
-        self._held += len(body) + KEEPING
+        size = len(body) + KEEPING
+        self._held += size
+        self._account.kept += size
         if self._held > self._maximum:
             self._drop_oldest()
         return frame
@@ -129,6 +159,7 @@ class ReliableChannel:
     def restart(self) -> None:
         """Begin again at number 1 in both directions, with nothing kept."""
         self._kept = []
+        self._account.kept -= self._held
         self._held = 0
         self._acked = self.sent = self.taken = 0
 
@@ -152,7 +183,9 @@ class ReliableChannel:
 
     def _forget(self, count: int) -> None:
         if count > 0:
-            self._held -= sum(len(kept[2]) + KEEPING for kept in self._kept[:count])
+            size = sum(len(kept[2]) + KEEPING for kept in self._kept[:count])
+            self._held -= size
+            self._account.kept -= size
             del self._kept[:count]
 
 
@@ -178,11 +211,18 @@ class ReplyCache:
 
     :param entries: requests to remember at most.
     :param maximum: bytes of replies to remember at most.
+    :param account: where they are booked.
     """
 
-    __slots__ = ("_bytes", "_entries", "_forgotten", "_maximum", "_most")
+    __slots__ = ("_account", "_bytes", "_entries", "_forgotten", "_maximum", "_most")
 
-    def __init__(self, entries: int = 256, maximum: int = 1 << 18):
+    def __init__(
+        self,
+        entries: int = 256,
+        maximum: int = 1 << 18,
+        account: Account | None = None,
+    ) -> None:
+        self._account = account if account is not None else Account()
         self._most = entries
         self._maximum = maximum
         self._bytes = 0
@@ -199,6 +239,7 @@ class ReplyCache:
         if request <= self._forgotten:
             return Repeat.FORGOTTEN
         self._entries[request] = None
+        self._account.kept += KEEPING
         self._evict()
         return Repeat.NEW
 
@@ -206,10 +247,10 @@ class ReplyCache:
         """Remember the reply to a pending or answered request."""
         if request in self._entries:
             before = self._entries[request]
-            if before is not None:
-                self._bytes -= len(before[2])
+            change = len(body) - (len(before[2]) if before is not None else 0)
             self._entries[request] = (seq, type, body)
-            self._bytes += len(body)
+            self._bytes += change
+            self._account.kept += change
             self._evict()
 
     def reply(self, request: int) -> tuple[int, bytes]:
@@ -233,6 +274,12 @@ class ReplyCache:
                 if entry is not None:
                     self._remove(request)
 
+    def clear(self) -> None:
+        """Forget everything: the session is over."""
+        self._account.kept -= self.held
+        self._entries.clear()
+        self._bytes = 0
+
     def restart(self) -> None:
         """The numbers begin anew: replies are kept until they are asked for."""
         for request, entry in self._entries.items():
@@ -255,6 +302,8 @@ class ReplyCache:
 
     def _remove(self, request: int) -> None:
         entry = self._entries.pop(request)
+        self._account.kept -= KEEPING
         if entry is not None:
             self._bytes -= len(entry[2])
+            self._account.kept -= len(entry[2])
         self._forgotten = max(self._forgotten, request)

@@ -43,6 +43,9 @@ _HELLO, _PROOF = number_of(ClientHello), number_of(ClientProof)
 _HEARTBEAT, _HEARTBEAT_REPLY = number_of(Heartbeat), number_of(HeartbeatReply)
 _LOGIN, _RESUME = number_of(Login), number_of(Resume)
 
+#: What a write that waits costs beyond its bytes, so that small ones count too.
+WAITING = 64
+
 
 @dataclass(frozen=True, slots=True)
 class HelloFacts:
@@ -117,8 +120,8 @@ class LinkOwner(Protocol):
     """What a `ServerLink` reports, and to whom.
 
     ``link_lost`` is the last call, comes once, and never from inside a call
-    of the owner into the link; of the others only ``link_fault`` may, when a
-    write finds that the peer does not read.
+    of the owner into the link; of the others only ``link_unsent`` may, and
+    ``link_fault`` when a write finds that the peer does not read.
     """
 
     def link_hello(self, link: "ServerLink", hello: ClientHello) -> None:
@@ -132,6 +135,9 @@ class LinkOwner(Protocol):
 
     def link_paused(self, link: "ServerLink") -> None:
         """The client sends too fast: for a while nothing more is read of it."""
+
+    def link_unsent(self, link: "ServerLink", change: int) -> None:
+        """`ServerLink.unsent` has changed by so much; may call `ServerLink.cut`."""
 
     def link_fault(self, link: "ServerLink", error: PeerError) -> None:
         """The client broke the protocol; the link is being closed."""
@@ -165,7 +171,6 @@ class ServerLink:
         "_resting",
         "_server_nonce",
         "_terms",
-        "_unsent",
         "address",
         "closed_at",
         "device",
@@ -178,6 +183,7 @@ class ServerLink:
         "session",
         "stage",
         "transport",
+        "unsent",
     )
 
     def __init__(
@@ -210,7 +216,9 @@ class ServerLink:
         self._client_nonce = b""
         self._server_nonce = b""
         self._paused = False
-        self._unsent = 0
+        self.unsent = 0
+        """Bytes that were written since the client fell behind, and `WAITING` for each
+        write; what waited before (64 KiB at most) is not known."""
         self._allowance = terms.message_burst
         self._allowance_at = opened
         self._resting: IDelayedCall | None = None
@@ -252,6 +260,7 @@ class ServerLink:
         if self._resting is not None:
             self._resting.cancel()
             self._resting = None
+        self._forget_unsent()
         self._owner.link_lost(self, reason)
 
     def pauseProducing(self) -> None:
@@ -261,7 +270,7 @@ class ServerLink:
     def resumeProducing(self) -> None:
         """Everything written has gone out."""
         self._paused = False
-        self._unsent = 0
+        self._forget_unsent()
 
     def stopProducing(self) -> None:
         """The connection is ending; `connectionLost` follows."""
@@ -282,15 +291,14 @@ class ServerLink:
         """Send whole frames; closes the link if its peer does not read."""
         if self.stage is Stage.CLOSED:
             return
-        if self._paused:
-            self._unsent += len(data)
-            if self._unsent > self._terms.send_budget:
-                self._owner.link_fault(
-                    self, PeerError("does not read", ResultCode.NOENOUGHRESOURCE)
-                )
-                self.abort()
-                return
+        if self._paused and self.unsent + len(data) > self._terms.send_budget:
+            self.cut("does not read")
+            return
         self.transport.write(data)
+        if self._paused:  # by this write, or one before
+            size = len(data) + WAITING
+            self.unsent += size
+            self._owner.link_unsent(self, size)
 
     def send(self, message: Message, request: int = 0) -> None:
         """Send a link message."""
@@ -334,10 +342,23 @@ class ServerLink:
             self._end()
             self.transport.loseConnection()
 
+    def cut(self, reason: str) -> None:
+        """End the link at once, for too much waits for its client."""
+        if not self.closed:
+            self._owner.link_fault(self, PeerError(reason, ResultCode.NOENOUGHRESOURCE))
+        self.abort()
+
     def abort(self) -> None:
         """End the link at once."""
-        self._end()
+        if not self.closed:
+            self._end()
         self.transport.abortConnection()
+        self._forget_unsent()
+
+    def _forget_unsent(self) -> None:
+        if self.unsent:
+            size, self.unsent = self.unsent, 0
+            self._owner.link_unsent(self, -size)
 
     def _end(self) -> None:
         self.stage = Stage.CLOSED

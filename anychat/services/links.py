@@ -131,7 +131,7 @@ class ClientLinks(Service):
         self._connections: dict[LinkId, Entrance | ServerLink] = {}
         self._sessions: dict[SessionId, Session] = {}
         self._tokens = Tokens()
-        self._holding = Holding(settings.replay_overall)
+        self._holding = Holding(settings.memory_overall, self._sessions.values())
         self._link_ids = itertools.count(1)
         self._session_ids = itertools.count(1)
         self._ports: list[Any] = []
@@ -195,8 +195,10 @@ class ClientLinks(Service):
             "sessions_held": held,
             "frames_dropped": self._counters["frames_dropped"]
             + sum(session.channel.dropped for session in self._sessions.values()),
-            "replay_held": self._holding.total,
+            "replay_bytes": self._holding.kept,
             "replay_dropped": self._holding.dropped,
+            "unsent_bytes": self._holding.unsent,
+            "closed_memory": self._holding.cut,
         }
 
     # What effects ask.
@@ -231,7 +233,7 @@ class ClientLinks(Service):
 
         :param setup: None for a session without media.
         """
-        session = Session(self, effect.session, secure=effect.secure)
+        session = Session(self, self._holding, effect.session, secure=effect.secure)
         self._sessions[session.id] = session
         self._counters["logins"] += 1
         link = self._connections.get(effect.link)
@@ -269,6 +271,7 @@ class ClientLinks(Service):
         self._tokens.revoke(end)
         self._holding.release(end)
         self._counters["frames_dropped"] += end.channel.dropped
+        end.end()
         link, end.link = end.link, None
         if link is not None:
             link.close(code if code != ResultCode.SUCCESS else None)
@@ -388,6 +391,10 @@ class ClientLinks(Service):
         """A client sends too fast and has to wait."""
         self._counters["links_paused"] += 1
 
+    def link_unsent(self, link: ServerLink, change: int) -> None:
+        """A client does not read what is written, or has caught up."""
+        self._holding.waits(link, change)
+
     def link_fault(self, link: ServerLink, error: PeerError) -> None:
         """A client broke the protocol."""
         self._counters[f"closed_{error.code.name.lower()}"] += 1
@@ -436,10 +443,6 @@ class ClientLinks(Service):
     def session_repeated(self, session: Session) -> None:
         """A request came again."""
         self._counters["repeated_requests"] += 1
-
-    def session_kept(self, session: Session) -> None:
-        """Something waits for a client to come back."""
-        self._holding.changed(session)
 
     # Time.
 

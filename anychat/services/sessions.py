@@ -27,6 +27,7 @@ from anychat.protocols.reliable import (
     ReplyCache,
 )
 from anychat.protocols.signalling import ServerLink
+from anychat.services.holding import Holding
 
 #: Messages with media keys: only for sessions that began over TLS.
 _KEYED = {number_of(kind) for kind in (MediaSetup, StreamGranted, StreamOpened)}
@@ -50,18 +51,17 @@ class SessionOwner(Protocol):
     def session_repeated(self, session: "Session") -> None:
         """A request came again and was not carried out again."""
 
-    def session_kept(self, session: "Session") -> None:
-        """Something was sent that waits, for there is no link."""
-
 
 class Session:
     """One session.
 
+    :param holding: the bound over what all sessions keep.
     :param secure: whether it began over TLS; then every link of it is.
     """
 
     __slots__ = (
         "_anew",
+        "_holding",
         "_opened",
         "_opening",
         "_owner",
@@ -73,15 +73,18 @@ class Session:
         "unconfirmed",
     )
 
-    def __init__(self, owner: SessionOwner, id: SessionId, *, secure: bool):
+    def __init__(
+        self, owner: SessionOwner, holding: Holding, id: SessionId, *, secure: bool
+    ):
         self._owner = owner
-        self._replies = ReplyCache()
+        self._holding = holding
+        self._replies = ReplyCache(account=holding)
         self._anew = False
         self._opening: tuple[tuple[int, bytes], ...] = ()
         self._opened = 0
         self.id = id
         self.secure = secure
-        self.channel = ReliableChannel()
+        self.channel = ReliableChannel(account=holding)
         self.link: ServerLink | None = None
         """The link it has; None while it is held."""
         self.unconfirmed = False
@@ -189,13 +192,20 @@ class Session:
         return self.channel.held + self._replies.held
 
     def let_go(self) -> None:
-        """Keep nothing until `resume`.
+        """Keep nothing of what was sent so far; without a link, until `resume`.
 
-        A client that missed something then is told the whole state (RESYNC),
-        and a request that it asks again is not carried out again.
+        A client that missed some of it is told the whole state (RESYNC) when
+        it resumes, and a request that it asks again is not carried out again.
         """
         self.channel.keep(0)
         self._replies.let_go()
+        if self.link is not None:
+            self.channel.keep(REPLAY_MAXIMUM)
+
+    def end(self) -> None:
+        """The session is over: free what it keeps."""
+        self.channel.restart()
+        self._replies.clear()
 
     def _reply(self, request: int, type: int, body: bytes) -> None:
         frame = self.channel.number(type, body, request)
@@ -206,7 +216,10 @@ class Session:
         if self.link is not None:
             self.link.write(frame)
         else:
-            self._owner.session_kept(self)
+            self._holding.sent(self)
+        holding = self._holding
+        if holding.kept + holding.unsent > holding.mark:
+            holding.relieve()
 
     def _guard(self, type: int, body: bytes) -> None:
         if not self.secure and type in _KEYED and _has_key(type, body):

@@ -37,5 +37,5 @@ class LinkSettings:
     """Seconds for the last bytes to go out."""
     login_failures: int = 5
     """Logins and resumptions refused on one link before it is closed."""
-    replay_overall: int = 256 << 20
-    """Bytes that held sessions keep for their clients, all together."""
+    memory_overall: int = 512 << 20
+    """Bytes kept for clients all together: unsent, and not acknowledged."""

@@ -66,6 +66,7 @@ class RecordingOwner:
     def __init__(self):
         self.events = []
         self.turn_away = None
+        self.unsent = 0
 
     def link_hello(self, link, hello):
         """A client says who it is."""
@@ -84,6 +85,10 @@ class RecordingOwner:
     def link_paused(self, link):
         """A client sends too fast."""
         self.events.append(("paused",))
+
+    def link_unsent(self, link, change):
+        """More or less waits for the client."""
+        self.unsent += change
 
     def link_fault(self, link, error):
         """A client broke the protocol."""

@@ -8,6 +8,7 @@ from anychat.errors import PeerError
 from anychat.protocols.framing import FrameReader
 from anychat.protocols.reliable import (
     KEEPING,
+    Account,
     ReliableChannel,
     Repeat,
     ReplyCache,
@@ -238,6 +239,66 @@ class ResumeTests(SynchronousTestCase):
         for side in (0, 1):
             deliver(side, len(under_way[side]))
             self.assertEqual(received[side], sent[1 - side])
+
+
+class AccountTests(SynchronousTestCase):
+    """What channels and caches keep together is known at any time."""
+
+    def test_nobodyElse(self):
+        """A channel without an account shares none."""
+        first, second = ReliableChannel(), ReliableChannel()
+        first.number(40, b"x")
+        self.assertEqual((first.held, second.held), (1 + KEEPING, 0))
+
+    def test_cleared(self):
+        """A session that is over has nothing in it any more."""
+        account = Account()
+        channel = ReliableChannel(account=account)
+        cache = ReplyCache(account=account)
+        for request in (1, 2):
+            cache.admit(request)
+        cache.answer(1, channel.sent, 40, b"reply")
+        channel.number(40, b"reply", 1)
+        self.assertEqual(account.kept, 2 * (5 + KEEPING) + KEEPING)
+        channel.restart()
+        cache.clear()
+        self.assertEqual((account.kept, cache.held, len(cache)), (0, 0, 0))
+
+    @settings(deadline=None, max_examples=200)
+    @given(
+        st.lists(
+            st.tuples(st.integers(0, 8), st.integers(0, 1), st.integers(0, 90)),
+            max_size=60,
+        )
+    )
+    def test_sum(self, steps):
+        """Whatever happens to them, it is the sum of what each keeps."""
+        account = Account()
+        channels = [ReliableChannel(3 * KEEPING, account) for _ in range(2)]
+        caches = [ReplyCache(4, 150, account) for _ in range(2)]
+        requests = 0
+        for kind, which, size in steps:
+            channel, cache = channels[which], caches[which]
+            if kind < 2:
+                channel.number(40, bytes(size))
+            elif kind < 4:
+                requests += 1
+                cache.admit(requests)
+            elif kind == 4:
+                cache.answer(requests - size // 30, channel.sent, 40, bytes(size))
+            elif kind == 5:
+                channel.acknowledge(channel.sent - min(size // 30, channel.sent))
+                cache.acknowledge(channel.sent)
+            elif kind == 6:
+                channel.restart()
+                cache.restart()
+            elif kind == 7:
+                channel.keep(size * 5)
+                cache.let_go()
+            else:
+                cache.clear()
+            kept = sum(end.held for end in (*channels, *caches))
+            self.assertEqual(account.kept, kept)
 
 
 class ReplyCacheTests(SynchronousTestCase):

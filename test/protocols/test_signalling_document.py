@@ -11,6 +11,7 @@ from anychat.protocols.formats import REGISTRY, Sender, decode, known
 from anychat.protocols.framing import MAGIC, MAXIMUM, FrameReader
 from anychat.protocols.reliable import KEEPING, ReliableChannel
 from anychat.protocols.signalling import LinkTerms
+from anychat.protocols.signalling_server import WAITING
 from anychat.services.links import LinkSettings
 from test.protocols.test_proof import GOLDEN
 
@@ -146,9 +147,10 @@ class DocumentTests(SynchronousTestCase):
             f"being closed | {settings.closing_time:.0f} s |",
             f"in the long run | {fields['message_rate'].default:.0f} a second |",
             f"at once | {fields['message_burst'].default:.0f} |",
-            f"caught up once | {fields['send_budget'].default >> 20} MiB |",
+            f"caught up once, each write counted with {WAITING} bytes more "
+            f"| {fields['send_budget'].default >> 20} MiB |",
             f"counted with {KEEPING} bytes",
-            f"without a link, all | {settings.replay_overall >> 20} MiB |",
+            f"all together | {settings.memory_overall >> 20} MiB |",
             MAGIC.hex(" "),
         ):
             self.assertIn(said, DOCUMENT)

@@ -27,6 +27,7 @@ from anychat.protocols.formats import REGISTRY, encode
 from anychat.protocols.framing import encode_frame
 from anychat.protocols.proof import make_proof
 from anychat.protocols.signalling import Stage
+from anychat.protocols.signalling_server import WAITING
 from test.protocols.dialogue import (
     SALT,
     RecordingOwner,
@@ -388,13 +389,13 @@ class TroubleTests(LinkTestCase):
         self.assertFalse(self.link.closed)
         self.link.pauseProducing()
         self.link.write(bytes(600))
-        self.link.write(bytes(400))
+        self.link.write(bytes(400 - WAITING))
         self.assertFalse(self.link.closed)
         self.link.write(b"x")
         self.assertTrue(self.link.closed)
         self.assertTrue(self.transport.disconnecting)
         self.assertEqual(self.owner.events[-1], ("fault", ResultCode.NOENOUGHRESOURCE))
-        self.assertEqual(len(self.transport.value()), 6000)
+        self.assertEqual(len(self.transport.value()), 6000 - WAITING)
 
     def test_slowPeerThatCatchesUp(self):
         """One that reads everything in the end may go on."""
@@ -404,6 +405,47 @@ class TroubleTests(LinkTestCase):
             self.link.write(bytes(900))
             self.link.resumeProducing()
         self.assertFalse(self.link.closed)
+
+    def test_unsent(self):
+        """The owner knows what waits for a peer that does not read."""
+        for end in (
+            lambda link: link.resumeProducing(),
+            lambda link: link.cut("too much"),
+            lambda link: link.connectionLost(Failure(ConnectionLost())),
+        ):
+            self.reach(Stage.SESSION)
+            self.link.write(bytes(5000))
+            self.assertEqual((self.owner.unsent, self.link.unsent), (0, 0))
+            self.link.pauseProducing()
+            for size in (100, 200):
+                self.link.write(bytes(size))
+            waiting = 300 + 2 * WAITING
+            self.assertEqual((self.owner.unsent, self.link.unsent), (waiting, waiting))
+            end(self.link)
+            self.assertEqual((self.owner.unsent, self.link.unsent), (0, 0))
+
+    def test_unsentByOneWrite(self):
+        """The write that makes too much wait counts like those after it."""
+        write = self.transport.write
+
+        def pause(data):
+            write(data)
+            self.link.pauseProducing()
+
+        self.transport.write = pause
+        self.link.write(bytes(1 << 20))
+        self.assertEqual(self.owner.unsent, (1 << 20) + WAITING)
+
+    def test_unsentWhileClosing(self):
+        """What a closing link still has to send counts until it is gone."""
+        self.reach(Stage.SESSION)
+        self.link.pauseProducing()
+        self.link.write(bytes(1000))
+        self.link.close(None)
+        self.assertEqual(self.owner.unsent, 1000 + WAITING)
+        self.link.cut("too much")
+        self.assertEqual(self.owner.unsent, 0)
+        self.assertNotIn("fault", self.owner.kinds())
 
     def test_rateInTheLongRun(self):
         """A client that keeps to the rate is never paused, and has no timer."""

@@ -574,7 +574,9 @@ class NameTests(LinksTestCase):
             self.assertEqual(client.heard()[0].code, ResultCode.SUCCESS)
         self.assertEqual(len(self.log), 5)
         for line in self.log:
-            self.assertRegex(line, r"^User login, userid:-\d+, username:guest, ip:127\.0\.0\.1$")
+            self.assertRegex(
+                line, r"^User login, userid:-\d+, username:guest, ip:127\.0\.0\.1$"
+            )
 
     def test_badRoomNames(self):
         """A room's gets 303, and the session goes on."""
@@ -747,7 +749,7 @@ class ResumeTests(LinksTestCase):
         It still counts by the old numbers, which may look like good new ones.
         """
         for beyond in (False, True):
-            self.serve(replay_overall=50_000)
+            self.serve(memory_overall=50_000)
             client = self.user()
             client.ask(EnterRoom(1))
             self.links.reply(1, 2, Result(ResultCode.SUCCESS))
@@ -772,7 +774,7 @@ class ResumeTests(LinksTestCase):
 
     def test_resyncThenLost(self):
         """A client that did learn of it resumes by the new numbers."""
-        self.serve(replay_overall=50_000)
+        self.serve(memory_overall=50_000)
         client = self.user()
         client.pipe.cut()
         for _ in range(8):
@@ -793,7 +795,7 @@ class ResumeTests(LinksTestCase):
         It is sent again before the state, unless the client had taken it.
         """
         for tls, opening in ((True, [PARAMETERS, SETUP]), (False, [PARAMETERS])):
-            self.serve(replay_overall=50_000)
+            self.serve(memory_overall=50_000)
             client = self.user(tls)
             client.pipe.cut()
             client.link.channel = ReliableChannel()  # it took nothing
@@ -823,9 +825,9 @@ class ResumeTests(LinksTestCase):
         self.links.reply(1, 2, Result(ResultCode.SUCCESS))
         client.pipe.flush()
         client.pipe.cut()
-        self.assertGreater(self.count("replay_held"), 0)
+        self.assertGreater(self.count("replay_bytes"), 0)
         self.resume(client).pipe.cut()
-        self.assertEqual(self.count("replay_held"), 0)
+        self.assertEqual(self.count("replay_bytes"), 0)
 
     def test_impossibleNumber(self):
         """A client that took what was never sent is closed, its session kept."""
@@ -841,13 +843,13 @@ class ResumeTests(LinksTestCase):
 
 
 class HeldTests(LinksTestCase):
-    """What held sessions keep has a bound over all of them."""
+    """Held sessions are the first that keep less when the bound is reached."""
 
     MESSAGE = UserList(ResultCode.SUCCESS, 0, (1,) * 2000)
 
     def setUp(self):
-        """A server on which held sessions keep 50 KB together."""
-        self.serve(replay_overall=50_000)
+        """A server that keeps 50 KB for all its clients together."""
+        self.serve(memory_overall=50_000)
 
     def held(self):
         """A session without a link; its client and its token."""
@@ -885,9 +887,9 @@ class HeldTests(LinksTestCase):
         self.send(1, 3)
         self.send(2, 4)
         self.assertEqual(self.count("replay_dropped"), 1)
-        held = self.count("replay_held")
+        held = self.count("replay_bytes")
         self.send(1, 10)
-        self.assertEqual(self.count("replay_held"), held)
+        self.assertEqual(self.count("replay_bytes"), held)
         self.assertEqual(self.count("replay_dropped"), 1)
         again = self.resume(first, token=token)
         self.token = again.heard()[0].token
@@ -914,7 +916,7 @@ class HeldTests(LinksTestCase):
         self.links.reply(1, 2, self.MESSAGE)
         client.pipe.cut()
         token = self.token
-        self.assertGreater(self.count("replay_held"), 16_000)
+        self.assertGreater(self.count("replay_bytes"), 16_000)
         self.held()
         self.send(2, 5)
         self.assertEqual(self.count("replay_dropped"), 1)
@@ -938,14 +940,18 @@ class HeldTests(LinksTestCase):
         self.assertLess(self.links._sessions[1].kept, 1000)
 
     def test_counted(self):
-        """Nothing is counted any more of sessions that are resumed or over."""
+        """Nothing is counted any more of what was taken, or of who is gone."""
         (first, token), _ = self.held(), self.held()
         self.send(1, 2)
         self.send(2, 2)
-        self.assertGreater(self.count("replay_held"), 32_000)
-        self.resume(first, token=token)
+        self.assertGreater(self.count("replay_bytes"), 32_000)
         self.links.end_session(2, ResultCode.SUCCESS)
-        self.assertEqual(self.count("replay_held"), 0)
+        self.assertLess(self.count("replay_bytes"), 17_000)
+        again = self.resume(first, token=token)
+        self.assertGreater(self.count("replay_bytes"), 16_000)
+        again.link.heartbeat()
+        again.pipe.flush()
+        self.assertEqual(self.count("replay_bytes"), 0)
 
     def test_linkGoneMeanwhile(self):
         """A session that never had its link counts from its beginning."""
@@ -955,20 +961,173 @@ class HeldTests(LinksTestCase):
         client.pipe.cut()
         self.start(self.commands[0])
         self.send(1, 2)
-        self.assertGreater(self.count("replay_held"), 16_000)
+        self.assertGreater(self.count("replay_bytes"), 16_000)
         self.send(1, 10)
         self.assertEqual(self.count("replay_dropped"), 1)
 
     def test_manyAtOnce(self):
         """However many sessions are held, the bound holds."""
-        self.serve(replay_overall=200_000)
+        self.serve(memory_overall=200_000)
         for _ in range(30):
             self.held()
         for _ in range(40):
             self.links.send(range(1, 31), self.MESSAGE)
-            self.assertLessEqual(self.count("replay_held"), 200_000)
+            self.assertLessEqual(self.count("replay_bytes"), 200_000)
         kept = sum(session.kept for session in self.links._sessions.values())
-        self.assertEqual(kept, self.count("replay_held"))
+        self.assertEqual(kept, self.count("replay_bytes"))
+
+
+class MemoryTests(LinksTestCase):
+    """Live links and sessions keep so much together, and no more."""
+
+    MESSAGE = HeldTests.MESSAGE
+
+    def serve(self, memory_overall=2_000_000, **settings):
+        """A server that keeps 2 MB for all its clients together."""
+        super().serve(memory_overall=memory_overall, **settings)
+
+    def total(self):
+        """Bytes that count against the bound."""
+        statistics = self.links.statistics()
+        return statistics["replay_bytes"] + statistics["unsent_bytes"]
+
+    def flood(self, clients, count=200):
+        """So many messages of 8 KB to all; those who read do so at once."""
+        for _ in range(count):
+            self.links.send(range(1, len(clients) + 1), self.MESSAGE)
+            self.assertLessEqual(self.total(), 2_000_000)
+            for client in clients:
+                if client.pipe.client.reads:
+                    client.pipe.flush()
+
+    def beat(self, clients):
+        """These clients say that they are there, and what they took."""
+        for client in clients:
+            client.link.heartbeat()
+            client.pipe.flush()
+
+    def test_nobodyReads(self):
+        """However many do not read, the bound holds; they are cut with 23."""
+        for tls in (True, False):
+            self.serve()
+            clients = [self.user(tls) for _ in range(12)]
+            for client in clients:
+                client.pipe.client.reads = False
+            self.flood(clients)
+            backlogs = sum(len(client.pipe.server.waiting) for client in clients)
+            self.assertLess(backlogs, 2_000_000 + 12 * 80_000)
+            cut = self.count("closed_memory")
+            self.assertGreater(cut, 0)
+            self.assertEqual(self.count("closed_noenoughresource"), cut)
+            self.assertIn("memory is short.(errorcode=23)", self.log[-1])
+            for client in clients:
+                client.pipe.flush()
+            self.assertEqual(self.commands.count(LinkLost(1)), 1)
+
+    def test_thoseWhoRead(self):
+        """Who reads keeps the link, and misses nothing, whatever others do."""
+        clients = [self.user() for _ in range(12)]
+        good, bad = clients[:2], clients[2:]
+        for client in bad:
+            client.pipe.client.reads = False
+        for _ in range(20):
+            self.flood(clients, 10)
+            self.beat(good)
+        self.assertGreater(self.count("closed_memory"), 0)
+        for client in good:
+            self.assertEqual(client.heard().count(self.MESSAGE), 200)
+            self.assertNotIn("lost", client.owner.events)
+        self.assertIsNotNone(self.links._sessions[1].link)
+
+    def test_nobodyAcknowledges(self):
+        """Where all read, none is cut: what is kept of them goes instead."""
+        clients = [self.user() for _ in range(12)]
+        self.flood(clients)
+        self.assertEqual(self.count("closed_memory"), 0)
+        self.assertGreater(self.count("replay_dropped"), 0)
+        for client in clients:
+            self.assertEqual(client.heard().count(self.MESSAGE), 200)
+        self.beat(clients)
+        self.assertEqual(self.total(), 0)
+
+    def test_resyncAfterwards(self):
+        """Who lost what was kept needs the whole state if its link breaks then."""
+        client = self.user()
+        others = [self.user() for _ in range(11)]
+        token = self.links._random_bytes(16)
+        self.links._tokens.issue(self.links._sessions[1], token)
+        client.pipe.client.reads = False
+        self.flood([client, *others], 30)
+        self.assertGreater(self.count("replay_dropped"), 0)
+        client.pipe.cut()
+        self.assertTrue(self.resume(client, token=token).heard()[0].resync)
+
+    def test_keptAgainAfterwards(self):
+        """What is sent after that is kept again."""
+        clients = [self.user() for _ in range(12)]
+        token = self.token
+        self.flood(clients, 60)
+        self.assertGreater(self.count("replay_dropped"), 0)
+        self.beat(clients)
+        client = clients[-1]
+        client.heard()
+        client.pipe.client.reads = False
+        self.links.send((12,), self.MESSAGE)
+        client.pipe.cut()
+        resumed, *missed = self.resume(client, token=token).heard()
+        self.assertFalse(resumed.resync)
+        self.assertEqual(missed, [self.MESSAGE])
+
+    def test_heldGoFirst(self):
+        """Sessions without a link pay before those with one do."""
+        held = self.user()
+        held.pipe.cut()
+        clients = [held, *(self.user() for _ in range(3))]
+        self.commands.clear()
+        held.pipe.client.reads = True
+        clients[1].pipe.client.reads = False
+        self.flood(clients, 60)
+        self.assertEqual(self.count("replay_dropped"), 1)
+        self.assertEqual(self.count("closed_memory"), 0)
+        self.assertLess(self.links._sessions[1].kept, 1000)
+
+    def test_replayCounts(self):
+        """A replay that nobody reads is as good as any other backlog."""
+        client = self.user()
+        client.pipe.cut()
+        self.links.send((1,) * 100, self.MESSAGE)
+        again = self.client()
+        again.link.resume(client.link.channel, self.token)
+        again.pipe.client.reads = False
+        again.pipe.flush()
+        self.assertGreater(self.count("unsent_bytes"), 800_000)
+        again.pipe.cut()
+        self.assertEqual(self.count("unsent_bytes"), 0)
+
+    def test_closingCounts(self):
+        """So is that of a link that waits for its last bytes to go out."""
+        client = self.user(tls=False)
+        client.pipe.client.reads = False
+        self.links.send((1,) * 50, self.MESSAGE)
+        before = self.count("unsent_bytes")
+        self.links.end_session(1, ResultCode.KICKOUT)
+        self.assertEqual(self.count("replay_bytes"), 0)
+        self.assertGreaterEqual(self.count("unsent_bytes"), before)
+        self.clock.advance(6)
+        self.links.sweep()
+        self.assertEqual(self.total(), 0)
+
+    def test_beforeTheLogin(self):
+        """Nor can those who never log in pile anything up beyond it."""
+        self.serve(memory_overall=100_000)
+        client = self.client(tls=False)
+        client.pipe.server.other.reads = False
+        for _ in range(40):
+            client.link.transport.write(200 * frame(Heartbeat(1)))
+            data, client.pipe.client.waiting = client.pipe.client.waiting, b""
+            client.pipe.server.protocol.dataReceived(data)
+        self.assertEqual(self.count("closed_memory"), 1)
+        self.assertEqual(self.total(), 0)
 
 
 class TroubleTests(LinksTestCase):
