@@ -130,7 +130,7 @@ class CommandLineTests(SynchronousTestCase):
 
     def test_checkFine(self):
         """A file that can be used gives 0, its warnings, and nothing started."""
-        self.path.write_text("[Base Settings]\nColour=1\n")
+        self.path.write_text("[Base Settings]\nColour=1\nServerID=1\n")
         code, out, err = self.call("--config", str(self.path), "--check-config")
         self.assertEqual((code, err), (0, ""))
         self.assertEqual(
