@@ -33,8 +33,11 @@ class Refused(AnyChatError):
     """A request that is understood and not granted."""
 
     def __init__(self, code: ResultCode, reason: str = ""):
-        super().__init__(reason or f"{code.value} {code.name}: {code.text}")
+        text = f"{code.value} {code.name}: {code.text}"
+        super().__init__(f"{text}: {reason}" if reason else text)
         self.code = code
+        self.reason = reason
+        """What more is known of it than the code says, or empty."""
 
 
 class Unavailable(AnyChatError):

@@ -508,7 +508,7 @@ class Client:
     def _is_met(self, need: Need) -> bool:
         phase = self._session.phase
         if phase is Phase.IDLE:
-            raise Refused(self._over.code, str(self._over))
+            raise Refused(self._over.code, self._over.reason)
         if phase in (Phase.CONNECTING, Phase.LOGGING_IN):
             return False
         if phase is Phase.CONNECTED:

@@ -102,7 +102,7 @@ class Info:
                 address_text(connection.host.lower(), connection.port)
             )
         except Refused as error:
-            return str(error)
+            return error.reason
         if known is None:
             return "new"
         return "known" if known[1] == connection.fingerprint else "CHANGED"

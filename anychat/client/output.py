@@ -35,10 +35,8 @@ def code_text(code: ResultCode) -> str:
 
 def explained(error: Refused, address: tuple[str, int]) -> str:
     """Number, name and meaning of a failure, with what more is known of it."""
-    code, text = code_text(error.code), str(error)
-    if text == str(Refused(error.code)):
-        return f"{address_text(*address)}: {code}"
-    return f"{address_text(*address)}: {code}: {text}"
+    text = f"{address_text(*address)}: {code_text(error.code)}"
+    return f"{text}: {error.reason}" if error.reason else text
 
 
 def _plain(value: Any) -> Any:

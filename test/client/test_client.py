@@ -624,7 +624,9 @@ class RoomTests(ClientTestCase):
         """A text that does not fit is refused here, the link goes on."""
         self.enter(ANN)
         outcome = self.client.send_text("x" * 100_000)
-        self.assertEqual(self.code(outcome), ResultCode.FUNCOPTERROR)
+        refused = self.failureResultOf(outcome, Refused).value
+        self.assertEqual(refused.code, ResultCode.FUNCOPTERROR)
+        self.assertTrue(str(refused).startswith("21 FUNCOPTERROR: "), refused)
         self.assertEqual(self.client.status, SelfStatus.IN_ROOM)
 
     def test_buffer(self):
