@@ -5,14 +5,15 @@ AnyChatCoreServer.pid stand beside the configuration instead, unless options of
 twistd (``--logfile``, ``--logger``, ``--syslog``, ``--pidfile``) ask for others.
 """
 
+import fcntl
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn
+from typing import IO, Any, ClassVar, NoReturn
 
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -61,6 +62,9 @@ class CoreServer(Service):
         self._reactor = reactor
         self._log = log
         self._pid_path = pid_path
+        self._pid_file: IO[str] | None = None
+        """Locked while the server runs: by that a second one knows it is alive,
+        which the number alone, soon given to another process, does not tell."""
         self._graph = build(config, reactor, log)
 
     def privilegedStartService(self) -> None:
@@ -95,15 +99,34 @@ class CoreServer(Service):
         # them, leaves the first one's file alone.
         if self._pid_path is not None:
             try:
-                self._pid_path.write_text(f"{os.getpid()}\n", encoding="ascii")
+                self._pid_file = self._locked_pid_file(self._pid_path)
+            except BlockingIOError:
+                self._log(
+                    f"Warning:{self._pid_path} not written: it is that of another "
+                    "server, which runs; give each a directory of its own"
+                )
             except OSError as error:
                 self._log(f"Warning:{self._pid_path} not written: {error.strerror}")
 
+    @staticmethod
+    def _locked_pid_file(path: Path) -> IO[str]:
+        # Opened for appending, so that another server's file is not cut.
+        with ExitStack() as unless_written:
+            file = unless_written.enter_context(path.open("a", encoding="ascii"))
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file.truncate(0)
+            file.write(f"{os.getpid()}\n")
+            file.flush()
+            unless_written.pop_all()
+        return file
+
     def _remove_pid(self) -> None:
-        if self._pid_path is not None:
+        if self._pid_path is not None and self._pid_file is not None:
             with suppress(OSError, ValueError):
                 if int(self._pid_path.read_text(encoding="ascii")) == os.getpid():
                     self._pid_path.unlink()
+            self._pid_file.close()
+            self._pid_file = None
 
     def stopService(self) -> Deferred[None]:
         """Stop all parts, which have `STOP_PATIENCE` seconds for it."""

@@ -107,6 +107,31 @@ class CoreServerTests(TapCase):
         server.stopService()
         self.assertEqual(self.pid_path.read_text(), "1\n")
 
+    def test_pidFileOfALivingServer(self):
+        """A second server in the directory says so, and leaves the file alone."""
+        first, second = self.server(self.pid_path), self.server(self.pid_path)
+        first.startService()
+        second.startService()
+        self.assertEqual(
+            self.texts(),
+            [
+                f"Warning:{self.pid_path} not written: it is that of another "
+                "server, which runs; give each a directory of its own"
+            ],
+        )
+        second.stopService()
+        self.assertEqual(int(self.pid_path.read_text()), os.getpid())
+        first.stopService()
+        self.assertFalse(self.pid_path.exists())
+
+    def test_pidFileOfADeadServer(self):
+        """A file that was left behind is replaced, whoever has its number now."""
+        self.pid_path.write_text("1\n and more")
+        server = self.server(self.pid_path)
+        server.startService()
+        self.assertEqual(self.pid_path.read_text(), f"{os.getpid()}\n")
+        server.stopService()
+
     def test_pidFileCannotBeWritten(self):
         """A server without pid file is better than none."""
         server = self.server(self.directory / "gone" / "x.pid")
