@@ -174,6 +174,8 @@ class Session:
         """Connect, once; fails with `Refused` or `PeerError`."""
         if self.phase is not Phase.IDLE:
             raise Refused(ResultCode.SESSIONEXIST)
+        if port not in range(1, 65536):
+            raise Refused(ResultCode.FUNCOPTERROR, f"port {port!r}")
         self._host, self._port = host, port
         self.phase = Phase.CONNECTING
         connecting: Deferred[ServerHello] = Deferred()

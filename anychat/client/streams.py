@@ -104,8 +104,8 @@ class Streams:
         self, source: Any, stream_index: int, overrides: Any
     ) -> "Deferred[Publishing]":
         """Publish, in place of what has that stream index; fails with `Refused`."""
-        if not 0 <= stream_index < STREAM_INDEXES:
-            raise Refused(ResultCode.FUNCOPTERROR)
+        if stream_index not in range(STREAM_INDEXES):
+            raise Refused(ResultCode.FUNCOPTERROR, f"stream index {stream_index!r}")
         self.unpublish(stream_index)
         publishing = Publishing(source, stream_index, overrides)
         self._publishing[stream_index] = publishing
@@ -194,7 +194,7 @@ class Streams:
         sink: Sink | None,
     ) -> "Deferred[Watching]":
         """Subscribe, in place of what watches that stream; fails with `Refused`."""
-        if not 0 <= stream_index < STREAM_INDEXES or not kinds:
+        if stream_index not in range(STREAM_INDEXES) or not kinds:
             raise Refused(ResultCode.FUNCOPTERROR)
         watching = Watching(member, stream_index, kinds)
         self._media()

@@ -121,7 +121,7 @@ def fixed(size: int) -> Any:
 
 def enumerated(subcon: Any, kind: type[IntEnum]) -> Any:
     """A number that must be a member of ``kind``."""
-    return checked(subcon, kind, int)
+    return checked(subcon, kind, lambda value: int(kind(value)))
 
 
 def with_unknown(subcon: Any, kind: type[IntEnum], unknown: IntEnum) -> Any:
@@ -137,7 +137,7 @@ def _boolean(value: int) -> bool:
 
 
 #: One byte, 0 or 1.
-FLAG = checked(U8, _boolean, int)
+FLAG = checked(U8, _boolean, lambda value: int(_boolean(value)))
 
 
 def sequence(subcon: Any, maximum: int, count: Any = U16) -> Any:

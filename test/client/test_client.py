@@ -629,6 +629,35 @@ class RoomTests(ClientTestCase):
         self.assertTrue(str(refused).startswith("21 FUNCOPTERROR: "), refused)
         self.assertEqual(self.client.status, SelfStatus.IN_ROOM)
 
+    def test_wrongArguments(self):
+        """What the server could not read is refused here, the session goes on."""
+        self.enter(ANN)
+        self.requests()
+        for outcome in (
+            self.client.user_state(99),
+            self.client.user_state(UserState.LEVEL, "me"),
+            self.client.room_state(1, 0),
+            self.client.room_users(1 << 31),
+            self.client.send_text("hi", secret=2),
+            self.client.send_text(b"hi"),
+            self.client.trans_buffer(b"x", 1.5),
+            self.client.watch(5, stream_index=16),
+            self.client.watch(5, stream_index=0.5),
+            self.client.watch(5, video=False, audio=False),
+            self.client.publish(object(), 16),
+            self.client.publish(object(), 0.5),
+        ):
+            self.server.flush()
+            self.assertEqual(self.code(outcome), ResultCode.FUNCOPTERROR)
+        self.assertEqual(self.requests(), [])
+        self.assertEqual(self.client.status, SelfStatus.IN_ROOM)
+
+    def test_wrongPort(self):
+        """A port that is none is refused."""
+        for port in (0, 65536, "x", 1.5):
+            outcome = self.client.connect("localhost", port)
+            self.assertEqual(self.code(outcome), ResultCode.FUNCOPTERROR)
+
     def test_buffer(self):
         """Buffers of up to 1000 bytes."""
         self.enter(ANN)
