@@ -314,6 +314,7 @@ class Client:
         return self._plane.stopped()
 
     def _close_link(self, code: ResultCode) -> None:
+        self.session_ending(Refused(code))
         self._session.close(code)
         self.session_closed(code, was_held=False)
 
@@ -554,6 +555,10 @@ class Client:
         self.parameters = None
         self.log(f"Message OnSessionKeep(1, {code.value})")
         self._tell.on_session_keep(True, code)
+
+    def session_ending(self, reason: Refused) -> None:
+        """See `SessionOwner`."""
+        self._over = reason
 
     def session_closed(self, code: ResultCode, was_held: bool) -> None:
         """See `SessionOwner`."""

@@ -129,6 +129,9 @@ class SessionOwner(Protocol):
     def session_lost(self) -> None:
         """The server does not hold it any more; logging in anew."""
 
+    def session_ending(self, reason: Refused) -> None:
+        """It is about to be over, for that reason; calls that wait fail next."""
+
     def session_closed(self, code: ResultCode, was_held: bool) -> None:
         """It is over, and not by a call of ours."""
 
@@ -453,6 +456,7 @@ class Session:
 
     def _give_up(self, code: ResultCode) -> None:
         was_held = self.phase is Phase.HELD
+        self._owner.session_ending(Refused(code))
         self._reset(Refused(code))
         self._owner.session_closed(code, was_held)
         self._owner.session_eased()

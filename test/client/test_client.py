@@ -652,6 +652,15 @@ class RoomTests(ClientTestCase):
         self.assertEqual(self.requests(), [])
         self.assertEqual(self.client.status, SelfStatus.IN_ROOM)
 
+    def test_queryAtTheEnd(self):
+        """A query that the end of the session cuts off says why it ended."""
+        self.log_in()
+        outcome = self.client.online_users()
+        self.server.side.send(LinkClose(ResultCode.KICKOUT))
+        self.server.side.transport.loseConnection()
+        self.server.flush()
+        self.assertEqual(self.code(outcome), ResultCode.KICKOUT)
+
     def test_wrongPort(self):
         """A port that is none is refused."""
         for port in (0, 65536, "x", 1.5):
