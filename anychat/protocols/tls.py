@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL
 from twisted.internet.interfaces import (
     IOpenSSLServerConnectionCreator,
@@ -55,13 +57,20 @@ class ServerContext:
         # Tickets carry the state; nothing is cached here.
         context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
         context.set_session_id(b"anychat")
-        # A key behind a pass phrase would stop the start at a prompt.
-        context.set_passwd_cb(lambda *_: b"")
         try:
             context.use_certificate_chain_file(str(certificate))
-            context.use_privatekey_file(str(private_key))
+            # Not by its name: OpenSSL would ask the terminal for a pass phrase.
+            key: Any = load_pem_private_key(private_key.read_bytes(), password=None)
+            context.use_privatekey(key)
             context.check_privatekey()
-        except SSL.Error as error:
+        # TypeError: the key is protected, or of a kind that TLS has no use for.
+        except (
+            OSError,
+            TypeError,
+            ValueError,
+            UnsupportedAlgorithm,
+            SSL.Error,
+        ) as error:
             raise ConfigError(
                 f"{certificate} and {private_key} are no certificate chain and "
                 f"its private key: {error}"

@@ -146,6 +146,20 @@ class FileTests(SynchronousTestCase):
         self.assertRaises(ConfigError, ServerContext, other, self.key)
         self.assertRaises(ConfigError, ServerContext, self.certificate, other)
 
+    def test_oneFileForBoth(self):
+        """Certificate and key may stand in one file, as some tools write them."""
+        self.make()
+        both = self.directory / "both.pem"
+        both.write_bytes(self.certificate.read_bytes() + self.key.read_bytes())
+        own = ServerContext(self.certificate, self.key).fingerprint
+        self.assertEqual(ServerContext(both, both).fingerprint, own)
+
+    def test_noWarnings(self):
+        """Nothing here is deprecated: with warnings as errors a server starts."""
+        self.make()
+        ServerContext(self.certificate, self.key)
+        self.assertEqual(self.flushWarnings(), [])
+
     def test_keyOfAnother(self):
         """A key that does not fit its certificate is a clear message."""
         self.make()
