@@ -36,8 +36,9 @@ $(STAMP): setup.cfg setup.py pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { \
 		echo "$(PYTHON) is not installed; on Debian: apt-get install python3 python3-venv"; \
 		exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-		echo "Python 3.11 or newer is needed, and $(PYTHON) is $$($(PYTHON) -V);"; \
+	@version=$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2]); \
+		sys.exit(sys.version_info < (3, 11))' 2>/dev/null) || { \
+		echo "Python 3.11 or newer is needed, and $(PYTHON) is $${version:-none};"; \
 		echo "name another one: make PYTHON=python3.12 $(MAKECMDGOALS)"; \
 		exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \

@@ -56,6 +56,38 @@ class DeclarationTests(SynchronousTestCase):
             self.assertEqual(tops - allowed, set(), name)
 
 
+class MakeTests(SynchronousTestCase):
+    """The Makefile where it finds no Python that will do."""
+
+    def test_wrongPython(self):
+        """Whatever PYTHON is, the message is two lines and names what is needed."""
+        directory = Path(self.mktemp()).absolute()
+        directory.mkdir()
+        for name in ("Makefile", "setup.cfg", "setup.py", "pyproject.toml"):
+            shutil.copy(ROOT / name, directory)
+        program = directory / "python"
+        for script, version in (
+            ("echo 2.7; exit 1", "2.7"),
+            ("echo python: command not found >&2; exit 127", "none"),
+            ("test $1 = -c && exit 2; seq 150", "none"),
+        ):
+            program.write_text(f"#!/bin/sh\n{script}\n")
+            program.chmod(0o755)
+            done = subprocess.run(
+                ["make", "--silent", f"PYTHON={program}", "test"],
+                cwd=directory,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            self.assertEqual(done.returncode, 2)
+            self.assertEqual(
+                done.stdout,
+                f"Python 3.11 or newer is needed, and {program} is {version};\n"
+                "name another one: make PYTHON=python3.12 test\n",
+            )
+
+
 class WheelTests(SynchronousTestCase):
     """A wheel that is built from a copy of the tree and installed elsewhere."""
 
