@@ -13,7 +13,7 @@ help:
 	@echo "make test    the tests"
 	@echo "make bench   the measurements of docs/performance.md"
 	@echo "make lint    style, types, layers and links of the documents"
-	@echo "make clean   remove everything that was made here"
+	@echo "make clean   remove what make made; a server's own files stay (etc/, myserver/)"
 
 demo: $(STAMP)
 	@$(RUN) -m anychat.demo
