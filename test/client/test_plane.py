@@ -27,7 +27,7 @@ class LazyTests(SynchronousTestCase):
     def test_notLoaded(self):
         """The client and its tool load neither FFmpeg nor numpy."""
         self.run_python(
-            "import sys, anychat.client.client, anychat.client.command\n"
+            "import sys, anychat.client.client, anychat.client.run\n"
             "assert not {'av', 'numpy'} & set(sys.modules)\n"
             "assert 'twisted.internet.reactor' not in sys.modules\n"
         )
