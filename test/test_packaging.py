@@ -74,7 +74,7 @@ class MakeTests(SynchronousTestCase):
             program.write_text(f"#!/bin/sh\n{script}\n")
             program.chmod(0o755)
             done = subprocess.run(
-                ["make", "--silent", f"PYTHON={program}", "test"],
+                ["make", "--no-print-directory", "-s", f"PYTHON={program}", "test"],
                 cwd=directory,
                 capture_output=True,
                 text=True,
