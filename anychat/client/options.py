@@ -57,7 +57,7 @@ def _address(text: str) -> tuple[str, int]:
 def _room(text: str) -> int | str:
     if not text:
         raise argparse.ArgumentTypeError("a room needs a number or a name")
-    if re.fullmatch(r"\d+", text):
+    if re.fullmatch(r"[+-]?\d+", text):
         if not 1 <= int(text) < 1 << 31:
             raise argparse.ArgumentTypeError(f"{text} is no room number")
         return int(text)

@@ -120,6 +120,8 @@ class ParseTests(SynchronousTestCase):
             (["join", "host", "--user", "me"], "--room"),
             (["info", "host:x"], "host:x"),
             ([*JOIN[:-1], "0"], "no room number"),
+            ([*JOIN[:-1], "-5"], "-5 is no room number"),
+            ([*JOIN[:-1], "2147483648"], "no room number"),
             ([*JOIN[:-1], ""], "number or a name"),
             ([*JOIN, "--watch", "some"], "some"),
             ([*JOIN, "--seconds", "0"], "no number of seconds"),
