@@ -4,6 +4,7 @@ import argparse
 import re
 from collections.abc import Mapping, Sequence
 
+import anychat
 from anychat.client.client import DEFAULT_PORT
 from anychat.client.log import LOG_NAME
 from anychat.client.trust import (
@@ -93,6 +94,7 @@ def parser() -> argparse.ArgumentParser:
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    main.add_argument("--version", action="version", version=anychat.__version__)
     commands = main.add_subparsers(dest="command", required=True)
 
     common = argparse.ArgumentParser(add_help=False)

@@ -74,7 +74,7 @@ class GuideTests(SynchronousTestCase):
         section = self.text.partition("\n## The console tool\n")[2]
         synopsis = section.partition("```\n")[2].partition("```")[0]
         told = set(re.findall(r"--[\w-]+", synopsis))
-        real = set()
+        real = set(re.findall(r"--[\w-]+", parser().format_usage()))
         commands = parser()._subparsers._group_actions[0].choices.values()
         for command in commands:
             real |= set(re.findall(r"--[\w-]+", command.format_usage()))

@@ -5,6 +5,7 @@ import io
 
 from twisted.trial.unittest import SynchronousTestCase
 
+import anychat
 from anychat.client.options import parse, parse_address
 from anychat.client.trust import AnyCertificate, Fingerprint, KnownServers
 
@@ -110,6 +111,14 @@ class ParseTests(SynchronousTestCase):
         """A pinned certificate."""
         options = self.parse("info", "host", "--fingerprint", "ab" * 32)
         self.assertIsInstance(options.trust, Fingerprint)
+
+    def test_version(self):
+        """The version is printed."""
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            ended = self.assertRaises(SystemExit, parse, ["--version"], {})
+        self.assertEqual(ended.code, 0)
+        self.assertEqual(printed.getvalue(), f"{anychat.__version__}\n")
 
     def test_usage(self):
         """Wrong usage exits with 2 and says what is wrong."""
