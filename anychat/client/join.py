@@ -154,7 +154,7 @@ class Join:
         if options.text is not None:
             calls.append(self.client.send_text(options.text))
         if self._source is not None:
-            calls.append(self.client.publish(self._source))
+            calls.append(self.client.publish(self._source, overrides=options.overrides))
         for member in self.client.members.values():
             self._watch(member)
         for call in calls:

@@ -2,7 +2,7 @@
 
 import argparse
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import anychat
 from anychat.client.client import DEFAULT_PORT
@@ -87,6 +87,25 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _size(text: str) -> tuple[int, int]:
+    """Width and height."""
+    match = re.fullmatch(r"([1-9]\d{0,3})x([1-9]\d{0,3})", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size such as 640x480")
+    return int(match[1]), int(match[2])
+
+
+def _number(lowest: int, highest: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not re.fullmatch(r"\d{1,9}", text) or not lowest <= int(text) <= highest:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is no number from {lowest} to {highest}"
+            )
+        return int(text)
+
+    return number
+
+
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     main = argparse.ArgumentParser(
@@ -144,6 +163,24 @@ def parser() -> argparse.ArgumentParser:
         help="a media file, a device, or test: (test:size=640x480,fps=15,tone=880)",
     )
     join.add_argument(
+        "--video-size",
+        type=_size,
+        metavar="WxH",
+        help="largest picture to publish; the server's default if not given",
+    )
+    join.add_argument(
+        "--fps",
+        type=_number(1, 60),
+        metavar="N",
+        help="most pictures a second, the same",
+    )
+    join.add_argument(
+        "--video-bitrate",
+        type=_number(0, 100_000_000),
+        metavar="N",
+        help="bits a second, the same; 0: the quality decides",
+    )
+    join.add_argument(
         "--watch",
         type=_watch,
         default=frozenset(),
@@ -191,7 +228,18 @@ def parse(
         ):
             whole.error("--plain carries neither passwords nor media")
         options.media = watches or options.publish is not None
+        options.overrides = _overrides(options)
+        if options.overrides and options.publish is None:
+            whole.error("--video-size, --fps and --video-bitrate go with --publish")
     return options
+
+
+def _overrides(options: argparse.Namespace) -> dict[str, int]:
+    """Media parameters that replace the server's, by their names."""
+    overrides = {"video_fps": options.fps, "video_bitrate": options.video_bitrate}
+    if options.video_size is not None:
+        overrides["video_width"], overrides["video_height"] = options.video_size
+    return {name: value for name, value in overrides.items() if value is not None}
 
 
 def _trust(options: argparse.Namespace) -> Trust:

@@ -102,6 +102,7 @@ class FakeMedia:
     def formats(self, source, parameters, overrides):
         """The streams of any source."""
         self.parameters = parameters
+        self.overrides = overrides
         return list(self.streams)
 
     def publish(self, opened, kind, format, source):

@@ -363,6 +363,18 @@ class JoinTests(JoinTestCase):
         self.assertEqual([item["kind"] for item in published], ["video", "audio"])
         self.assertTrue(self.sources[0].closed)
 
+    def test_publishOverrides(self):
+        """The picture's size, rate and bit rate may be chosen."""
+        self.begin("--publish", "test:", "--video-size", "64x48", "--fps", "5")
+        self.enter()
+        self.serve_all()
+        self.assertEqual(
+            self.media.overrides,
+            {"video_width": 64, "video_height": 48, "video_fps": 5},
+        )
+        self.join.finish(0)
+        self.end()
+
     def test_sourceEnds(self):
         """A file that is at its end is closed; the client stays."""
         self.begin("--publish", "film.mp4")

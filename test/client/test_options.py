@@ -107,6 +107,24 @@ class ParseTests(SynchronousTestCase):
         options = self.parse(*JOIN, "--save", "d", "--watch", "5")
         self.assertEqual(options.watch, {5})
 
+    def test_overrides(self):
+        """What a published picture is to be, where the server's default is not."""
+        publish = (*JOIN, "--publish", "test:")
+        self.assertEqual(self.parse(*publish).overrides, {})
+        options = self.parse(
+            *(*publish, "--video-size", "640x480"),
+            *("--fps", "25", "--video-bitrate", "5000"),
+        )
+        self.assertEqual(
+            options.overrides,
+            {
+                "video_width": 640,
+                "video_height": 480,
+                "video_fps": 25,
+                "video_bitrate": 5000,
+            },
+        )
+
     def test_fingerprint(self):
         """A pinned certificate."""
         options = self.parse("info", "host", "--fingerprint", "ab" * 32)
@@ -135,6 +153,10 @@ class ParseTests(SynchronousTestCase):
             ([*JOIN, "--watch", "some"], "some"),
             ([*JOIN, "--seconds", "0"], "no number of seconds"),
             ([*JOIN, "--seconds", "nan"], "no number of seconds"),
+            ([*JOIN, "--video-size", "640"], "640x480"),
+            ([*JOIN, "--fps", "0"], "1 to 60"),
+            ([*JOIN, "--video-bitrate", "x"], "0 to 100000000"),
+            ([*JOIN, "--fps", "5"], "go with --publish"),
             ([*JOIN, "--fingerprint", "12"], "64 hex digits"),
             ([*JOIN, "--ca", "/nowhere"], "/nowhere"),
             ([*JOIN, "--insecure", "--plain"], "not allowed with"),
