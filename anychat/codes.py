@@ -400,6 +400,14 @@ class Capability(IntFlag):
     RESUME = 2
 
 
+class LicenceMode(IntEnum):
+    """What a server says in its hello about its licence."""
+
+    DEMO = 0
+    LICENSED = 1
+    NOT_CHECKED = 2
+
+
 #: Target of a text or a buffer that goes to the whole room.
 WHOLE_ROOM = -1
 #: "Myself" where a call names a user.

@@ -13,6 +13,7 @@ from twisted.application.service import IService, MultiService, Service
 
 import anychat
 from anychat import banner
+from anychat.codes import LicenceMode
 from anychat.config import Config
 from anychat.core.hall import Hall
 from anychat.core.settings import HallSettings
@@ -173,9 +174,10 @@ def server_parameters(config: Config) -> ServerParameters:
 
 def hello_facts(config: Config) -> HelloFacts:
     """What the server says of itself to anybody who asks."""
+    demo = config.base.demo_mode
     return HelloFacts(
         version=anychat.__version__,
         build=banner.build_time(),
         os=f"{platform.system()} {platform.machine()}",
-        licence_mode=0 if config.base.demo_mode else 1,
+        licence_mode=LicenceMode.DEMO if demo else LicenceMode.NOT_CHECKED,
     )

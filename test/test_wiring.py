@@ -8,6 +8,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from anychat import wiring
+from anychat.codes import LicenceMode
 from anychat.config import load
 from anychat.log import Log
 
@@ -101,8 +102,12 @@ class WiringTests(SynchronousTestCase):
         )
 
     def test_hello(self):
-        """The hello tells the mode of the licence."""
-        self.assertEqual(wiring.hello_facts(self.config).licence_mode, 1)
+        """The hello claims no licence, since none is checked."""
+        self.assertEqual(
+            wiring.hello_facts(self.config).licence_mode, LicenceMode.NOT_CHECKED
+        )
+        demo = replace(self.config, base=replace(self.config.base, demo_mode=True))
+        self.assertEqual(wiring.hello_facts(demo).licence_mode, LicenceMode.DEMO)
 
     def test_build(self):
         """Building opens no port, and makes the certificate where none is given."""

@@ -16,9 +16,15 @@ from anychat.client.join import FINE, exit_code
 from anychat.client.link import Connection, Dialler
 from anychat.client.output import Output, explained
 from anychat.client.trust import AnyCertificate, KnownServers, address_text
-from anychat.codes import ResultCode
+from anychat.codes import LicenceMode, ResultCode
 from anychat.errors import PeerError, Refused
 from anychat.messages import Message, ServerHello
+
+_LICENCES: dict[int, str] = {
+    LicenceMode.DEMO: "demo",
+    LicenceMode.LICENSED: "licensed",
+    LicenceMode.NOT_CHECKED: "not checked",
+}
 
 
 class Info:
@@ -130,7 +136,7 @@ class Info:
                 },
             )
             return
-        licence = "demo" if hello.licence_mode == 0 else "licensed"
+        licence = _LICENCES.get(hello.licence_mode, "unknown")
         asked = "asked for" if hello.proof_required else "not asked for"
         for name, value in (
             ("server", address_text(connection.address, connection.port)),

@@ -58,6 +58,13 @@ class InfoTests(SynchronousTestCase):
             ],
         )
 
+    def test_licence(self):
+        """The mode of the licence, also one that is not known yet."""
+        for mode, text in ((1, "licensed"), (2, "not checked"), (9, "unknown")):
+            self.server.hello = replace(self.server.hello, licence_mode=mode)
+            self.assertEqual(self.run_info(), 0)
+            self.assertIn(f"licence mode  {mode} ({text})\n", self.stdout.getvalue())
+
     def test_json(self):
         """The same for programs."""
         self.assertEqual(self.run_info("--json"), 0)
