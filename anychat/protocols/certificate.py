@@ -7,8 +7,10 @@ matters little and that it lasts matters more: ten years.
 import ipaddress
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -68,6 +70,17 @@ def fingerprint(certificate: bytes) -> str:
     return (
         x509.load_pem_x509_certificate(certificate).fingerprint(hashes.SHA256()).hex()
     )
+
+
+def read_private_key(pem: bytes) -> Any:
+    """The private key of a PEM, which may hold certificates as well.
+
+    :raises ValueError: there is none, or it is behind a pass phrase.
+    """
+    try:
+        return serialization.load_pem_private_key(pem, password=None)
+    except (TypeError, UnsupportedAlgorithm) as error:
+        raise ValueError(str(error)) from error
 
 
 def _general_name(name: str) -> x509.GeneralName:

@@ -11,8 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL
 from twisted.internet.interfaces import (
     IOpenSSLServerConnectionCreator,
@@ -22,7 +20,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 from anychat.errors import ConfigError, PeerError
-from anychat.protocols.certificate import fingerprint, self_signed
+from anychat.protocols.certificate import fingerprint, read_private_key, self_signed
 from anychat.protocols.proof import BINDING_SIZE
 
 #: RFC 9266 section 2.
@@ -60,17 +58,10 @@ class ServerContext:
         try:
             context.use_certificate_chain_file(str(certificate))
             # Not by its name: OpenSSL would ask the terminal for a pass phrase.
-            key: Any = load_pem_private_key(private_key.read_bytes(), password=None)
-            context.use_privatekey(key)
+            context.use_privatekey(read_private_key(private_key.read_bytes()))
             context.check_privatekey()
-        # TypeError: the key is protected, or of a kind that TLS has no use for.
-        except (
-            OSError,
-            TypeError,
-            ValueError,
-            UnsupportedAlgorithm,
-            SSL.Error,
-        ) as error:
+        # TypeError: the key is of a kind that TLS has no use for.
+        except (OSError, TypeError, ValueError, SSL.Error) as error:
             raise ConfigError(
                 f"{certificate} and {private_key} are no certificate chain and "
                 f"its private key: {error}"
