@@ -38,6 +38,10 @@ _READ_AHEAD_BYTES = 64 << 20
 _LARGEST = 7680
 
 _ALSA_CONFIGURATION = "/usr/share/alsa/alsa.conf"
+_TEST_OPTIONS = (
+    f"size=640x480 (at most {_LARGEST}x{_LARGEST}; 0: no picture), "
+    "fps=1 to fps=60, tone=1 to tone=19999 (0: no sound)"
+)
 _TEST_SIZE = re.compile(r"([1-9][0-9]{0,3})x([1-9][0-9]{0,3})")
 
 
@@ -238,20 +242,25 @@ def _open(name: str, form: str | None) -> "av.container.InputContainer":
     return container
 
 
+def _is_size(text: str) -> bool:
+    match = _TEST_SIZE.fullmatch(text)
+    return match is not None and max(map(int, match.groups())) <= _LARGEST
+
+
 def _open_test(text: str, options: str) -> Source:
     """The test picture of FFmpeg's lavfi device, with a sine wave."""
     size, fps, tone = "320x240", 15, 440
     fixed: dict[str, int] = {}
     for option in filter(None, options.split(",")):
         name, _, value = option.partition("=")
-        if name == "size" and (value == "0" or _TEST_SIZE.fullmatch(value)):
+        if name == "size" and (value == "0" or _is_size(value)):
             size = value
         elif name == "fps" and value.isdecimal() and 1 <= int(value) <= 60:
             fps = fixed["video_fps"] = int(value)
         elif name == "tone" and value.isdecimal() and int(value) < 20000:
             tone = int(value)
         else:
-            raise ValueError(f"test source: option {option!r}")
+            raise ValueError(f"test source: {option!r} is none of {_TEST_OPTIONS}")
     parts = []
     if size != "0":
         width, height = map(int, size.split("x"))

@@ -70,6 +70,7 @@ class SourceTests(SynchronousTestCase):
             "size=big",
             "size=0x0",
             "size=99999x9",
+            "size=7681x9",
             "fps=0",
             "fps=1000",
             "tone=-1",
@@ -78,7 +79,12 @@ class SourceTests(SynchronousTestCase):
             "depth=3",
             "size",
         ):
-            self.assertRaises(ValueError, open_source, f"test:{options}")
+            error = self.assertRaises(ValueError, open_source, f"test:{options}")
+            self.assertIn("test source: ", str(error))
+        for option in ("size=big", "fps=1000", "foo=1"):
+            error = self.assertRaises(ValueError, open_source, f"test:{option}")
+            for allowed in (repr(option), "640x480", "fps=60", "tone=19999"):
+                self.assertIn(allowed, str(error))
 
     def test_notThere(self):
         """What is no file is not taken for something to connect to."""
