@@ -220,8 +220,12 @@ def open_source(text: str, loop: bool = False) -> Source:
     path = Path(text)
     if path.is_char_device():
         return Source(text, _open(text, "v4l2"), live=True)
+    if path.is_dir():
+        raise IsADirectoryError(f"a directory, not a media file: {text}")
     if not path.is_file():
         # FFmpeg would take anything else for an address to connect to.
+        if "://" in text:
+            raise ValueError(f"a file or device of this machine is needed: {text}")
         raise FileNotFoundError(f"no such media file or device: {text}")
     return Source(text, _open(f"file:{text}", None), loop=loop)
 

@@ -88,8 +88,14 @@ class SourceTests(SynchronousTestCase):
 
     def test_notThere(self):
         """What is no file is not taken for something to connect to."""
-        for text in ("nowhere.mp4", "http://192.0.2.1/x", "loop:nowhere.mp4", "/tmp"):
-            self.assertRaises(FileNotFoundError, open_source, text)
+        for text, kind, said in (
+            ("nowhere.mp4", FileNotFoundError, "no such media file"),
+            ("loop:nowhere.mp4", FileNotFoundError, "no such media file"),
+            ("http://192.0.2.1/x", ValueError, "of this machine"),
+            ("/tmp", IsADirectoryError, "a directory"),
+        ):
+            error = self.assertRaises(kind, open_source, text)
+            self.assertIn(said, str(error))
 
     def test_noMedia(self):
         """A file that is no media."""
