@@ -166,7 +166,7 @@ class Join:
         options = self._options
         try:
             if options.save is not None:
-                os.makedirs(options.save, exist_ok=True)
+                _make_directory(options.save)
             if options.publish is not None:
                 self._source = yield deferToThreadPool(
                     self._reactor,
@@ -336,6 +336,15 @@ class Join:
         assert ending is not None
         ending.callback(code)
         self.done.callback(code)
+
+
+def _make_directory(path: str) -> None:
+    try:
+        os.makedirs(path, exist_ok=True)
+    except FileExistsError:
+        raise NotADirectoryError(f"not a directory: {path}") from None
+    except OSError as error:
+        raise OSError(f"{path}: {error.strerror}") from error
 
 
 def _at_most(seconds: float, waited: "Deferred[Any]", clock: Any) -> "Deferred[None]":

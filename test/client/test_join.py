@@ -534,6 +534,15 @@ class TroubleTests(JoinTestCase):
         Path(self.directory).write_text("")
         self.begin("--save", self.directory)
         self.assertEqual(self.end_alone(), 2)
+        self.assertEqual(self.complaints, [f"not a directory: {self.directory}"])
+
+    def test_noDirectory(self):
+        """Nor is there one below a file."""
+        Path(self.directory).write_text("")
+        path = f"{self.directory}/films"
+        self.begin("--save", path)
+        self.assertEqual(self.end_alone(), 2)
+        self.assertEqual(self.complaints, [f"{path}: Not a directory"])
 
 
 class FileNameTests(SynchronousTestCase):
