@@ -171,6 +171,7 @@ class TwistdServer(CoreServer):
         """Start all parts; end the process if one of them cannot."""
         if self._twistd["nodaemon"]:
             end_with_terminal(self._reactor)
+        leave_interrupt_to_reactor()
         try:
             super().startService()
         except StartFailed as failed:
@@ -205,6 +206,12 @@ def end_with_terminal(reactor: Any) -> None:
         signal.signal(
             signal.SIGHUP, lambda number, frame: reactor.callFromThread(reactor.stop)
         )
+
+
+def leave_interrupt_to_reactor() -> None:
+    """Let the reactor have Ctrl-C, which it takes over from Python only."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def refuse(error: ConfigError) -> NoReturn:

@@ -19,7 +19,8 @@ from zope.interface.verify import verifyObject
 import anychat
 from anychat import banner
 from anychat.config import load
-from anychat.coreserver import QuitKey, main
+from anychat.coreserver import main
+from anychat.run import QuitKey
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -116,6 +117,8 @@ class CommandLineTests(SynchronousTestCase):
         self.directory = Path(self.mktemp()).absolute()
         self.directory.mkdir()
         self.path = self.directory / "my.ini"
+        handler = signal.getsignal(signal.SIGINT)
+        self.addCleanup(signal.signal, signal.SIGINT, handler)
 
     def call(self, *arguments: str) -> tuple[object, str, str]:
         """Run the command; its exit code and what it printed where."""
@@ -210,6 +213,21 @@ main(sys.argv[1:], build=Graph)
 """
 
 
+#: Presses Ctrl-C as soon as Twisted is imported.
+INTERRUPTED = """
+import os, signal, sys
+
+class Finder:
+    def find_spec(self, name, *rest):
+        if name == "twisted":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Finder())
+from anychat.coreserver import main
+main()
+"""
+
+
 class ProcessTests(SynchronousTestCase):
     """A real process with a real port."""
 
@@ -291,6 +309,17 @@ class ProcessTests(SynchronousTestCase):
             out, _ = process.communicate(timeout=30)
             self.assertEqual(process.returncode, 0, number)
             self.assertIn("has exited with error code:0", out)
+
+    def test_interruptedEarly(self):
+        """Ctrl-C while the program is still loading: the end, without a word."""
+        done = subprocess.run(
+            [sys.executable, "-c", INTERRUPTED],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.assertEqual((done.returncode, done.stderr), (-signal.SIGINT, ""))
 
     def test_closedDescriptors(self):
         """Closed standard descriptors stop nothing, and nothing takes their place."""

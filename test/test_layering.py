@@ -53,6 +53,7 @@ LAYERS = {
     "anychat.client.room": 1,
     "anychat.wiring": 4,
     "anychat.tap": 4,
+    "anychat.run": 4,
     "anychat.coreserver": 4,
     "anychat.demo": 4,
 }

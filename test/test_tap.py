@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 from contextlib import redirect_stderr
 from pathlib import Path
 
@@ -320,6 +321,15 @@ class TwistdTests(TapCase):
     def test_unknownOption(self):
         """What is no option is refused in twistd's own way."""
         self.assertRaises(UsageError, ServerOptions().parseOptions, ["anychat", "--x"])
+
+    def test_interrupt(self):
+        """Ctrl-C, which ``anychatcoreserver`` gave to the system, is the reactor's."""
+        handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
+        self.addCleanup(signal.signal, signal.SIGINT, handler)
+        service = self.service(self.options())
+        service.startService()
+        self.assertIs(signal.getsignal(signal.SIGINT), signal.default_int_handler)
+        service.stopService()
 
     def test_failingUnderTwistd(self):
         """A failed start tells a waiting parent, and leaves no pid file of twistd."""
