@@ -140,9 +140,10 @@ class Join:
         host, port = options.address
         connected = self.client.connect(host, port)
         # The next calls wait for it, and fail as it does.
-        self.client.login(options.user, options.password).addErrback(lambda _: None)
+        login = self.client.login(options.user, options.password)
+        login.addErrback(self._failed)
         entered = self.client.enter_room(options.room, options.room_password)
-        entered.addErrback(self._not_entered)
+        entered.addErrback(self._failed)
         yield connected
         yield entered
         if self._ending is not None:
@@ -179,13 +180,8 @@ class Join:
             return False
         return True
 
-    def _not_entered(self, failure: Failure) -> None:
-        """Say what stopped the way in; the first thing that did."""
-        if self._ending is not None:
-            return
-        self._failed(failure)
-
     def _failed(self, failure: Failure) -> None:
+        """Say what stopped it; the first thing that did."""
         if self._ending is not None:
             return
         if failure.check(Refused) is None:
@@ -204,9 +200,7 @@ class Join:
         if name == "on_online_user":
             self._output.know(self.client.members)
         self._output.event(name, arguments)
-        if name == "on_login_system" and arguments[1] and self._ending is None:
-            self._refused(Refused(arguments[1]))
-        elif name == "on_user_at_room":
+        if name == "on_user_at_room":
             member, entered = arguments
             if entered:
                 self._watch(member)

@@ -55,6 +55,12 @@ UNACKNOWLEDGED_MAXIMUM = 512 << 10
 #: Messages a second, and at once: below what makes a server wait (500, 1000).
 MESSAGE_RATE, MESSAGE_BURST = 400.0, 800.0
 
+#: What more there is to say of 21 FUNCOPTERROR at a login.
+LOGIN_LIMITS = (
+    "a user name has up to 128 characters and no control characters, "
+    "a password up to 1024 bytes"
+)
+
 #: Seconds that a connection must last before the pauses begin short again.
 _PROVEN = 10.0
 
@@ -359,7 +365,7 @@ class Session:
         except LocalError:
             # A name or password that is too long or no Unicode; the text of
             # the error might quote it.
-            raise Refused(ResultCode.FUNCOPTERROR) from None
+            raise Refused(ResultCode.FUNCOPTERROR, LOGIN_LIMITS) from None
 
     def _log_in_anew(self) -> None:
         if self._channel is not None:
@@ -375,7 +381,9 @@ class Session:
             if result.code != ResultCode.SUCCESS:
                 self.phase = Phase.CONNECTED
                 self._credentials = None
-                logging_in.errback(Failure(Refused(result.code)))
+                wrong = result.code == ResultCode.FUNCOPTERROR
+                reason = LOGIN_LIMITS if wrong else ""
+                logging_in.errback(Failure(Refused(result.code, reason)))
             else:
                 self._begin(connection, result, anew=False)
                 logging_in.callback(result)

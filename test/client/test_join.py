@@ -497,10 +497,15 @@ class TroubleTests(JoinTestCase):
         self.assertIn("301 ROOM_PASSERR", self.complaints[0])
 
     def test_badName(self):
-        """A name that cannot be sent is told for what it is."""
+        """A name that cannot be sent, or is refused, is told what it may be."""
         self.begin("--user", "x" * 600)
         self.assertEqual(self.end_alone(), 1)
         self.assertIn("21 FUNCOPTERROR", self.complaints[0])
+        self.assertIn("128 characters and no control", self.complaints.pop())
+        self.server.login_code = ResultCode.FUNCOPTERROR
+        self.begin("--user", "x" * 129)
+        self.assertEqual(self.end_alone(), 1)
+        self.assertIn("128 characters and no control", self.complaints[0])
 
     def test_kickedOut(self):
         """Being thrown out is 1, with a summary."""
