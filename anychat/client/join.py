@@ -200,7 +200,11 @@ class Join:
         if name == "on_online_user":
             self._output.know(self.client.members)
         self._output.event(name, arguments)
-        if name == "on_user_at_room":
+        if name == "on_enter_room" and arguments[1] and self._ending is None:
+            code = arguments[1]
+            self._complain(f"room {self._options.room}: {code_text(code)}")
+            self.finish(exit_code(code))
+        elif name == "on_user_at_room":
             member, entered = arguments
             if entered:
                 self._watch(member)

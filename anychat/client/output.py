@@ -137,9 +137,7 @@ class Output:
             "on_login_system": lambda user_id, code: (
                 None if code else f"logged in, own id {user_id}"
             ),
-            "on_enter_room": lambda room_id, code: (
-                f"room {room_id}: {code_text(code)}" if code else None
-            ),
+            "on_enter_room": lambda room_id, code: None,
             "on_leave_room": lambda room_id: f"left room {room_id}",
             "on_online_user": lambda count, room_id: (
                 f"entered room {room_id}, {count} online"

@@ -494,7 +494,23 @@ class TroubleTests(JoinTestCase):
         self.serve(EnterRoomResult(ResultCode.ROOM_PASSERR, 1))
         self.serve(OK, Logout())
         self.assertEqual(self.end_alone(), 1)
-        self.assertIn("301 ROOM_PASSERR", self.complaints[0])
+        self.assertEqual(
+            self.complaints, ["room 1: 301 ROOM_PASSERR (room password wrong)"]
+        )
+        self.assertEqual(self.lines(), ["connected", "logged in, own id 7"])
+
+    def test_roomGone(self):
+        """A room that cannot be entered again after a new login is 1, too."""
+        self.begin("--seconds", "60")
+        self.enter(ANN)
+        self.server.resume_code = ResultCode.SESSIONNOTEXIST
+        self.server.cut()
+        self.reactor.advance(1)
+        self.server.flush()
+        self.server.side.received[:] = self.server.side.received[-1:]
+        self.serve(EnterRoomResult(ResultCode.ROOM_FULLUSER, 1))
+        self.assertEqual(self.end(), 1)
+        self.assertEqual(self.complaints, ["room 1: 302 ROOM_FULLUSER (room full)"])
 
     def test_badName(self):
         """A name that cannot be sent, or is refused, is told what it may be."""
