@@ -117,6 +117,8 @@ class Join:
             media_at_login=options.media,
         )
         self._source: Any = None
+        self._lost: ResultCode | None = None
+        """Why the connection was lost, while it is being restored."""
         self._joined = False
         self._joined_at = 0.0
         self._watchings: list[Watching] = []
@@ -200,7 +202,15 @@ class Join:
         if name == "on_online_user":
             self._output.know(self.client.members)
         self._output.event(name, arguments)
-        if name == "on_enter_room" and arguments[1] and self._ending is None:
+        if name == "on_session_keep":
+            ended, code = arguments
+            if not ended:
+                self._lost = code
+            elif not code:
+                self._lost = None
+        elif name == "on_login_system":
+            self._lost = None
+        elif name == "on_enter_room" and arguments[1] and self._ending is None:
             code = arguments[1]
             self._complain(f"room {self._options.room}: {code_text(code)}")
             self.finish(exit_code(code))
@@ -272,6 +282,10 @@ class Join:
     def finish(self, code: int) -> "Deferred[int]":
         """Log out, complete the files, print the summary; `done` fires then."""
         if self._ending is None:
+            if code == FINE and self._lost is not None:
+                reason = Refused(self._lost, "lost, and not restored so far")
+                self._complain(explained(reason, self._options.address))
+                code = CANNOT_CONNECT
             self._ending = Deferred()
             self._end(code).addErrback(self._broken_end)
         return self._ending
@@ -300,7 +314,7 @@ class Join:
         saving = [self._close_sink(sink) for sink in tuple(self._sinks)]
         saved = DeferredList([item for item in saving if item is not None])
         yield _at_most(FILES_TIME, saved, self._reactor)
-        if client.user_id:
+        if client.user_id and self._lost is None:
             # Without it the server would hold the session for a while.
             leaving = client.logout().addErrback(lambda _: None)
             yield _at_most(LOGOUT_TIME, leaving, self._reactor)

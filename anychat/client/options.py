@@ -20,7 +20,7 @@ _DESCRIPTION = """\
 AnyChat client for the console.
 
 exit codes: 0 fine, 1 refused by the server (number and name are printed),
-2 wrong usage, 3 cannot connect.
+2 wrong usage, 3 cannot connect, or not again.
 """
 
 

@@ -535,6 +535,32 @@ class TroubleTests(JoinTestCase):
         self.assertEqual(self.objects()[-1]["event"], "summary")
         self.assertEqual(self.objects()[-1]["code"], 1)
 
+    def test_endsWhileLost(self):
+        """Time that is over while the connection is lost is 3, at once."""
+        self.begin("--seconds", "5", "--json")
+        self.enter()
+        self.server.reachable = False
+        self.server.cut()
+        self.reactor.advance(5)
+        self.assertEqual(self.end_alone(), 3)
+        self.assertIn("101 CONNECT_ABORT", self.complaints[0])
+        self.assertIn("not restored", self.complaints[0])
+        self.assertEqual(self.objects()[-1]["code"], 3)
+
+    def test_endsAfterLoss(self):
+        """A connection that is restored in time, one way or the other, is fine."""
+        for code in (ResultCode.SUCCESS, ResultCode.SESSIONNOTEXIST):
+            self.server.resume_code = code
+            self.begin()
+            self.enter()
+            self.server.cut()
+            self.reactor.advance(1)
+            self.server.flush()
+            self.join.finish(0)
+            self.reactor.advance(2)
+            self.assertEqual(self.end(), 0)
+            self.assertEqual(self.complaints, [])
+
     def test_publishRefused(self):
         """A refused publication is 1."""
         self.begin("--publish", "test:")
