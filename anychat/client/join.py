@@ -119,6 +119,7 @@ class Join:
         self._source: Any = None
         self._lost: ResultCode | None = None
         """Why the connection was lost, while it is being restored."""
+        self._user_id = self._room_id = 0
         self._joined = False
         self._joined_at = 0.0
         self._watchings: list[Watching] = []
@@ -200,6 +201,7 @@ class Join:
 
     def _event(self, name: str, arguments: tuple[Any, ...]) -> None:
         if name == "on_online_user":
+            self._room_id = self.client.room_id
             self._output.know(self.client.members)
         self._output.event(name, arguments)
         if name == "on_session_keep":
@@ -209,7 +211,7 @@ class Join:
             elif not code:
                 self._lost = None
         elif name == "on_login_system":
-            self._lost = None
+            self._user_id, self._lost = arguments[0], None
         elif name == "on_enter_room" and arguments[1] and self._ending is None:
             code = arguments[1]
             self._complain(f"room {self._options.room}: {code_text(code)}")
@@ -302,8 +304,8 @@ class Join:
         joined = self._joined
         summary = {
             "code": code,
-            "user_id": client.user_id,
-            "room_id": client.room_id,
+            "user_id": self._user_id,
+            "room_id": self._room_id,
             "seconds": round(self._reactor.seconds() - self._joined_at, 3)
             if joined
             else 0.0,

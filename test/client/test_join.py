@@ -533,7 +533,9 @@ class TroubleTests(JoinTestCase):
         self.assertEqual(self.end(), 1)
         self.assertIn("211 KICKOUT", self.complaints[0])
         self.assertEqual(self.objects()[-1]["event"], "summary")
-        self.assertEqual(self.objects()[-1]["code"], 1)
+        summary = self.objects()[-1]
+        self.assertEqual(summary["code"], 1)
+        self.assertEqual((summary["user_id"], summary["room_id"]), (7, 1))
 
     def test_endsWhileLost(self):
         """Time that is over while the connection is lost is 3, at once."""
