@@ -20,8 +20,8 @@ from anychat.client import plane
 from anychat.client.client import Client
 from anychat.client.events import ClientEvents
 from anychat.client.output import EVENTS, Output, code_text, explained
-from anychat.client.summary import watched_users
-from anychat.client.wishes import Watching
+from anychat.client.summary import published_streams, watched_users
+from anychat.client.wishes import Publishing, Watching
 from anychat.codes import ResultCode
 from anychat.errors import Refused
 from anychat.messages import Member
@@ -122,6 +122,7 @@ class Join:
         self._user_id = self._room_id = 0
         self._joined = False
         self._joined_at = 0.0
+        self._publishings: list[Publishing] = []
         self._watchings: list[Watching] = []
         self._sinks: dict[Any, str] = {}
         self._files: dict[Watching, list[str]] = {}
@@ -158,7 +159,8 @@ class Join:
         if options.text is not None:
             calls.append(self.client.send_text(options.text))
         if self._source is not None:
-            calls.append(self.client.publish(self._source, overrides=options.overrides))
+            published = self.client.publish(self._source, overrides=options.overrides)
+            calls.append(published.addCallback(self._publishings.append))
         for member in self.client.members.values():
             self._watch(member)
         for call in calls:
@@ -309,7 +311,7 @@ class Join:
             "seconds": round(self._reactor.seconds() - self._joined_at, 3)
             if joined
             else 0.0,
-            "published": self._published(),
+            "published": published_streams(self._publishings),
         }
         for watching in client.watched:
             client.unwatch(watching.user_id, watching.stream_index)
@@ -328,22 +330,6 @@ class Join:
             summary["watched"] = watched_users(self._watchings, self._files)
             self._output.summary(summary)
         self._over(code)
-
-    def _published(self) -> list[dict[str, Any]]:
-        streams = []
-        for publishing in self.client.publications:
-            for kind, publication in publishing.sending.items():
-                statistics = publication.statistics()
-                streams.append(
-                    {
-                        "stream_index": publishing.stream_index,
-                        "kind": kind,
-                        "frames": statistics.frames,
-                        "packets": statistics.packets,
-                        "resent": statistics.resent,
-                    }
-                )
-        return streams
 
     def _over(self, code: int) -> None:
         ending = self._ending

@@ -1,11 +1,24 @@
-"""What the console tool reports at its end: what was received of whom."""
+"""What the console tool reports at its end: what was sent, and received of whom."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from anychat.client.wishes import Totals, Watching
+from anychat.client.wishes import Publishing, Totals, Watching
 from anychat.codes import StreamKind
+
+
+def published_streams(publishings: Iterable[Publishing]) -> list[dict[str, Any]]:
+    """One object for each stream that was published."""
+    return [
+        {
+            "stream_index": publishing.stream_index,
+            "kind": kind,
+            **asdict(publishing.statistics(kind)),
+        }
+        for publishing in publishings
+        for kind in publishing.kinds
+    ]
 
 
 def totals_of(watchings: Iterable[Watching], kind: StreamKind) -> Totals:

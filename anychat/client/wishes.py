@@ -80,6 +80,23 @@ class Totals:
             self.first_frame_ms = statistics.first_frame_ms
 
 
+@dataclass(slots=True)
+class SentTotals:
+    """What was sent of one published stream, all its publications together."""
+
+    frames: int = 0
+    packets: int = 0
+    """Without those sent again."""
+    resent: int = 0
+    """Packets sent again because they were asked for."""
+
+    def add(self, statistics: Any) -> None:
+        """Take in the statistics of a publication."""
+        self.frames += statistics.frames
+        self.packets += statistics.packets
+        self.resent += statistics.resent
+
+
 class EventSink:
     """Hands decoded frames to `ClientEvents`."""
 
@@ -136,6 +153,19 @@ class Publishing(_Wish):
         """SSRCs that the server gave, of the streams that are open."""
         self.sending: dict[StreamKind, Any] = {}
         """What sends each open stream (``anychat.client.media``'s `Publication`)."""
+        self._past: dict[StreamKind, SentTotals] = {}
+
+    @property
+    def kinds(self) -> tuple[StreamKind, ...]:
+        """What was sent so far: video, audio or both."""
+        return tuple(sorted({*self._past, *self.sending}))
+
+    def statistics(self, kind: StreamKind) -> SentTotals:
+        """What was sent of that kind, all publications together."""
+        totals = replace(self._past.get(kind, SentTotals()))
+        if kind in self.sending:
+            totals.add(self.sending[kind].statistics())
+        return totals
 
     def halt(self) -> None:
         """Send nothing more; what was opened is forgotten."""
@@ -143,9 +173,11 @@ class Publishing(_Wish):
             self.close(kind)
 
     def close(self, kind: StreamKind) -> None:
-        """Stop sending one stream."""
+        """Stop sending one stream, and keep what it counted."""
         del self.opened[kind]
-        self.sending.pop(kind).stop()
+        sending = self.sending.pop(kind)
+        sending.stop()
+        self._past.setdefault(kind, SentTotals()).add(sending.statistics())
 
 
 class Watching(_Wish):

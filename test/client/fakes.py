@@ -56,6 +56,7 @@ class FakePublication:
     def __init__(self, opened, kind, source):
         self.opened, self.kind, self.source = opened, kind, source
         self.stopped = False
+        self.counts = FakeSent()
 
     def stop(self):
         """Send no more."""
@@ -64,7 +65,7 @@ class FakePublication:
 
     def statistics(self):
         """What was sent."""
-        return FakeSent()
+        return self.counts
 
 
 class FakeReception:

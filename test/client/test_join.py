@@ -32,7 +32,7 @@ from anychat.messages import (
     UserCameraControl,
     UserSpeakControl,
 )
-from test.client.fakes import FakeMedia, FakeStatistics, granted
+from test.client.fakes import FakeMedia, FakeSent, FakeStatistics, granted
 from test.client.server import FakeServer
 
 VIDEO, AUDIO = StreamKind.VIDEO, StreamKind.AUDIO
@@ -362,6 +362,35 @@ class JoinTests(JoinTestCase):
         published = self.objects()[-1]["published"]
         self.assertEqual([item["kind"] for item in published], ["video", "audio"])
         self.assertTrue(self.sources[0].closed)
+
+    def test_publishedAgain(self):
+        """What was sent before a new login, and before the end, counts, too."""
+        self.begin("--publish", "test:", "--json")
+        self.enter()
+        self.serve_all()
+        self.media.publications[0].counts = FakeSent(100, 120, 3)
+        self.server.resume_code = ResultCode.SESSIONNOTEXIST
+        self.server.cut()
+        self.reactor.advance(1)
+        self.server.flush()
+        self.enter()
+        self.serve_all()
+        self.media.publications[2].counts = FakeSent(10, 12, 1)
+        self.server.side.send(LinkClose(ResultCode.KICKOUT))
+        self.server.side.transport.loseConnection()
+        self.assertEqual(self.end(), 1)
+        video, audio = self.objects()[-1]["published"]
+        self.assertEqual(
+            video,
+            {
+                "stream_index": 0,
+                "kind": "video",
+                "frames": 110,
+                "packets": 132,
+                "resent": 4,
+            },
+        )
+        self.assertEqual(audio["frames"], 0)
 
     def test_publishOverrides(self):
         """The picture's size, rate and bit rate may be chosen."""
