@@ -29,6 +29,13 @@ def totals_of(watchings: Iterable[Watching], kind: StreamKind) -> Totals:
     return totals
 
 
+def _figures(totals: Totals) -> dict[str, Any]:
+    figures = asdict(totals)
+    if totals.first_frame_ms is not None:
+        figures["first_frame_ms"] = round(totals.first_frame_ms, 1)
+    return figures
+
+
 def watched_users(
     watchings: Iterable[Watching], files: Mapping[Watching, list[str]]
 ) -> list[dict[str, Any]]:
@@ -48,8 +55,8 @@ def watched_users(
             "user_id": user_id,
             "nickname": nickname,
             "stream_index": stream_index,
-            **asdict(totals_of(group, StreamKind.VIDEO)),
-            "audio": asdict(totals_of(group, StreamKind.AUDIO)),
+            **_figures(totals_of(group, StreamKind.VIDEO)),
+            "audio": _figures(totals_of(group, StreamKind.AUDIO)),
             "files": [path for item in group for path in files.get(item, [])],
         }
         for (user_id, nickname, stream_index), group in users.items()

@@ -263,7 +263,7 @@ class JoinTests(JoinTestCase):
         self.serve_all()
         self.tell(granted(5, VIDEO, 9))
         self.tell(granted(5, AUDIO, 10))
-        self.media.receptions[0].counts = FakeStatistics(100, 200, 3, 2, 45.6)
+        self.media.receptions[0].counts = FakeStatistics(100, 200, 3, 2, 45.6123)
         self.media.receptions[1].counts = FakeStatistics(300, 300, 0, 0, 22.0)
         self.join.finish(0)
         self.assertEqual(self.end(), 0)
