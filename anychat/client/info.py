@@ -94,6 +94,7 @@ class Info:
             return
         if isinstance(error, PeerError):
             error = Refused(error.code, f"no AnyChat server answers: {error.reason}")
+        self._output.event("on_connect", (error.code,))
         self._complain(explained(error, self._options.address))
         self._over(exit_code(error.code))
 

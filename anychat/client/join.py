@@ -326,9 +326,8 @@ class Join:
         yield _at_most(FILES_TIME, stopped, self._reactor)
         if self._source is not None and stopped.called:
             self._source.close()
-        if joined:
-            summary["watched"] = watched_users(self._watchings, self._files)
-            self._output.summary(summary)
+        summary["watched"] = watched_users(self._watchings, self._files)
+        self._output.summary(summary)
         self._over(code)
 
     def _over(self, code: int) -> None:

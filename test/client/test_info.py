@@ -85,6 +85,17 @@ class InfoTests(SynchronousTestCase):
         self.server.refusal = error.ConnectionRefusedError()
         self.assertEqual(self.run_info(), 3)
         self.assertIn("[::1]:99: 108 CONNECT_SOCKETERR", self.complaints[0])
+        self.assertEqual(self.stdout.getvalue(), "")
+
+    def test_cannotConnectJson(self):
+        """A program that reads what is printed hears of that, too."""
+        self.server.refusal = error.ConnectionRefusedError()
+        self.assertEqual(self.run_info("--json"), 3)
+        values = json.loads(self.stdout.getvalue())
+        self.assertEqual(
+            (values["event"], values["code"], values["name"]),
+            ("connect", 108, "CONNECT_SOCKETERR"),
+        )
 
     def test_silent(self):
         """A silent server is 3."""

@@ -475,9 +475,13 @@ class TroubleTests(JoinTestCase):
     def test_cannotConnect(self):
         """No server is 3, with number and name of the code."""
         self.server.refusal = error.ConnectionRefusedError()
-        self.begin()
+        self.begin("--json")
         self.assertEqual(self.end_alone(), 3)
         self.assertIn("host:8906: 108 CONNECT_SOCKETERR", self.complaints[0])
+        connect, summary = self.objects()
+        self.assertEqual((connect["code"], connect["name"]), (108, "CONNECT_SOCKETERR"))
+        self.assertEqual((summary["event"], summary["code"]), ("summary", 3))
+        self.assertEqual((summary["published"], summary["watched"]), ([], []))
 
     def end_alone(self):
         """The exit code of a run that did not get anywhere."""
@@ -514,7 +518,7 @@ class TroubleTests(JoinTestCase):
         self.begin("--json")
         self.assertEqual(self.end_alone(), 1)
         self.assertIn("200 CERTIFY_FAIL", self.complaints[0])
-        self.assertEqual(self.objects()[-1]["code"], 200)
+        self.assertEqual(self.objects()[-2]["code"], 200)
 
     def test_roomRefused(self):
         """A refused entry is 1, and leaves no session behind on the server."""
@@ -602,8 +606,10 @@ class TroubleTests(JoinTestCase):
 
     def test_badSource(self):
         """A source that cannot be opened is 2, before any connection."""
-        self.begin("--publish", "missing")
+        self.begin("--publish", "missing", "--json")
         self.assertEqual(self.end_alone(), 2)
+        (summary,) = self.objects()
+        self.assertEqual((summary["event"], summary["code"]), ("summary", 2))
         self.assertIn("no such media file", self.complaints[0])
         self.assertEqual(self.server.sides, [])
 
