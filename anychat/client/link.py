@@ -35,6 +35,12 @@ CONNECT_TIMEOUT = 10.0
 _CHECK_TIMES = (1.0, 60.0)
 _LONGEST_SILENCE = 300.0
 
+#: What may be behind an end that comes before TLS stands.
+_NO_TLS = (
+    "before TLS stood; the server may have no TLS (then: --plain), or too many "
+    "connections from this address that are not logged in yet"
+)
+
 
 class Backoff:
     """How long to wait before the next attempt to reconnect."""
@@ -297,7 +303,14 @@ class Connection:
 
     def link_lost(self, link: ClientLink, reason: Failure) -> None:
         """The end."""
-        self._end(connect_error(reason))
+        error = connect_error(reason)
+        if (
+            error.code == ResultCode.CONNECT_ABORT
+            and self.secure
+            and not self.fingerprint
+        ):
+            error = Refused(error.code, _NO_TLS)
+        self._end(error)
 
     # While it lasts.
 

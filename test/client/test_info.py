@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from twisted.internet import error
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from anychat.client.info import Info
@@ -96,6 +97,21 @@ class InfoTests(SynchronousTestCase):
             (values["event"], values["code"], values["name"]),
             ("connect", 108, "CONNECT_SOCKETERR"),
         )
+
+    def test_noTls(self):
+        """A server that ends the connection before TLS stands: what may be behind."""
+        options = parse(["info", "host"], {})
+        output = Output(self.stdout, False, self.clock.seconds)
+        info = Info(
+            self.clock, options, output, self.complaints.append, self.server.endpoint
+        )
+        info.start()
+        pump = self.server.pumps.pop()
+        pump.client.connectionLost(Failure(error.ConnectionLost()))
+        self.assertEqual(self.successResultOf(info.done), 3)
+        self.assertIn("101 CONNECT_ABORT", self.complaints[0])
+        self.assertIn("--plain", self.complaints[0])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_silent(self):
         """A silent server is 3."""
