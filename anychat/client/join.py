@@ -116,6 +116,7 @@ class Join:
             log_path=options.log,
             media_at_login=options.media,
         )
+        self.client.log.on_failure = self._no_log
         self._source: Any = None
         self._lost: ResultCode | None = None
         """Why the connection was lost, while it is being restored."""
@@ -184,6 +185,9 @@ class Join:
             self._complain(str(error))
             return False
         return True
+
+    def _no_log(self, error: OSError) -> None:
+        self._complain(f"warning: no log in {self._options.log}: {error.strerror}")
 
     def _failed(self, failure: Failure) -> None:
         """Say what stopped it; the first thing that did."""

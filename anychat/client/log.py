@@ -45,6 +45,8 @@ class ClientLog:
         self._wall_clock = wall_clock
         self.dropped = 0
         """Lines that could not be written."""
+        self.on_failure: Callable[[OSError], None] | None = None
+        """Called with what kept the first of them from being written."""
 
     def __call__(self, text: str) -> None:
         """Write one line."""
@@ -55,8 +57,10 @@ class ClientLog:
         data = f"[{stamp}]\t{printable(text)}\n".encode(errors="backslashreplace")
         try:
             self._append(self._path, data)
-        except OSError:
+        except OSError as error:
             self.dropped += 1
+            if self.dropped == 1 and self.on_failure is not None:
+                self.on_failure(error)
 
     def _append(self, path: str, data: bytes) -> None:
         # Opened anew for each line: a dozen lines a session are no load, and

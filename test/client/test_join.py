@@ -620,6 +620,17 @@ class TroubleTests(JoinTestCase):
         self.assertEqual(self.end_alone(), 2)
         self.assertEqual(self.complaints, [f"not a directory: {self.directory}"])
 
+    def test_noLog(self):
+        """A log that cannot be written is told once, and nothing else."""
+        path = f"{self.directory}/x.log"
+        self.begin("--log", path)
+        self.enter()
+        self.join.finish(0)
+        self.assertEqual(self.end(), 0)
+        self.assertEqual(
+            self.complaints, [f"warning: no log in {path}: No such file or directory"]
+        )
+
     def test_noDirectory(self):
         """Nor is there one below a file."""
         Path(self.directory).write_text("")
