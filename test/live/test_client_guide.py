@@ -8,7 +8,7 @@ from pathlib import Path
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
-from test.live.server import CoreServer
+from test.live.server import CoreServer, free_ports
 from test.live.test_command import Run
 from test.test_layering import ROOT
 
@@ -18,29 +18,45 @@ class GuideTests(TestCase):
 
     timeout = 60
 
-    async def test_programs(self):
-        """Both programs meet in room 1 and do what the guide says."""
+    def setUp(self):
+        """Take the programs from the guide, and a home for them."""
         text = (ROOT / "docs" / "client.md").read_text(encoding="utf-8")
         programs = re.findall(r'^```python\n("""(\w+\.py):.*?)^```', text, re.M | re.S)
-        self.assertEqual([name for _, name in programs], ["hello.py", "camera.py"])
+        self.home = Path(self.mktemp())
+        self.home.mkdir()
+        for program, name in programs:
+            (self.home / name).write_text(program, encoding="utf-8")
+        self.names = [name for _, name in programs]
+        self.assertEqual(self.names, ["hello.py", "camera.py"])
+
+    def start(self, name, port):
+        """Start a program."""
+        run = Run()
+        reactor.spawnProcess(
+            run,
+            sys.executable,
+            [sys.executable, name, "localhost", str(port)],
+            env={**os.environ, "XDG_CONFIG_HOME": str(self.home.resolve())},
+            path=str(self.home),
+        )
+        return run
+
+    async def test_noServer(self):
+        """Where nobody listens, the first program says so and ends with 1."""
+        port, _ = free_ports()
+        run = self.start("hello.py", port)
+        self.assertEqual(await run.ended, 1)
+        self.assertTrue(run.err.startswith(b"localhost: 108 CONNECT_SOCKETERR"))
+        self.assertEqual(run.err.count(b"\n"), 1, run.err.decode())
+
+    async def test_programs(self):
+        """Both programs meet in room 1 and do what the guide says."""
         server = CoreServer(self.mktemp())
         self.addCleanup(server.stop)
         await server.start()
-        home = Path(self.mktemp())
-        home.mkdir()
-        environment = {**os.environ, "XDG_CONFIG_HOME": str(home.resolve())}
         runs = {}
-        for program, name in reversed([*programs, programs[1]]):
-            path = home / name
-            path.write_text(program, encoding="utf-8")
-            run = Run()
-            reactor.spawnProcess(
-                run,
-                sys.executable,
-                [sys.executable, name, "localhost", str(server.tcp_port)],
-                env=environment,
-                path=str(home),
-            )
+        for name in reversed([*self.names, "camera.py"]):
+            run = self.start(name, server.tcp_port)
             runs.setdefault(name, []).append(run)
         for run in (*runs["hello.py"], *runs["camera.py"]):
             self.assertEqual(await run.ended, 0, run.err.decode())
