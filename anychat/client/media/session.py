@@ -9,7 +9,7 @@ datagram to the stream it belongs to.  Every method is for the reactor's thread.
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from ipaddress import ip_address
 from typing import Any
@@ -32,8 +32,8 @@ from anychat.client.media.sinks import Recording, Sink
 from anychat.client.media.source import Source
 from anychat.client.media.strand import Strand, ThreadWorkers, Workers
 from anychat.client.media.transport import MediaTransport
-from anychat.codes import AudioCodec, StreamKind, VideoCodec
-from anychat.errors import LocalError, PeerError
+from anychat.codes import AudioCodec, ResultCode, StreamKind, VideoCodec
+from anychat.errors import LocalError, PeerError, Refused
 from anychat.media import rtcp
 from anychat.media.demux import Kind
 from anychat.media.rtcp import (
@@ -81,6 +81,18 @@ _EARLY_PACKETS = 64
 
 
 Settings = VideoSettings | AudioSettings
+
+_PARAMETERS = {field.name for field in fields(ServerParameters)}
+
+
+def _check_overrides(overrides: Mapping[str, int]) -> None:
+    for name, value in overrides.items():
+        # 0 means something for this one only: constant quality.
+        lowest = 0 if name == "video_bitrate" else 1
+        known = name in _PARAMETERS and isinstance(value, int)
+        if not known or not lowest <= value < 1 << 31:
+            reason = f"media parameter {name}={value!r}"
+            raise Refused(ResultCode.FUNCOPTERROR, reason)
 
 
 class MediaSession:
@@ -243,14 +255,12 @@ class MediaSession:
 
         :param overrides: values that replace the server's and the source's, by
             the names of `ServerParameters`.
-        :raise Refused: 80 UNSUPPORTCODEC.
-        :raise LocalError: an override that there is not.
+        :raise Refused: 80 UNSUPPORTCODEC; 21 FUNCOPTERROR, an override that there
+            is not or a value that it cannot have.
         """
+        _check_overrides(overrides or {})
         wanted = {**source.fixed, **(overrides or {})}
-        try:
-            settled = replace(parameters or DEFAULT_PARAMETERS, **wanted)
-        except TypeError as error:
-            raise LocalError(f"media parameter: {error}") from error
+        settled = replace(parameters or DEFAULT_PARAMETERS, **wanted)
         formats = []
         for kind in source.kinds:
             settings: Settings

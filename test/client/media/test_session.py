@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from anychat.client.media.session import DEFAULT_PARAMETERS
 from anychat.client.media.sinks import CallbackSink, Mp4Sink, NullSink
 from anychat.client.media.source import open_source
-from anychat.codes import AudioCodec, StreamKind
+from anychat.codes import AudioCodec, ResultCode, StreamKind
 from anychat.errors import LocalError, Refused
 from test.client.media.bench import Bench
 from test.client.media.signals import (
@@ -179,7 +179,15 @@ class GoodNetworkTests(CallTestCase):
         formats = self.sender.media.formats
         for overrides in ({"video_codec": 2}, {"audio_codec": 16}):
             self.assertRaises(Refused, formats, source, None, overrides)
-        self.assertRaises(LocalError, formats, source, None, {"video_depth": 2})
+        for wrong in (
+            {"video_depth": 2},
+            {"video_fps": 0},
+            {"video_width": -1},
+            {"video_bitrate": "much"},
+            {"audio_bitrate": 1 << 32},
+        ):
+            refused = self.assertRaises(Refused, formats, source, None, wrong)
+            self.assertEqual(refused.code, ResultCode.FUNCOPTERROR)
 
     def assertToneComesThrough(self, overrides, rate, frequency_hz=440):
         """The tone is found in what was decoded at that rate."""
