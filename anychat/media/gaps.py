@@ -44,10 +44,6 @@ class Arrival(Enum):
     """Very far ahead; believed if the packet after it follows."""
 
 
-#: The arrivals of packets that were not there before.
-FRESH = frozenset({Arrival.NEW, Arrival.REORDERED, Arrival.REPAIRED, Arrival.LATE})
-
-
 class _Missing:
     """One packet that has not come."""
 

@@ -193,12 +193,12 @@ class _Socket:
 
     def _is_default(self, path: Path) -> bool:
         """Whether the kernel would send from there of itself."""
-        with socket.socket(self.family, socket.SOCK_DGRAM) as probe:
-            try:
+        try:
+            with socket.socket(self.family, socket.SOCK_DGRAM) as probe:
                 probe.connect(path.remote)
-            except OSError:
-                return False
-            chosen = probe.getsockname()[0].partition("%")[0]
+                chosen = probe.getsockname()[0].partition("%")[0]
+        except OSError:
+            return False
         return socket.inet_pton(self.family, chosen) == path.local
 
 

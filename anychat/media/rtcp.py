@@ -134,19 +134,6 @@ class Pli:
 RtcpPacket = SenderReport | ReceiverReport | SourceDescription | Bye | Nack | Pli
 
 
-def first_header(data: bytes) -> tuple[int, int]:
-    """Packet type and SSRC of the first packet, also of an SRTCP packet.
-
-    :raise PeerError: shorter than 8 bytes, or not version 2.
-    """
-    if len(data) < _HEADER.size:
-        raise PeerError("RTCP header truncated")
-    first, kind, _, ssrc = _HEADER.unpack_from(data)
-    if first >> 6 != 2:
-        raise PeerError("RTCP version")
-    return kind, ssrc
-
-
 def parse(data: bytes) -> list[RtcpPacket]:
     """Take a compound packet apart, after SRTCP.
 

@@ -57,7 +57,6 @@ READERS = {
     "rtp length": rtp.header_length,
     "rtp marking": rtp.marking_of,
     "rtcp": rebuild,
-    "rtcp header": rtcp.first_header,
     "stun": authenticate,
     "srtp": lambda data: srtp.SrtpReceiver(KEY, SALT, MEDIA_SSRC).unprotect(data),
     "srtcp": lambda data: srtp.SrtcpReceiver(KEY, SALT).unprotect(data),

@@ -17,7 +17,6 @@ from anychat.media.rtcp import (
     SenderReport,
     SourceDescription,
     build,
-    first_header,
     middle,
     ntp_from_unix,
     parse,
@@ -230,20 +229,6 @@ class CompoundTests(SynchronousTestCase):
             [SenderReport(1, 1 << 64, 2, 3, 4)],
         ):
             self.assertRaises(LocalError, build, packets)
-
-
-class FirstHeaderTests(SynchronousTestCase):
-    """What the relay reads of SRTCP."""
-
-    def test_typeAndSource(self):
-        """Type and SSRC of the first packet, though the rest is encrypted."""
-        self.assertEqual(first_header(VALID["srtcp-sender"]), (200, MEDIA_SSRC))
-        self.assertEqual(first_header(VALID["srtcp-receiver"]), (201, LEG_SSRC))
-
-    def test_malformed(self):
-        """Too short, or another version."""
-        for data in (b"", PLI[:7], b"\x00" + PLI[1:]):
-            self.assertRaises(PeerError, first_header, data)
 
 
 class TimeTests(SynchronousTestCase):
