@@ -15,6 +15,8 @@ from twisted.internet.error import CannotListenError
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
+from anychat import banner
+
 #: Seconds after which an idle or half-sent request is dropped.
 REQUEST_TIMEOUT = 10
 
@@ -90,11 +92,10 @@ class HttpService(Service):
             )
         except CannotListenError:
             self._log(
-                f"Start HTTP Server Failed, Maybe port({self._number}) in use? "
-                "/health and /metrics are off"
+                f"{banner.failed('HTTP', self._number)} /health and /metrics are off"
             )
         else:
-            self._log(f"Start HTTP Server Successed(port={self.port.getHost().port})!")
+            self._log(banner.started("HTTP", self.port.getHost().port))
 
     def stopService(self) -> Deferred[None]:
         """Close the port."""

@@ -16,6 +16,7 @@ from typing import Protocol
 from twisted.application.service import Service
 from twisted.internet.interfaces import IDelayedCall
 
+from anychat import banner
 from anychat.codes import StreamKind
 from anychat.ids import SessionId, Ssrc
 from anychat.media.counters import MediaCounters
@@ -96,7 +97,7 @@ class MediaService(Service):
         """
         self._port.start()
         super().startService()
-        self._log(f"Start UDP Server Successed(port={self.port})!")
+        self._log(banner.started("UDP", self.port))
 
     def stopService(self) -> None:
         """Close the port and every leg."""
