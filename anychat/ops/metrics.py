@@ -57,9 +57,12 @@ class Metrics:
             "version": anychat.__version__,
             "uptime": round(self._seconds() - self._started),
             "users": len(state.users),
-            "rooms": sum(bool(room.members) for room in state.rooms.values()),
+            "rooms": self._occupied_rooms(),
             "streams": len(self._media().forwarder.streams),
         }
+
+    def _occupied_rooms(self) -> int:
+        return sum(bool(room.members) for room in self._hall.state.rooms.values())
 
     def exposition(self) -> bytes:
         """The body of ``/metrics``, in Prometheus' text format."""
@@ -72,7 +75,7 @@ class Metrics:
         yield GaugeMetricFamily(
             "anychat_rooms",
             "Rooms with members",
-            sum(bool(room.members) for room in state.rooms.values()),
+            self._occupied_rooms(),
         )
         for name, value in sorted(self._links().items()):
             family = GaugeMetricFamily if name in LINK_GAUGES else CounterMetricFamily
