@@ -35,6 +35,9 @@ class Drop(Enum):
     DUPLICATE = "duplicate"
     LATE = "late"
     """Behind the window in which duplicates could be told."""
+    LIMITED = "limited"
+    """Of a publisher that sends more than it may; of video, the rest of the
+    frame with it."""
     NOT_A_REPORT = "not_a_report"
     """RTCP under a publication's SSRC that is not a sender report."""
     STUN_FULL = "stun_full"
@@ -155,6 +158,9 @@ class ForwarderCounters:
     """Copies sent: packets, sender reports and retransmissions."""
     forwarded_bytes: int
     retransmitted: int
+    unsegmented: int
+    """Runs of packets that the kernel would not take in one piece; they went
+    out one by one."""
     drops: dict[Drop, int]
     streams: tuple[StreamCounters, ...]
 

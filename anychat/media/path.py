@@ -22,3 +22,8 @@ class Path(NamedTuple):
     remote: Address
     local: bytes = b""
     """Our end, opaque to all but the port; empty leaves it to the kernel."""
+
+
+#: The way of a destination that is not on the network: its copies wait for
+#: Python in the forwarder's ring of media.
+UPWARD = Path(("", 0))

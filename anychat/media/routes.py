@@ -30,6 +30,13 @@ independent frame (RFC 9626).  A video destination whose send buffer was full
 gets nothing until the next frame starts.  One without an address gets nothing,
 and is gated again when it has one.
 
+**Upward.**  The copies for a destination whose path is `UPWARD` are put into
+the ring of media, which is to it what the send buffer is to the others.
+
+**Too much.**  A stream may bring so many packets and bytes in a second
+(`SourceLimit`), and a second's worth of them at once.  What is more is dropped,
+of video to the end of the frame; the position follows all the same.
+
 **Again.**  The latest packets of each stream are kept: `CACHE_PACKETS`
 and `CACHE_TIME` bound them (600 KiB a stream).  `Forwarder.retransmit` sends
 the stored bytes.
@@ -56,7 +63,7 @@ from anychat.media.counters import (
     StreamCounters,
 )
 from anychat.media.demux import Kind, classify
-from anychat.media.path import Address, Path, Send
+from anychat.media.path import UPWARD, Address, Path, Send
 from anychat.media.rtp import MAX_DATAGRAM, SRTP_TAG, header_length, marking_of
 from anychat.media.sequence import extend
 
@@ -73,6 +80,8 @@ CACHE_TIME = 1.0
 #: Datagrams of a kind, and `Missing` and `Filled`, that may wait for Python.
 RING_SIZES: Mapping[Kind, int] = {Kind.STUN: 256, Kind.RTCP: 1024}
 ARRIVALS = 1024
+#: Copies for destinations that are `UPWARD`.
+COPIES = 1024
 
 _RING_FULL = {
     Kind.STUN: Drop.STUN_FULL,
@@ -118,6 +127,30 @@ class Filled(NamedTuple):
     ssrc: Ssrc
     sequence: int
     now: float
+
+
+class Copy(NamedTuple):
+    """A packet or sender report for a destination that is `UPWARD`."""
+
+    ssrc: Ssrc
+    leg: SessionId
+    data: bytes
+    now: float
+
+
+class SourceLimit(NamedTuple):
+    """What a stream may bring, so that no member floods a room; 0: anything."""
+
+    packets: int = 5_000
+    """A second."""
+    bytes: int = 6_250_000
+    """A second: 50 Mbit/s."""
+
+
+#: Far above what members send.
+LIMIT = SourceLimit()
+#: In the place of a limit that is 0: no machine is that fast.
+UNLIMITED = 1e15
 
 
 class Ring(Generic[_Item]):
@@ -185,8 +218,11 @@ class _Stream:
     """One publication."""
 
     __slots__ = (
+        "allowance",
+        "byte_allowance",
         "bytes",
         "cache",
+        "counted",
         "destinations",
         "duplicates",
         "first",
@@ -198,6 +234,7 @@ class _Stream:
         "late",
         "missing",
         "order",
+        "over",
         "packets",
         "reports",
         "seen",
@@ -210,6 +247,12 @@ class _Stream:
     )
 
     def __init__(self, ssrc: Ssrc, kind: StreamKind, source: Address | None):
+        self.allowance = self.byte_allowance = UNLIMITED
+        """What it may still bring; cut down to the limit when first asked."""
+        self.counted = 0.0
+        """When that was last brought up to date."""
+        self.over = False
+        """The rest of the frame goes: there was too much."""
         self.ssrc = ssrc
         self.kind = kind
         self.video = kind is StreamKind.VIDEO
@@ -241,19 +284,25 @@ class Forwarder:
         destination gets its path, so that nothing is decided for each copy.
     :param rings: the kinds of datagram that somebody will `take`, and how many
         may wait.
+    :param limit: what each stream may bring.
     """
 
     def __init__(
         self,
         sender: Callable[[Path], Send],
         rings: Mapping[Kind, int] = RING_SIZES,
+        limit: SourceLimit = LIMIT,
     ):
         self._sender = sender
+        self._most_packets = limit.packets or UNLIMITED
+        self._most_bytes = limit.bytes or UNLIMITED
+        self._now = 0.0
         self._streams: dict[int, _Stream] = {}
         self._rings: dict[Kind, Ring[Datagram]] = {
             kind: Ring(maximum) for kind, maximum in rings.items()
         }
         self._arrivals: Ring[Missing | Filled] = Ring(ARRIVALS)
+        self._copies: Ring[Copy] = Ring(COPIES)
         self._queues = (
             self._arrivals.items,
             *(ring.items for ring in self._rings.values()),
@@ -292,7 +341,7 @@ class Forwarder:
     ) -> None:
         """Forward the stream to a leg; one that has it already is only moved.
 
-        :param path: where it is; None: not known yet.
+        :param path: where it is; None: not known yet; `UPWARD`: in Python.
         :param gated: start at a key frame, now and whenever it had no address.
         :raise LocalError: no such stream.
         """
@@ -317,7 +366,10 @@ class Forwarder:
             destination.send = None
             self._set_state(stream, destination, _UNBOUND)
         else:
-            destination.send = self._sender(path)
+            if path == UPWARD:
+                destination.send = self._upward(ssrc, leg)
+            else:
+                destination.send = self._sender(path)
             if destination.state == _UNBOUND:
                 state = _GATED if destination.wants_gate else _FLOWING
                 self._set_state(stream, destination, state)
@@ -343,6 +395,7 @@ class Forwarder:
         :param local: our end of its path, kept for what goes up to Python.
         """
         size = len(data)
+        self._now = now
         self._received += 1
         self._received_bytes += size
         kind = classify(data)
@@ -386,6 +439,9 @@ class Forwarder:
             index = self._place(stream, sequence, now)
             if index < 0:
                 return
+        if not self._allows(stream, size, marking is not None and marking.start):
+            self._drops.add(Drop.LIMITED)
+            return
         stream.packets += 1
         stream.bytes += size
         stream.last_seen = now
@@ -420,8 +476,12 @@ class Forwarder:
         """Uplink losses and repairs, oldest first."""
         return self._arrivals.take(most)
 
+    def take_copies(self, most: int) -> list[Copy]:
+        """What is for destinations that are `UPWARD`, oldest first."""
+        return self._copies.take(most)
+
     def waiting(self) -> bool:
-        """Whether there is anything left to `take`."""
+        """Whether there is anything left to `take`, copies left out."""
         return any(self._queues)
 
     def retransmit(
@@ -431,8 +491,9 @@ class Forwarder:
 
         Nothing is sent to a leg that is held back or does not have the stream.
 
-        :return: how many were sent.
+        :return: how many were sent, or given to another thread to send.
         """
+        self._now = now
         stream = self._streams.get(ssrc)
         destination = stream.destinations.get(leg) if stream else None
         if stream is None or destination is None or destination.state != _FLOWING:
@@ -487,6 +548,7 @@ class Forwarder:
             self._forwarded,
             self._forwarded_bytes,
             self._retransmitted,
+            0,
             self._drops.snapshot(),
             tuple(_stream_counters(stream) for stream in self._streams.values()),
         )
@@ -588,6 +650,38 @@ class Forwarder:
             stream.missing -= 1
             self._arrived(Filled(stream.ssrc, sequence, now))
         return index
+
+    def _allows(self, stream: _Stream, size: int, starts: bool) -> bool:
+        """Whether a packet is within the limits of its stream."""
+        if stream.over and not starts:
+            return False
+        most_packets, most_bytes = self._most_packets, self._most_bytes
+        now = self._now
+        elapsed = now - stream.counted
+        if elapsed > 0:
+            stream.counted = now
+            stream.allowance += elapsed * most_packets
+            stream.byte_allowance += elapsed * most_bytes
+        if stream.allowance > most_packets:
+            stream.allowance = most_packets
+        if stream.byte_allowance > most_bytes:
+            stream.byte_allowance = most_bytes
+        if stream.allowance < 1 or stream.byte_allowance < size:
+            stream.over = stream.video
+            return False
+        stream.allowance -= 1
+        stream.byte_allowance -= size
+        stream.over = False
+        return True
+
+    def _upward(self, ssrc: Ssrc, leg: SessionId) -> Send:
+        """How to send to Python: the same as to an address."""
+
+        def send(data: bytes, _: Address) -> None:
+            if not self._copies.push(Copy(ssrc, leg, data, self._now)):
+                raise BlockingIOError
+
+        return send
 
     def _arrived(self, event: Missing | Filled) -> None:
         if not self._arrivals.push(event):

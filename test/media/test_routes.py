@@ -6,7 +6,7 @@ it a `makeForwarder` that returns a `Rig` around it.
 
 from typing import Any, Protocol
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -15,15 +15,18 @@ from anychat.errors import LocalError
 from anychat.ids import SessionId, Ssrc
 from anychat.media.counters import Drop
 from anychat.media.demux import Kind
-from anychat.media.path import Address, Path, Send
+from anychat.media.path import UPWARD, Address, Path, Send
 from anychat.media.routes import (
     ARRIVALS,
     CACHE_PACKETS,
+    COPIES,
     RING_SIZES,
     WINDOW,
+    Copy,
     Filled,
     Forwarder,
     Missing,
+    SourceLimit,
 )
 from anychat.media.rtp import MAX_DATAGRAM, MAX_PAYLOAD, FrameMarking, RtpPacket
 
@@ -32,6 +35,7 @@ SSRC = Ssrc(0x11223344)
 OTHER = Ssrc(0x55667788)
 ALICE, BOB, CAROL = SessionId(1), SessionId(2), SessionId(3)
 TAG = bytes(16)
+NO_LIMIT = SourceLimit(0, 0)
 
 START = FrameMarking(start=True)
 MIDDLE = FrameMarking()
@@ -57,7 +61,7 @@ def rtcp(kind: int, ssrc: int, size: int = 40) -> bytes:
 
 
 class Rig(Protocol):
-    """A forwarder and the network around it."""
+    """A forwarder and the network around it; it has no limits by default."""
 
     forwarder: Any
 
@@ -86,8 +90,8 @@ class Rig(Protocol):
 class PortableRig:
     """The portable forwarder on a network that is a list."""
 
-    def __init__(self) -> None:
-        self.forwarder = Forwarder(self._sender)
+    def __init__(self, limit: SourceLimit = NO_LIMIT) -> None:
+        self.forwarder = Forwarder(self._sender, limit=limit)
         self._sent: list[tuple[bytes, Address]] = []
         self._refused: dict[Address, OSError] = {}
         self._now = 1000.0
@@ -139,13 +143,17 @@ class PortableRig:
 class ForwarderTestsMixin:
     """The compliance suite."""
 
-    def makeForwarder(self) -> Rig:
+    def makeForwarder(self, limit: SourceLimit = NO_LIMIT) -> Rig:
         """A fresh forwarder in its rig."""
         raise NotImplementedError
 
     def setUp(self) -> None:
         """A publisher at address 1; receivers at 2 and 3 where a test adds them."""
-        self.rig = self.makeForwarder()
+        self.limit()
+
+    def limit(self, packets=0, size=0):
+        """Begin with a forwarder that has these limits."""
+        self.rig = self.makeForwarder(SourceLimit(packets, size))
         self.forwarder = self.rig.forwarder
         self.source = self.rig.address(1)
 
@@ -724,6 +732,100 @@ class ForwarderTestsMixin:
         self.assertEqual((alice.packets, alice.bytes, alice.dropped), (0, 0, 2))
         self.assertEqual(bob.packets, 2)
 
+    # Upward.
+
+    def test_upward(self):
+        """A destination in Python gets what the others get, with its time."""
+        self.open(VIDEO, receivers=(ALICE,))
+        self.forwarder.add_destination(SSRC, BOB, UPWARD, True)
+        report = rtcp(200, SSRC)
+        self.deliver(rtp(1), report, rtp(2, KEY_START), rtp(3))
+        now = self.rig.now()
+        self.assertEqual(
+            self.forwarder.take_copies(2),
+            [
+                Copy(SSRC, BOB, report, now),
+                Copy(SSRC, BOB, rtp(2, KEY_START), now),
+            ],
+        )
+        # Nobody but its owner is told that it waits.
+        self.assertFalse(self.forwarder.waiting())
+        self.assertEqual(self.forwarder.take_copies(9), [Copy(SSRC, BOB, rtp(3), now)])
+        self.assertEqual(len(self.received(ALICE)), 3)
+        _, bob = self.stream().destinations
+        self.assertEqual((bob.packets, bob.dropped, bob.bound), (2, 0, True))
+        self.assertEqual(self.forwarder.retransmit(SSRC, BOB, [3], now), 1)
+        self.assertEqual(self.forwarder.take_copies(9), [Copy(SSRC, BOB, rtp(3), now)])
+
+    def test_upwardIsBounded(self):
+        """A full ring is a full send buffer: video goes on with a frame."""
+        self.open(VIDEO)
+        self.forwarder.add_destination(SSRC, BOB, UPWARD, False)
+        self.deliver(*(rtp(number) for number in range(COPIES + 3)))
+        self.assertEqual(self.drops(), {Drop.CONGESTED: 1, Drop.SKIPPED: 2})
+        self.deliver(rtcp(200, SSRC))
+        self.assertEqual(self.drops(), {Drop.CONGESTED: 2, Drop.SKIPPED: 2})
+        self.assertEqual(len(self.forwarder.take_copies(1 << 20)), COPIES)
+        self.deliver(rtp(COPIES + 3), rtp(COPIES + 4, START))
+        (copy,) = self.forwarder.take_copies(9)
+        self.assertEqual(copy.data, rtp(COPIES + 4, START))
+        self.assertEqual(self.destination().packets, COPIES + 1)
+        self.assertEqual(self.destination().dropped, 4)
+
+    def test_upwardOrNot(self):
+        """A destination may go from one to the other."""
+        self.open(AUDIO, receivers=(ALICE,))
+        for path in (UPWARD, self.rig.path(5)):
+            self.forwarder.move_destination(SSRC, ALICE, path)
+            self.deliver(rtp(1 if path is UPWARD else 2))
+        self.assertEqual(len(self.forwarder.take_copies(9)), 1)
+        self.assertEqual(self.rig.sent(), [(rtp(2), self.rig.address(5))])
+
+    # Limits.
+
+    def test_limitOfPackets(self):
+        """A second's worth at once, then as many as the time allows."""
+        self.limit(packets=10)
+        self.open(AUDIO, receivers=(ALICE,))
+        self.deliver(*(rtp(number) for number in range(15)))
+        self.assertEqual(len(self.received(ALICE)), 10)
+        self.assertEqual(self.drops(), {Drop.LIMITED: 5})
+        self.assertEqual(self.stream().packets, 10)
+        # The position follows, and nothing of it is asked for again.
+        self.assertEqual(self.forwarder.position(SSRC), (0, 14))
+        self.assertEqual(self.forwarder.take_arrivals(9), [])
+        self.rig.advance(0.25)
+        self.deliver(*(rtp(number) for number in range(15, 20)))
+        self.assertEqual(self.received(ALICE), [rtp(15), rtp(16)])
+        self.rig.advance(100.0)
+        self.deliver(*(rtp(number) for number in range(20, 40)))
+        self.assertEqual(len(self.received(ALICE)), 10)
+
+    def test_limitOfBytes(self):
+        """The same for bytes, whatever the packets are like."""
+        size = len(rtp(0))
+        self.limit(size=3 * size)
+        self.open(AUDIO, receivers=(ALICE,))
+        self.deliver(rtp(0), rtp(1), rtp(2, payload=b"longer  "), rtp(3))
+        self.assertEqual(self.received(ALICE), [rtp(0), rtp(1), rtp(3)])
+        self.assertEqual(self.drops(), {Drop.LIMITED: 1})
+
+    def test_limitOfVideo(self):
+        """A frame of which a packet was too much goes no further."""
+        self.limit(packets=4)
+        self.open(VIDEO, receivers=(ALICE, BOB))
+        frame = [rtp(0, KEY_START), *(rtp(number) for number in range(1, 6))]
+        self.deliver(*frame)
+        self.rig.advance(0.5)
+        self.deliver(rtp(6), rtp(7, START), rtp(8), rtp(9), rtp(10, START))
+        sent = [*frame[:4], rtp(7, START), rtp(8)]
+        self.assertEqual(self.received(ALICE), sent)
+        self.assertEqual(self.drops(), {Drop.LIMITED: 5})
+        # Another stream has limits of its own.
+        self.forwarder.open_stream(OTHER, AUDIO, self.source)
+        self.deliver(rtp(1, ssrc=OTHER))
+        self.assertEqual(self.drops(), {Drop.LIMITED: 5})
+
     # Counters.
 
     def test_counters(self):
@@ -755,7 +857,12 @@ class ForwarderTestsMixin:
         self.assertEqual(self.destination().leg, ALICE)
         self.assertTrue(self.destination().bound)
 
-    @settings(deadline=None, max_examples=200)
+    # It runs once for each forwarder, which is what that check is about.
+    @settings(
+        deadline=None,
+        max_examples=200,
+        suppress_health_check=[HealthCheck.differing_executors],
+    )
     @given(
         st.lists(
             st.one_of(
@@ -799,9 +906,9 @@ class ForwarderTestsMixin:
 class PortableForwarderTests(ForwarderTestsMixin, SynchronousTestCase):
     """`routes.Forwarder`, in memory."""
 
-    def makeForwarder(self) -> Rig:
+    def makeForwarder(self, limit: SourceLimit = NO_LIMIT) -> Rig:
         """On a network that is a list."""
-        return PortableRig()
+        return PortableRig(limit)
 
     def test_pathDecidesTheSender(self):
         """The way to send is chosen when a path is set, not for each copy."""
