@@ -1,17 +1,21 @@
 """What a wheel holds, and that twistd finds the server in it."""
 
+import importlib.util
 import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from configparser import ConfigParser
 from pathlib import Path
 
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 import anychat
 from test.test_layering import ROOT, imports, modules
+
+PIP = ("-m", "pip", "--quiet", "--disable-pip-version-check", "--no-cache-dir")
 
 
 class DeclarationTests(SynchronousTestCase):
@@ -110,32 +114,58 @@ class WheelTests(SynchronousTestCase):
         directory.mkdir()
         return directory
 
-    def test_wheel(self):
-        """The wheel has the plugin and the specification; twistd lists the server."""
-        source, wheels, target = (self.mktemp_directory() for _ in range(3))
-        ignore = shutil.ignore_patterns("__pycache__", "dropin.cache")
+    def build(self, **environment: str) -> Path:
+        """Build a wheel."""
+        source, wheels = self.mktemp_directory(), self.mktemp_directory()
+        ignore = shutil.ignore_patterns("__pycache__", "dropin.cache", "*.so", "*.c")
         for name in ("anychat", "twisted"):
             shutil.copytree(ROOT / name, source / name, ignore=ignore)
         for name in ("setup.cfg", "setup.py", "pyproject.toml", "README.md", "LICENSE"):
             shutil.copy(ROOT / name, source)
-
-        pip = ("-m", "pip", "--quiet", "--disable-pip-version-check", "--no-cache-dir")
         build = ("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir")
-        self.run_python(*pip, *build, str(wheels), str(source))
+        self.run_python(*PIP, *build, str(wheels), str(source), **environment)
         [wheel] = wheels.iterdir()
-        self.assertTrue(wheel.name.startswith(f"anychat-{anychat.__version__}-py3-"))
+        return wheel
 
+    def contents(self, wheel: Path) -> set[str]:
+        """The files in it, without what is about it."""
         names = zipfile.ZipFile(wheel).namelist()
+        return {name for name in names if ".dist-info/" not in name}
+
+    def pure_contents(self) -> set[str]:
+        """What every wheel has."""
         modules = {
             str(path.relative_to(ROOT)) for path in (ROOT / "anychat").rglob("*.py")
         }
+        return modules | {
+            "anychat/coreserver.spec",
+            "anychat/media/_relay.pyi",
+            "twisted/plugins/anychat_plugin.py",
+        }
+
+    def test_nativeWheel(self):
+        """With a compiler the wheel has the native relay besides."""
+        if importlib.util.find_spec("Cython") is None or shutil.which("cc") is None:
+            raise SkipTest("no Cython or no compiler")
+        more = self.contents(self.build(CFLAGS="-O0")) - self.pure_contents()
         self.assertEqual(
-            {name for name in names if ".dist-info/" not in name},
-            modules | {"anychat/coreserver.spec", "twisted/plugins/anychat_plugin.py"},
+            more, {f"anychat/media/_relay{sysconfig.get_config_var('EXT_SUFFIX')}"}
         )
 
+    def test_withoutCompiler(self):
+        """A compiler that fails costs the native relay, not the install."""
+        wheel = self.build(CC="false")
+        self.assertEqual(self.contents(wheel), self.pure_contents())
+
+    def test_wheel(self):
+        """The wheel has the plugin and the specification; twistd lists the server."""
+        wheel = self.build(ANYCHAT_PURE="1")
+        self.assertTrue(wheel.name.startswith(f"anychat-{anychat.__version__}-py3-"))
+        self.assertEqual(self.contents(wheel), self.pure_contents())
+
+        target = self.mktemp_directory()
         install = ("install", "--no-deps", "--no-index", "--target")
-        self.run_python(*pip, *install, str(target), str(wheel))
+        self.run_python(*PIP, *install, str(target), str(wheel))
         # Ahead of the checkout, which an editable install has on the path.
         listed = self.run_python(
             "-c",
