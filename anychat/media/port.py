@@ -1,9 +1,10 @@
 """The UDP port: its own sockets, read in batches, without a protocol between.
 
-Not a Twisted ``DatagramProtocol``, which costs a microsecond more for each
-copy.  Each socket is a reader of the reactor; when it is readable, up to
-`BATCH` datagrams go to the ``receive`` callable, then ``received`` is called
-once, so that other descriptors get their turn.
+`MediaSockets` are the sockets, whoever reads them.  `UdpPort` reads them in the
+reactor's thread; not as a Twisted ``DatagramProtocol``, which costs a
+microsecond more for each copy.  Each socket is a reader of the reactor; when it
+is readable, up to `BATCH` datagrams go to the ``receive`` callable, then
+``received`` is called once, so that other descriptors get their turn.
 
 **Answering from the address that was asked.**  A socket bound to all of a
 host's addresses would send from whichever the routing table prefers, and a
@@ -15,6 +16,9 @@ leaves it out.
 
 **Busy.**  The socket is bound without SO_REUSEADDR and SO_REUSEPORT, either of
 which would let two servers share the port and each get half of the datagrams.
+Where several threads of ours share it, SO_REUSEPORT is set on the socket that
+was bound without it, and then on more of them: who comes later, without it, is
+refused as before.
 """
 
 import contextlib
@@ -89,21 +93,25 @@ class PortSettings:
     send_buffer: int = 8 << 20
 
 
-@implementer(IReadDescriptor)
-class _Socket:
-    """One bound socket."""
+class BoundSocket:
+    """One socket of the port.
 
-    _failures = Logger()
+    :param shares: there is one already, which allows it.
+    """
 
-    def __init__(self, port: "UdpPort", interface: str, number: int) -> None:
-        self._port = port
+    def __init__(
+        self, settings: PortSettings, interface: str, number: int, shares: bool
+    ) -> None:
+        self.interface = interface
         v6 = ":" in interface
         self.family = socket.AF_INET6 if v6 else socket.AF_INET
         self.bound_to = socket.inet_pton(self.family, interface)
         self.wildcard = not any(self.bound_to)
         self.socket = socket.socket(self.family, socket.SOCK_DGRAM)
         try:
-            self._set_up(v6, port.settings)
+            self._set_up(v6, settings)
+            if shares:
+                self.share()
             self.socket.bind((interface, number))
         except OSError:
             self.socket.close()
@@ -125,56 +133,24 @@ class _Socket:
         _set_buffer(bound, _SO_RCVBUFFORCE, socket.SO_RCVBUF, settings.receive_buffer)
         _set_buffer(bound, _SO_SNDBUFFORCE, socket.SO_SNDBUF, settings.send_buffer)
 
-    def fileno(self) -> int:
-        """The file descriptor to watch."""
-        return self.socket.fileno()
+    def share(self) -> None:
+        """Let others of ours bind the same address."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
 
-    def logPrefix(self) -> str:
-        """What Twisted calls this in its log."""
-        return "media"
+    def only_address(self) -> bytes:
+        """Our end of all its paths; b"": they have to be told apart."""
+        return b"" if self.wildcard else self.bound_to
 
-    def connectionLost(self, reason: Failure) -> None:
-        """The reactor drops the descriptor; the port closes it itself."""
-
-    def doRead(self) -> None:
-        """Read a batch."""
-        try:
-            self._read_batch()
-        except Exception:
-            # A bug of ours costs a datagram, never the port.
-            self._port.failures += 1
-            self._failures.failure("media datagram")
-
-    def _read_batch(self) -> None:
-        port = self._port
-        recvmsg, receive, seconds = self.socket.recvmsg, port.receive, port.seconds
-        # A socket with one address needs no telling.
-        local = b"" if self.wildcard else self.bound_to
-        size = _ANCILLARY if self.wildcard else 0
-        v4 = self.family == socket.AF_INET
-        end = seconds() + BATCH_TIME
-        try:
-            for _ in range(BATCH):
-                data, ancillary, _, source = recvmsg(RECEIVE_SIZE, size)
-                if ancillary:
-                    # It stands in every datagram of such a socket, or in none.
-                    info = ancillary[0][2]
-                    local = info[4:8] if v4 else info[:16]
-                now = seconds()
-                receive(data, source, now, local)
-                if now > end:
-                    break
-        except BlockingIOError:
-            pass
-        except OSError:
-            port.receive_errors += 1
-        port.received()
+    def named(self, path: Path) -> bytes:
+        """Which of our addresses must be named to send over a path; b"": none."""
+        if not self.wildcard or not path.local or self._is_default(path):
+            return b""
+        return path.local
 
     def sender(self, path: Path) -> Send:
         """How to send over a path of this socket."""
-        if not self.wildcard or not path.local or self._is_default(path):
-            return self.socket.sendto
-        return self.pinned(path.local)
+        local = self.named(path)
+        return self.pinned(local) if local else self.socket.sendto
 
     def pinned(self, local: bytes) -> Send:
         """How to send from one of our addresses."""
@@ -202,58 +178,47 @@ class _Socket:
         return socket.inet_pton(self.family, chosen) == path.local
 
 
-class UdpPort:
-    """The media port, on all its interfaces.
+class MediaSockets:
+    """The sockets of the media port, on all its interfaces."""
 
-    :param receive: takes each datagram.
-    :param received: called after each batch.
-    :param seconds: monotonic clock.
-    """
-
-    def __init__(
-        self,
-        reactor: Readers,
-        settings: PortSettings,
-        receive: Receive,
-        received: Callable[[], None],
-        seconds: Callable[[], float],
-    ) -> None:
-        self._reactor = reactor
+    def __init__(self, settings: PortSettings) -> None:
         self.settings = settings
-        self.receive = receive
-        self.received = received
-        self.seconds = seconds
-        self._sockets: list[_Socket] = []
         self.number = 0
         """The port listened on, once it is."""
-        self.receive_errors = 0
         self.send_errors = 0
-        self.failures = 0
+        self.groups: list[list[BoundSocket]] = []
+        """For each that reads: a socket of every interface."""
 
-    def start(self) -> None:
-        """Open the port.
+    def open(self, groups: int = 1) -> None:
+        """Bind them.
 
-        :raise CannotListenError: it is in use, or an address is not ours.
+        :param groups: how many are going to read.
+        :raise CannotListenError: the port is in use, or an address is not ours.
         """
         attempts = 1 if self.settings.number else ATTEMPTS
         for attempt in range(attempts):
             try:
-                self._bind()
+                self._bind(groups)
                 break
             except CannotListenError as error:
-                self._close()
+                self.close()
                 # The number that was free for one family may not be for another.
                 busy = error.socketError.errno == errno.EADDRINUSE
                 if not busy or attempt + 1 == attempts:
                     raise
-        for reader in self._sockets:
-            self._reactor.addReader(reader)
 
-    def stop(self) -> None:
-        """Close the port."""
-        for reader in self._sockets:
-            self._reactor.removeReader(reader)
-        self._close()
+    def close(self) -> None:
+        """Close them."""
+        for group in self.groups:
+            for bound in group:
+                bound.socket.close()
+        self.groups = []
+
+    def locate(self, path: Path) -> tuple[int, bytes]:
+        """The place in its group of the socket that a path goes over, and which
+        of our addresses must be named to send there."""
+        bound = self._socket(path)
+        return self.groups[0].index(bound), bound.named(path)
 
     def sender(self, path: Path) -> Send:
         """How to send over a path; asked once for each path, not each copy."""
@@ -270,15 +235,13 @@ class UdpPort:
         except OSError:
             self.send_errors += 1
 
-    def counters(self) -> PortCounters:
-        """What went wrong at the sockets."""
-        return PortCounters(self.receive_errors, self.send_errors, self.failures)
-
-    def _bind(self) -> None:
+    def _bind(self, groups: int) -> None:
         number = self.settings.number
+        first: list[BoundSocket] = []
+        self.groups = [first]
         for interface in self.settings.interfaces:
             try:
-                bound = _Socket(self, interface, number)
+                bound = BoundSocket(self.settings, interface, number, False)
             except OSError as error:
                 if interface == "::" and error.errno in (
                     errno.EAFNOSUPPORT,
@@ -286,22 +249,136 @@ class UdpPort:
                 ):
                     continue
                 raise CannotListenError(interface, number, error) from error
-            self._sockets.append(bound)
+            first.append(bound)
             number = self.number = bound.number
+        if groups == 1:
+            return
+        try:
+            for bound in first:
+                bound.share()
+            for _ in range(groups - 1):
+                group: list[BoundSocket] = []
+                self.groups.append(group)
+                for bound in first:
+                    group.append(
+                        BoundSocket(self.settings, bound.interface, number, True)
+                    )
+        except OSError as error:
+            raise CannotListenError(bound.interface, number, error) from error
 
-    def _close(self) -> None:
-        for bound in self._sockets:
-            bound.socket.close()
-        self._sockets = []
-
-    def _socket(self, path: Path) -> _Socket:
+    def _socket(self, path: Path) -> BoundSocket:
         """The socket that a path goes over."""
         family = socket.AF_INET if len(path.remote) == 2 else socket.AF_INET6
-        fitting = [bound for bound in self._sockets if bound.family == family]
+        fitting = [bound for bound in self.groups[0] if bound.family == family]
         for bound in fitting:
             if bound.wildcard or bound.bound_to == path.local:
                 return bound
         return fitting[0]
+
+
+@implementer(IReadDescriptor)
+class _Reader:
+    """A socket that the reactor reads."""
+
+    _failures = Logger()
+
+    def __init__(self, port: "UdpPort", bound: BoundSocket) -> None:
+        self._port = port
+        self._bound = bound
+        self.socket = bound.socket
+        self.number = bound.number
+
+    def fileno(self) -> int:
+        """The file descriptor to watch."""
+        return self.socket.fileno()
+
+    def logPrefix(self) -> str:
+        """What Twisted calls this in its log."""
+        return "media"
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The reactor drops the descriptor; the port closes it itself."""
+
+    def doRead(self) -> None:
+        """Read a batch."""
+        try:
+            self._read_batch()
+        except Exception:
+            # A bug of ours costs a datagram, never the port.
+            self._port.failures += 1
+            self._failures.failure("media datagram")
+
+    def _read_batch(self) -> None:
+        port = self._port
+        recvmsg, receive, seconds = self.socket.recvmsg, port.receive, port.seconds
+        # A socket with one address needs no telling.
+        local = self._bound.only_address()
+        size = 0 if local else _ANCILLARY
+        v4 = self._bound.family == socket.AF_INET
+        end = seconds() + BATCH_TIME
+        try:
+            for _ in range(BATCH):
+                data, ancillary, _, source = recvmsg(RECEIVE_SIZE, size)
+                if ancillary:
+                    # It stands in every datagram of such a socket, or in none.
+                    info = ancillary[0][2]
+                    local = info[4:8] if v4 else info[:16]
+                now = seconds()
+                receive(data, source, now, local)
+                if now > end:
+                    break
+        except BlockingIOError:
+            pass
+        except OSError:
+            port.receive_errors += 1
+        port.received()
+
+
+class UdpPort(MediaSockets):
+    """The media port, read by the reactor.
+
+    :param receive: takes each datagram.
+    :param received: called after each batch.
+    :param seconds: monotonic clock.
+    """
+
+    def __init__(
+        self,
+        reactor: Readers,
+        settings: PortSettings,
+        receive: Receive,
+        received: Callable[[], None],
+        seconds: Callable[[], float],
+    ) -> None:
+        super().__init__(settings)
+        self._reactor = reactor
+        self._readers: list[_Reader] = []
+        self.receive = receive
+        self.received = received
+        self.seconds = seconds
+        self.receive_errors = 0
+        self.failures = 0
+
+    def start(self) -> None:
+        """Open the port.
+
+        :raise CannotListenError: it is in use, or an address is not ours.
+        """
+        self.open()
+        self._readers = [_Reader(self, bound) for bound in self.groups[0]]
+        for reader in self._readers:
+            self._reactor.addReader(reader)
+
+    def stop(self) -> None:
+        """Close the port."""
+        for reader in self._readers:
+            self._reactor.removeReader(reader)
+        self._readers = []
+        self.close()
+
+    def counters(self) -> PortCounters:
+        """What went wrong at the sockets."""
+        return PortCounters(self.receive_errors, self.send_errors, self.failures)
 
 
 def _set_buffer(bound: socket.socket, force: int, plain: int, size: int) -> None:

@@ -1,8 +1,8 @@
-"""The media service: the UDP port, the forwarder and the legs, put together.
+"""The media service: the relay and the legs, put together.
 
 What signalling asks (a leg for a session, a route for a publication, its keys
 for a watcher) is done here; what arrives on the port goes straight to the
-forwarder, and only what it puts aside comes back to the legs.
+relay's forwarder, and only what it puts aside comes back to the legs.
 
 The keys of publications live here and in the messages that carry them to their
 clients, nowhere else: not in the core, not in its journal, not in a log.
@@ -21,9 +21,8 @@ from anychat.codes import StreamKind
 from anychat.ids import SessionId, Ssrc
 from anychat.media.counters import MediaCounters
 from anychat.media.leg import Credentials, Legs, Reception
-from anychat.media.path import Path, Send
-from anychat.media.port import PortSettings, Readers, UdpPort
-from anychat.media.routes import Forwarder
+from anychat.media.port import PortSettings, Readers
+from anychat.media.relay import Make, PortableRelay
 from anychat.media.srtp import KEY_LENGTH, SALT_LENGTH
 from anychat.media.ssrc import SsrcSource
 from anychat.messages import MediaSetup
@@ -62,6 +61,7 @@ class MediaService(Service):
         for cryptography (``os.urandom``).
     :param log: writes a line of the server's log.
     :param seconds: monotonic clock.
+    :param make_relay: see `relay.maker`.
     """
 
     def __init__(
@@ -72,17 +72,16 @@ class MediaService(Service):
         random_bytes: Callable[[int], bytes],
         log: Callable[[str], None],
         seconds: Callable[[], float] = time.monotonic,
+        make_relay: Make = PortableRelay,
     ) -> None:
         self._reactor = reactor
         self._public_addresses = public_addresses
         self._random_bytes = random_bytes
         self._log = log
         self._seconds = seconds
-        self._forwarder = Forwarder(self._sender)
+        self._relay = make_relay(reactor, settings, self._received, seconds)
+        self._forwarder = self._relay.forwarder
         self._legs = Legs(self._forwarder, random_bytes)
-        self._port = UdpPort(
-            reactor, settings, self._forwarder.receive, self._received, seconds
-        )
         self._ssrcs = SsrcSource(random_bytes)
         self._keys: dict[Ssrc, tuple[bytes, bytes]] = {}
         self._credentials: dict[SessionId, Credentials] = {}
@@ -95,9 +94,10 @@ class MediaService(Service):
 
         :raise CannotListenError: it is in use, or an address is not ours.
         """
-        self._port.start()
+        lines = self._relay.start()
         super().startService()
-        self._log(banner.started("UDP", self.port))
+        for line in (banner.started("UDP", self.port), *lines):
+            self._log(line)
 
     def stopService(self) -> None:
         """Close the port and every leg."""
@@ -108,12 +108,12 @@ class MediaService(Service):
             if call is not None:
                 call.cancel()
         self._timer = self._again = None
-        self._port.stop()
+        self._relay.stop()
 
     @property
     def port(self) -> int:
         """The UDP port listened on."""
-        return self._port.number
+        return self._relay.number
 
     # What signalling asks.
 
@@ -211,7 +211,7 @@ class MediaService(Service):
         forwarder = self._forwarder.counters()
         return MediaCounters(
             forwarder=forwarder,
-            port=self._port.counters(),
+            port=self._relay.counters(),
             legs=len(self._legs),
             bound=self._legs.bindings.bound,
             answered=self._legs.bindings.answered,
@@ -224,9 +224,6 @@ class MediaService(Service):
         )
 
     # Inside.
-
-    def _sender(self, path: Path) -> Send:
-        return self._port.sender(path)
 
     def _forget_keys(self, ssrc: Ssrc) -> None:
         if self._keys.pop(ssrc, None) is not None:
@@ -252,7 +249,8 @@ class MediaService(Service):
     def _settle(self) -> None:
         """After every input: send what is to be sent, and set the timer."""
         for data, path in self._legs.to_send():
-            self._port.send(data, path)
+            self._relay.send(data, path)
+        self._relay.settle()
         when = self._legs.next_timeout()
         timer = self._timer
         if timer is not None:

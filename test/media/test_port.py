@@ -51,7 +51,7 @@ class UdpPortTests(SynchronousTestCase):
             self.reactor, settings, self.receive, self.received, lambda: self.now
         )
         port.start()
-        self.addCleanup(port._close)
+        self.addCleanup(port.close)
         return port
 
     def receive(self, data, source, now, local=b""):

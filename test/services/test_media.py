@@ -2,6 +2,7 @@
 
 import os
 import socket
+from unittest import skipIf
 
 from twisted.internet.error import CannotListenError
 from twisted.internet.testing import MemoryReactorClock
@@ -15,6 +16,7 @@ from anychat.media.binding import CHECK_LIFETIME
 from anychat.media.counters import Drop
 from anychat.media.leg import ROUND
 from anychat.media.port import PortSettings
+from anychat.media.relay import Make, NativeRelay, PortableRelay
 from anychat.media.rtp import FrameMarking, RtpPacket
 from anychat.media.srtp import SrtcpReceiver, SrtcpSender, SrtpReceiver, SrtpSender
 from anychat.services.media import MediaService
@@ -75,8 +77,11 @@ class Client:
         self.send(stun.success(check, peer, setup.stun_key))
 
 
-class MediaServiceTests(SynchronousTestCase):
-    """`MediaService`."""
+class MediaServiceTestsMixin:
+    """`MediaService`, with a relay that is read by the reactor."""
+
+    make_relay: Make
+    name: str
 
     def setUp(self):
         """A service on a port of its own."""
@@ -98,6 +103,7 @@ class MediaServiceTests(SynchronousTestCase):
             os.urandom,
             self.lines.append,
             self.reactor.seconds,
+            self.make_relay,
         )
 
     def stop(self):
@@ -122,22 +128,31 @@ class MediaServiceTests(SynchronousTestCase):
     # The service.
 
     def test_startLine(self):
-        """The product's line, with the port in it."""
+        """The product's line, with the port in it, and which relay it is."""
+        self.assertEqual(len(self.lines), 2)
+        self.assertIn(self.name, self.lines[1])
         self.assertEqual(
-            self.lines, [f"Start UDP Server Successed(port={self.media.port})!"]
+            self.lines[0], f"Start UDP Server Successed(port={self.media.port})!"
         )
 
     def test_portInUse(self):
         """The start fails, with no line and nothing left open."""
         other = self.service(self.media.port)
         self.assertRaises(CannotListenError, other.startService)
-        self.assertEqual(len(self.lines), 1)
+        self.assertEqual(len(self.lines), 2)
         self.assertFalse(other.running)
 
     def test_nothingBeforeTheStart(self):
         """A server that goes into the background forks after it is made."""
         reactor = MemoryReactorClock()
-        MediaService(reactor, PortSettings(), (), os.urandom, self.lines.append)
+        MediaService(
+            reactor,
+            PortSettings(),
+            (),
+            os.urandom,
+            self.lines.append,
+            make_relay=self.make_relay,
+        )
         self.assertEqual(reactor.getReaders(), [])
 
     def test_stopClosesEverything(self):
@@ -367,3 +382,22 @@ class MediaServiceTests(SynchronousTestCase):
         for secret in (key, salt, alice.setup.stun_key, alice.setup.rtcp_key):
             self.assertNotIn(repr(secret), text)
             self.assertNotIn(secret.hex(), text)
+
+
+class PortableMediaServiceTests(MediaServiceTestsMixin, SynchronousTestCase):
+    """With the forwarder in Python."""
+
+    make_relay = staticmethod(PortableRelay)
+    name = "portable relay"
+
+
+@skipIf(NativeRelay is None, "the native relay is not built")
+class NativeMediaServiceTests(MediaServiceTestsMixin, SynchronousTestCase):
+    """With the compiled one, in the reactor's thread."""
+
+    name = "native relay"
+
+    @staticmethod
+    def make_relay(*arguments):
+        """Without threads of its own."""
+        return NativeRelay(*arguments, threads=0)
