@@ -194,6 +194,16 @@ class MediaSettings:
     """Bytes asked of the system for the UDP socket's receive buffer."""
     send_buffer: int
     """Bytes asked of the system for the UDP socket's send buffer."""
+    threads: int
+    """Of the native relay; 0: one fewer than there are CPUs."""
+    coalesce_microseconds: int
+    """How long the native relay waits for more packets after each batch."""
+    media_scheduling: str
+    """"default", or "slice" to let its threads run soon."""
+    source_packets: int
+    """What a stream may bring in a second; 0: any number."""
+    source_bytes: int
+    """The same in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +312,12 @@ def _choice(value: str, *choices: str) -> int:
     return int(value)
 
 
+def _word(value: str, *words: str) -> str:
+    if value not in words:
+        raise Disallowed("one of " + ", ".join(words))
+    return value
+
+
 def _switch(value: str) -> bool:
     if value not in ("0", "1"):
         raise Disallowed("0 or 1")
@@ -356,6 +372,7 @@ _CHECKS: dict[str, Callable[..., object]] = {
     "number": _number,
     "even": _even,
     "choice": _choice,
+    "word": _word,
     "switch": _switch,
     "text": _text,
     "secret": _text,

@@ -19,6 +19,8 @@ from anychat.core.hall import Hall
 from anychat.core.settings import HallSettings
 from anychat.log import Log
 from anychat.media.port import PortSettings
+from anychat.media.relay import RelaySettings, maker
+from anychat.media.routes import SourceLimit
 from anychat.messages import ServerParameters
 from anychat.ops.http import HttpService, site
 from anychat.ops.metrics import Metrics
@@ -58,6 +60,7 @@ def build(config: Config, reactor: Any, log: Log) -> IService:
         os.urandom,
         log,
         reactor.seconds,
+        maker(relay_settings(config)),
     )
     links = ClientLinks(
         reactor,
@@ -149,6 +152,17 @@ def port_settings(config: Config) -> PortSettings:
         interfaces=config.network.listen_address or everywhere,
         receive_buffer=config.media.receive_buffer,
         send_buffer=config.media.send_buffer,
+    )
+
+
+def relay_settings(config: Config) -> RelaySettings:
+    """How media is forwarded."""
+    media = config.media
+    return RelaySettings(
+        threads=media.threads,
+        coalesce=media.coalesce_microseconds,
+        short_slice=media.media_scheduling == "slice",
+        limit=SourceLimit(media.source_packets, media.source_bytes),
     )
 
 

@@ -46,6 +46,11 @@ AllowPlain=1
 [Media Settings]
 PublicAddress=192.0.2.7
 HoldTime=12
+Threads=3
+CoalesceMicroseconds=200
+MediaScheduling=slice
+SourcePackets=900
+SourceBytes=0
 """
 
 
@@ -86,6 +91,13 @@ class WiringTests(SynchronousTestCase):
             self.config, network=replace(self.config.network, listen_address=())
         )
         self.assertEqual(wiring.port_settings(everywhere).interfaces, ("0.0.0.0", "::"))
+
+    def test_relay(self):
+        """Threads, waiting, scheduling and limits are the configured ones."""
+        settings = wiring.relay_settings(self.config)
+        self.assertEqual((settings.threads, settings.coalesce), (3, 200))
+        self.assertTrue(settings.short_slice)
+        self.assertEqual(settings.limit, (900, 0))
 
     def test_parameters(self):
         """Clients are given the configured media parameters."""

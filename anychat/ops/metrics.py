@@ -102,6 +102,7 @@ class Metrics:
             ("forwarded", "Copies sent", forwarder.forwarded),
             ("forwarded_bytes", "Bytes of copies sent", forwarder.forwarded_bytes),
             ("retransmitted", "Packets sent again", forwarder.retransmitted),
+            ("unsegmented", "Runs not taken in one piece", forwarder.unsegmented),
             ("key_frames_asked", "Key-frame requests", media.key_frames_asked),
             ("packets_asked", "Packets asked of publishers", media.packets_asked),
             ("stun_answered", "Plain Binding requests answered", media.answered),

@@ -1,0 +1,546 @@
+"""The native relay's threads, with real sockets on the loopback.
+
+The traffic goes in windows: what was sent is received before the next is sent,
+so that no buffer overflows and nothing waits for a time to pass.
+"""
+
+import errno
+import os
+import select
+import socket
+import struct
+import threading
+import time
+from statistics import median
+from unittest import skipIf
+
+from twisted.internet.error import CannotListenError
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
+
+from anychat.ids import SessionId, Ssrc
+from anychat.media.demux import Kind
+from anychat.media.path import UPWARD, Path
+from anychat.media.port import PortSettings
+from anychat.media.relay import (
+    NativeRelay,
+    PortableRelay,
+    RelaySettings,
+    maker,
+)
+from anychat.media.routes import Filled, Missing, SourceLimit
+from test.media.test_port import Readers, has_ipv6
+from test.media.test_routes import ALICE, AUDIO, BOB, SSRC, VIDEO, rtcp, rtp
+
+#: Seconds that a datagram may take before a test gives up.
+PATIENCE = 20.0
+WINDOW = 32
+SOL_UDP = 17
+UDP_SEGMENT, UDP_GRO = 103, 104
+SO_NO_CHECK = 11
+
+
+def peer(host="127.0.0.1"):
+    """A socket that waits for what is sent to it."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_DGRAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    made.bind((host, 0))
+    made.settimeout(PATIENCE)
+    return made
+
+
+class ThreadTestsMixin:
+    """A relay whose threads run."""
+
+    threads = 1
+    coalesce = 0
+
+    def setUp(self):
+        """One publisher."""
+        self.reactor = Readers()
+        self.relay = self.make("127.0.0.1")
+        self.addCleanup(self.relay.stop)
+        self.lines = self.relay.start()
+        self.forwarder = self.relay.forwarder
+        self.publisher = self.peer()
+
+    def make(self, *interfaces, number=0, short_slice=False):
+        """A relay that is not started."""
+        settings = PortSettings(
+            number, interfaces, receive_buffer=1 << 20, send_buffer=1 << 20
+        )
+        return NativeRelay(
+            self.reactor,
+            settings,
+            lambda: None,
+            time.monotonic,
+            threads=self.threads,
+            coalesce=self.coalesce,
+            short_slice=short_slice,
+            limit=SourceLimit(0, 0),
+        )
+
+    def peer(self, host="127.0.0.1"):
+        """Closed after the test."""
+        made = peer(host)
+        self.addCleanup(made.close)
+        return made
+
+    def open(self, *receivers, kind=AUDIO, ssrc=SSRC):
+        """Open a stream of the publisher's."""
+        self.forwarder.open_stream(ssrc, kind, self.publisher.getsockname())
+        for leg, receiver in enumerate(receivers, 1):
+            path = Path(receiver.getsockname())
+            self.forwarder.add_destination(ssrc, SessionId(leg), path, False)
+
+    def send(self, data, publisher=None):
+        """From the publisher."""
+        address = "127.0.0.1", self.relay.number
+        (publisher or self.publisher).sendto(data, address)
+
+    def send_run(self, datagrams):
+        """Datagrams of one length, which arrive at once."""
+        size = struct.pack("=H", len(datagrams[0]))
+        try:
+            self.publisher.sendmsg(
+                [b"".join(datagrams)],
+                [(SOL_UDP, UDP_SEGMENT, size)],
+                0,
+                ("127.0.0.1", self.relay.number),
+            )
+        except OSError as error:
+            raise SkipTest(f"no UDP_SEGMENT here: {error}") from error
+
+    def settled(self, question):
+        """Wait until something of the threads' can be seen."""
+        end = time.monotonic() + PATIENCE
+        while not question():
+            self.assertLess(time.monotonic(), end, "gave up waiting")
+            os.sched_yield()
+
+
+class TrafficTestsMixin(ThreadTestsMixin):
+    """Whatever the number of threads."""
+
+    def test_forwards(self):
+        """Every copy arrives, byte for byte and in order."""
+        receivers = [self.peer() for _ in range(3)]
+        self.open(*receivers)
+        for start in range(0, 20 * WINDOW, WINDOW):
+            window = [
+                rtp(number, payload=bytes((number * 37) % 900))
+                for number in range(start, start + WINDOW)
+            ]
+            for data in window:
+                self.send(data)
+            for receiver in receivers:
+                self.assertEqual([receiver.recv(2048) for _ in window], window)
+        counters = self.forwarder.counters()
+        self.assertEqual(counters.drops, {})
+        self.settled(lambda: self.forwarder.counters().forwarded == 3 * 20 * WINDOW)
+
+    def test_runs(self):
+        """Packets that come together arrive one by one, in order."""
+        receivers = [self.peer() for _ in range(3)]
+        self.open(*receivers)
+        for start in range(0, 10 * 50, 50):
+            run = [
+                rtp(number, payload=bytes(300)) for number in range(start, start + 50)
+            ]
+            self.send_run(run)
+            for receiver in receivers:
+                self.assertEqual([receiver.recv(2048) for _ in run], run)
+
+    def test_kernelThatRefusesRuns(self):
+        """Copies arrive all the same, and the refusal is remembered."""
+        for group in self.relay._sockets.groups:
+            for bound in group:
+                # UDP_SEGMENT needs the checksums that this turns off.
+                bound.socket.setsockopt(socket.SOL_SOCKET, SO_NO_CHECK, 1)
+        receiver = self.peer()
+        self.open(receiver)
+        for start in range(0, 200, 50):
+            run = [rtp(number) for number in range(start, start + 50)]
+            self.send_run(run)
+            self.assertEqual([receiver.recv(2048) for _ in run], run)
+        counters = self.forwarder.counters()
+        self.assertLessEqual(counters.unsegmented, 1)
+        self.assertEqual(counters.drops, {})
+
+    def listen(self):
+        """Wait for the bell, as the reactor does."""
+        (bell,) = self.reactor
+        self.assertEqual(select.select([bell], [], [], PATIENCE)[0], [bell])
+        bell.doRead()
+
+    def test_goesUp(self):
+        """The bell rings for what is put aside: STUN, RTCP, losses."""
+        self.open()
+        stun = bytes((0, 1, 0, 0)) + bytes(16)
+        self.send(stun)
+        self.listen()
+        (datagram,) = self.forwarder.take(Kind.STUN, 9)
+        local = socket.inet_aton("127.0.0.1")
+        self.assertEqual(datagram.data, stun)
+        self.assertEqual(datagram.path, Path(self.publisher.getsockname(), local))
+        self.assertLess(abs(datagram.now - time.monotonic()), PATIENCE)
+        self.send(rtcp(201, 7))
+        self.listen()
+        self.assertEqual(len(self.forwarder.take(Kind.RTCP, 9)), 1)
+        self.send(rtp(1))
+        self.send(rtp(5))
+        self.listen()
+        (missing,) = self.forwarder.take_arrivals(9)
+        self.assertEqual(missing, Missing(SSRC, 2, 3, missing.now))
+        self.send(rtp(3))
+        self.listen()
+        (filled,) = self.forwarder.take_arrivals(9)
+        self.assertEqual(filled, Filled(SSRC, 3, filled.now))
+        self.assertFalse(self.forwarder.waiting())
+
+    def test_copiesGoUp(self):
+        """A destination in Python hears the bell too."""
+        self.open()
+        self.forwarder.add_destination(SSRC, BOB, UPWARD, False)
+        self.send(rtp(1))
+        self.listen()
+        (copy,) = self.forwarder.take_copies(9)
+        self.assertEqual((copy.ssrc, copy.leg, copy.data), (SSRC, BOB, rtp(1)))
+
+    def test_retransmits(self):
+        """What Python orders a thread does."""
+        receiver = self.peer()
+        self.open(receiver)
+        for number in range(5):
+            self.send(rtp(number))
+            receiver.recv(2048)
+        asked = self.forwarder.retransmit(SSRC, ALICE, [3, 1, 99], time.monotonic())
+        self.assertEqual(asked, 3)
+        self.relay.settle()
+        self.assertEqual([receiver.recv(2048) for _ in range(2)], [rtp(3), rtp(1)])
+        self.settled(lambda: self.forwarder.counters().retransmitted == 2)
+
+    def test_routesChangeUnderLoad(self):
+        """While others come and go, one who stays gets everything once; one
+        who comes and goes gets nothing twice."""
+        stays, goes = self.peer(), self.peer()
+        goes.setblocking(False)
+        self.open(stays)
+        done = threading.Event()
+        trouble = []
+
+        def change():
+            forwarder = self.forwarder
+            path = Path(goes.getsockname())
+            try:
+                while not done.is_set():
+                    forwarder.add_destination(SSRC, BOB, path, False)
+                    for ssrc in range(900, 920):
+                        forwarder.open_stream(Ssrc(ssrc), VIDEO, None)
+                    forwarder.move_destination(SSRC, ALICE, Path(*alice))
+                    forwarder.move_source(SSRC, self.publisher.getsockname())
+                    forwarder.counters()
+                    for ssrc in range(900, 920):
+                        forwarder.close_stream(Ssrc(ssrc))
+                    forwarder.remove_destination(SSRC, BOB)
+            except Exception as problem:
+                trouble.append(problem)
+
+        alice = (stays.getsockname(), b"")
+        changes = threading.Thread(target=change)
+        changes.start()
+        try:
+            got = []
+            for start in range(0, 100 * WINDOW, WINDOW):
+                window = [rtp(number) for number in range(start, start + WINDOW)]
+                self.send_run(window)
+                self.assertEqual([stays.recv(2048) for _ in window], window)
+                try:
+                    while True:
+                        got.append(goes.recv(2048))
+                except BlockingIOError:
+                    pass
+        finally:
+            done.set()
+            changes.join()
+        self.assertEqual(trouble, [])
+        self.assertEqual(len(got), len(set(got)))
+        self.assertEqual(got, sorted(got, key=lambda data: data[2:4]))
+        self.assertEqual(self.forwarder.counters().drops, {})
+
+    def test_changesAreQuick(self):
+        """One of 1,000 destinations comes and goes in less than 200 us of
+        Python's time, while the stream runs."""
+        sink = self.peer()
+        self.open()
+        path = Path(sink.getsockname())
+        for leg in range(1000):
+            self.forwarder.add_destination(SSRC, SessionId(leg), path, False)
+        took = []
+        for number in range(100):
+            self.send(rtp(number))
+            start = time.thread_time()
+            self.forwarder.remove_destination(SSRC, SessionId(500))
+            self.forwarder.add_destination(SSRC, SessionId(500), path, False)
+            took.append((time.thread_time() - start) / 2)
+        self.assertLess(median(took), 200e-6)
+
+    def test_stopsUnderLoad(self):
+        """Stopping and starting while datagrams pour in; nothing is left open."""
+        sink = self.peer()
+        self.open(sink, kind=VIDEO)
+        done = threading.Event()
+
+        def pour():
+            stun, number = bytes(20), 0
+            while not done.is_set():
+                for data in (rtp(number), rtp(number), rtcp(201, 7), stun):
+                    self.send(data)
+                number += 1
+
+        flood = threading.Thread(target=pour)
+        flood.start()
+        files = len(os.listdir("/proc/self/fd"))
+        try:
+            for _ in range(20):
+                self.forwarder.retransmit(SSRC, ALICE, [1, 2], time.monotonic())
+                self.relay.stop()
+                self.assertEqual(self.reactor, [])
+                self.relay.start()
+        finally:
+            done.set()
+            flood.join()
+        self.assertEqual(len(os.listdir("/proc/self/fd")), files)
+        self.relay.stop()
+        self.relay.stop()
+        self.assertEqual(
+            [each.name for each in threading.enumerate() if "media" in each.name], []
+        )
+
+    def test_secondServer(self):
+        """The port is refused to another, though threads share it."""
+        other = self.make("127.0.0.1", number=self.relay.number)
+        error = self.assertRaises(CannotListenError, other.start)
+        self.assertEqual(error.socketError.errno, errno.EADDRINUSE)
+        portable = PortableRelay(
+            Readers(),
+            PortSettings(self.relay.number, ("127.0.0.1",)),
+            lambda: None,
+            time.monotonic,
+        )
+        self.assertRaises(CannotListenError, portable.start)
+
+    def test_forkBeforeStart(self):
+        """A server that goes into the background forks after it was made."""
+        relay = self.make("127.0.0.1")
+        receiver = self.peer()
+        relay.forwarder.open_stream(SSRC, AUDIO, self.publisher.getsockname())
+        self.relay.stop()
+        child = os.fork()
+        if not child:
+            code = 1
+            try:
+                relay.start()
+                path = Path(receiver.getsockname())
+                relay.forwarder.add_destination(SSRC, ALICE, path, False)
+                self.publisher.sendto(rtp(1), ("127.0.0.1", relay.number))
+                code = receiver.recv(2048) != rtp(1)
+                relay.stop()
+            finally:
+                os._exit(code)
+        self.assertEqual(os.waitpid(child, 0)[1], 0)
+
+    def test_destinationThatIsGone(self):
+        """What the network refuses costs the others nothing."""
+        receiver = self.peer()
+        self.open(receiver)
+        with peer() as gone:
+            closed = gone.getsockname()
+        for leg, address in ((7, closed), (8, ("255.255.255.255", 9))):
+            self.forwarder.add_destination(SSRC, SessionId(leg), Path(address), False)
+        for number in range(WINDOW):
+            self.send(rtp(number))
+            self.assertEqual(receiver.recv(2048), rtp(number))
+
+    def test_families(self):
+        """A host with all its addresses: each is answered from the one asked,
+        IPv4 and IPv6 in one stream."""
+        if not has_ipv6():
+            raise SkipTest("no IPv6 on this machine")
+        self.relay.stop()
+        self.relay = self.make("0.0.0.0", "::")
+        self.addCleanup(self.relay.stop)
+        self.relay.start()
+        forwarder = self.forwarder = self.relay.forwarder
+        four, six = self.peer(), self.peer("::1")
+        self.open(four)
+        stun = bytes(20)
+        for leg, host, client in ((5, "127.0.0.7", self.peer()), (6, "::1", six)):
+            client.sendto(stun, (host, self.relay.number))
+            self.settled(forwarder.waiting)
+            (datagram,) = forwarder.take(Kind.STUN, 9)
+            forwarder.add_destination(SSRC, SessionId(leg), datagram.path, False)
+            self.send_run([rtp(leg * 10), rtp(leg * 10 + 1)])
+            for number in range(2):
+                data, source = client.recvfrom(2048)
+                self.assertEqual(data, rtp(leg * 10 + number))
+                self.assertEqual(source[:2], (host, self.relay.number))
+
+
+@skipIf(NativeRelay is None, "the native relay is not built")
+class OneThreadTests(TrafficTestsMixin, SynchronousTestCase):
+    """The default on two cores."""
+
+    def test_lines(self):
+        """The log is told what forwards."""
+        self.assertEqual(
+            self.lines, ["Media is forwarded by the native relay (1 thread)"]
+        )
+
+    def test_shortSlice(self):
+        """The log is told whether the kernel grants it."""
+        relay = self.make("127.0.0.1", short_slice=True)
+        self.addCleanup(relay.stop)
+        _, line = relay.start()
+        self.assertRegex(line, r"^(Warning:)?MediaScheduling=slice was (not )?granted")
+
+    def test_inOnePiece(self):
+        """A run leaves as one UDP_SEGMENT send: a receiver that joins what
+        arrives (UDP_GRO) sees it whole."""
+        receiver = self.peer()
+        try:
+            receiver.setsockopt(SOL_UDP, UDP_GRO, 1)
+        except OSError as error:
+            raise SkipTest(f"no UDP_GRO here: {error}") from error
+        self.open(receiver)
+        run = [rtp(number) for number in range(40)]
+        self.send_run(run)
+        data = b""
+        sends = 0
+        while len(data) < len(b"".join(run)):
+            data += receiver.recv(65536)
+            sends += 1
+        self.assertEqual(data, b"".join(run))
+        self.assertLess(sends, 20)
+
+
+@skipIf(NativeRelay is None, "the native relay is not built")
+class CoalescingTests(TrafficTestsMixin, SynchronousTestCase):
+    """With a wait after each batch."""
+
+    coalesce = 300
+
+
+@skipIf(NativeRelay is None, "the native relay is not built")
+class ThreeThreadsTests(TrafficTestsMixin, SynchronousTestCase):
+    """They share the port."""
+
+    threads = 3
+
+    def test_lines(self):
+        """The log is told how many there are."""
+        self.assertEqual(
+            self.lines, ["Media is forwarded by the native relay (3 threads)"]
+        )
+
+    def test_manyPublishers(self):
+        """Whichever thread a flow comes to, every stream is forwarded."""
+        receiver = self.peer()
+        publishers = [self.peer() for _ in range(32)]
+        for number, publisher in enumerate(publishers):
+            ssrc = Ssrc(1000 + number)
+            self.forwarder.open_stream(ssrc, AUDIO, publisher.getsockname())
+            path = Path(receiver.getsockname())
+            self.forwarder.add_destination(ssrc, ALICE, path, False)
+        for turn in range(20):
+            sent = set()
+            for number, publisher in enumerate(publishers):
+                data = rtp(turn, ssrc=1000 + number)
+                self.send(data, publisher)
+                sent.add(data)
+            self.assertEqual({receiver.recv(2048) for _ in publishers}, sent)
+        self.settled(lambda: self.forwarder.counters().forwarded == 20 * 32)
+
+    def test_flowMovesBetweenThreads(self):
+        """A publisher that is bound anew goes on where it was: window, cache
+        and position are the stream's, not a thread's."""
+        receiver = self.peer()
+        self.open(receiver)
+        number = 0
+        for turn in range(60):
+            moved = self.peer()
+            self.forwarder.move_source(SSRC, moved.getsockname())
+            for _ in range(8):
+                for _ in range(2):
+                    self.send(rtp(number), moved)
+                self.assertEqual(receiver.recv(2048), rtp(number))
+                number += 1
+            if turn % 10 == 9:
+                asked = [number - 1, number - 15]
+                self.forwarder.retransmit(SSRC, ALICE, asked, time.monotonic())
+                self.relay.settle()
+                self.assertEqual(
+                    [receiver.recv(2048) for _ in asked], [rtp(each) for each in asked]
+                )
+        self.assertEqual(self.forwarder.position(SSRC), (0, number - 1))
+        # The second of two may come when the source has moved on.
+        self.settled(lambda: sum(self.forwarder.counters().drops.values()) == number)
+        self.assertEqual((self.stream().packets, self.stream().missing), (number, 0))
+
+    def test_flowAtTwoThreads(self):
+        """Packets of one stream at two threads at once are forwarded once."""
+        receiver = self.peer()
+        self.open(receiver)
+        publishers = [self.peer() for _ in range(8)]
+        for number in range(100):
+            publisher = publishers[number % len(publishers)]
+            self.forwarder.move_source(SSRC, publisher.getsockname())
+            for each in publishers:
+                self.send(rtp(number), each)
+            self.assertEqual(receiver.recv(2048), rtp(number))
+        receiver.setblocking(False)
+        self.assertRaises(BlockingIOError, receiver.recv, 2048)
+
+    def stream(self):
+        """The counters of the only stream."""
+        (stream,) = self.forwarder.counters().streams
+        return stream
+
+
+class ChoiceTests(SynchronousTestCase):
+    """`relay.maker`."""
+
+    def relay(self, settings=None, **environment):
+        """What it makes, stopped after the test, and its lines."""
+        make = maker(settings or RelaySettings(), environment)
+        port = PortSettings(0, ("127.0.0.1",))
+        relay = make(Readers(), port, lambda: None, time.monotonic)
+        self.addCleanup(relay.stop)
+        return relay, relay.start()
+
+    def test_pure(self):
+        """The environment may ask for the one in Python."""
+        relay, lines = self.relay(ANYCHAT_PURE="1")
+        self.assertIsInstance(relay, PortableRelay)
+        self.assertEqual(
+            lines, ["Media is forwarded by the portable relay (ANYCHAT_PURE=1)"]
+        )
+        relay.settle()
+        self.assertEqual(relay.counters().failures, 0)
+
+    def test_whatThereIs(self):
+        """The native one if it was built, else the other, and why."""
+        _, (line, *_) = self.relay()
+        if NativeRelay is None:
+            self.assertIn("portable relay (", line)
+        else:
+            self.assertIn("native relay (", line)
+
+    def test_settings(self):
+        """Threads as configured; by default they leave one CPU to Python."""
+        if NativeRelay is None:
+            raise SkipTest("the native relay is not built")
+        _, (line, *_) = self.relay(RelaySettings(threads=2))
+        self.assertIn("(2 threads)", line)
+        _, (line, *_) = self.relay(RelaySettings(short_slice=True, threads=1))
+        self.assertIn("(1 thread)", line)
