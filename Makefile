@@ -6,11 +6,15 @@ RUN := $(VENV)/bin/python
 # Newer than what it was made from: everything is installed.
 STAMP := $(VENV)/installed
 
-.PHONY: help demo test bench lint clean
+# Where the native relay is built with the sanitizers, beside the usual one.
+ASAN := build/asan
+
+.PHONY: help demo test asan bench lint clean
 
 help:
 	@echo "make demo    a call between two clients, live (DEMO_SECONDS=15 ends it)"
 	@echo "make test    the tests"
+	@echo "make asan    the native relay's tests under the address sanitizer"
 	@echo "make bench   the measurements of docs/performance.md"
 	@echo "make lint    style, types, layers and links of the documents"
 	@echo "make clean   remove what make made; a server's own files stay (etc/, myserver/)"
@@ -20,6 +24,23 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	@$(RUN) -b -m twisted.trial test
+
+# Python's own leaks are left out: what counts is what the relay allocated.
+asan: $(STAMP)
+	@rm -rf $(ASAN) && mkdir -p $(ASAN)
+	@cp -r anychat test $(ASAN) && find $(ASAN) -name "_relay*.so" -delete
+	@cp setup.py setup.cfg pyproject.toml README.md LICENSE $(ASAN)
+	@cd $(ASAN) && ANYCHAT_SANITIZE=1 $(CURDIR)/$(RUN) setup.py --quiet \
+		build_ext --inplace
+	@cd $(ASAN) && PYTHONPATH=. PYTHONMALLOC=malloc \
+		ASAN_OPTIONS=detect_leaks=1:log_path=$(CURDIR)/$(ASAN)/report \
+		LSAN_OPTIONS=exitcode=0 UBSAN_OPTIONS=print_stacktrace=1 \
+		LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" \
+		$(CURDIR)/$(RUN) -m twisted.trial test.media.test_relay \
+		test.media.test_native test.services.test_media || \
+		{ cat report.*; exit 1; }
+	@if grep -h -A1 "#0 " $(ASAN)/report.* 2>/dev/null | grep "#1 .*_relay"; then \
+		echo "The relay lost memory, see $(ASAN)/report.*"; exit 1; fi
 
 bench: $(STAMP)
 	@set -e; for file in benchmarks/*.py; do echo "== $$file"; $(RUN) "$$file"; done

@@ -1,7 +1,8 @@
 """Build entry: the native relay; everything else is declared in setup.cfg.
 
 The extension is optional.  Without Cython or a compiler, or with ANYCHAT_PURE=1,
-the package is installed without it and forwards media in Python.
+the package is installed without it and forwards media in Python.  With
+ANYCHAT_SANITIZE=1 it is built to find its own faults (see ``make asan``).
 """
 
 import os
@@ -17,13 +18,19 @@ def extensions():
         from Cython.Build import cythonize
     except ImportError:
         return []
+    # The limits are computed as Python does it: no fused operations.
+    compiling = ["-O2", "-ffp-contract=off", "-pthread"]
+    linking = ["-pthread"]
+    if os.environ.get("ANYCHAT_SANITIZE") == "1":
+        checks = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+        compiling = ["-O1", "-g", "-fno-omit-frame-pointer", *compiling[1:], *checks]
+        linking += checks
     relay = Extension(
         "anychat.media._relay",
         ["anychat/media/_relay.pyx"],
         define_macros=[("_GNU_SOURCE", None)],
-        # The limits are computed as Python does it: no fused operations.
-        extra_compile_args=["-O2", "-ffp-contract=off", "-pthread"],
-        extra_link_args=["-pthread"],
+        extra_compile_args=compiling,
+        extra_link_args=linking,
     )
     made = cythonize(
         [relay],

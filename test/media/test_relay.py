@@ -5,6 +5,7 @@ calling thread; it is the code that the threads run.
 """
 
 import errno
+import pathlib
 from unittest import skipIf
 
 from hypothesis import given, settings
@@ -43,6 +44,8 @@ except ImportError:
     _relay = None
 
 LOCAL = bytes((10, 0, 0, 1))
+TESTS = pathlib.Path(__file__).resolve().parent.parent
+CORPUS, GOLDEN = TESTS / "corpus", TESTS / "golden"
 #: What a kernel says that does not cut a datagram into segments.
 NO_SEGMENTS = (errno.EIO, errno.EINVAL, errno.EMSGSIZE)
 
@@ -579,6 +582,23 @@ class DifferentialTests(SynchronousTestCase):
             self.assertEqual(portable, native, command)
             portable, native = (twin.state() for twin in twins)
             self.assertEqual(portable, native, command)
+
+    def test_corpus(self):
+        """What once broke a parser, what is right and what is wrong, at every
+        length, under the SSRC of a stream."""
+        for file in sorted([*CORPUS.glob("*.bin"), *GOLDEN.glob("*.bin")]):
+            data = file.read_bytes()
+            batch = [(data[:end], 1) for end in range(min(len(data), 300) + 1)]
+            for kind in (AUDIO, VIDEO):
+                opened = [
+                    ("open", Ssrc(int.from_bytes(ssrc, "big")), kind)
+                    for ssrc in {data[4:8], data[8:12]}
+                ]
+                given_commands = [
+                    ("batch", batch[start : start + 60])
+                    for start in range(0, len(batch), 60)
+                ]
+                self.compare([*opened, *given_commands, ("take", 1000)], NO_LIMIT)
 
     @settings(deadline=None, max_examples=100)
     @given(st.lists(commands, max_size=25))
