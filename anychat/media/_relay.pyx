@@ -127,6 +127,7 @@ cdef enum:
     CONGESTED
     SKIPPED
     UNREACHABLE
+    RETRANSMIT_FULL
 
 #: In the order of the two enums above.
 _DROPS = (
@@ -151,6 +152,7 @@ _DROPS = (
     Drop.CONGESTED,
     Drop.SKIPPED,
     Drop.UNREACHABLE,
+    Drop.RETRANSMIT_FULL,
 )
 _KINDS = (Kind.STUN, Kind.CONTROL, Kind.DTLS, Kind.RTCP)
 
@@ -234,7 +236,9 @@ cdef void *ring_take(Ring *ring) noexcept nogil:
 
 
 cdef bint ring_waiting(Ring *ring) noexcept nogil:
-    return ring.tail != load_u64(&ring.head, __ATOMIC_ACQUIRE)
+    return load_u64(&ring.tail, __ATOMIC_ACQUIRE) != load_u64(
+        &ring.head, __ATOMIC_ACQUIRE
+    )
 
 
 cdef void ring_clear(Ring *ring) noexcept nogil:
@@ -739,7 +743,7 @@ cdef int refused(Lane *lane, Outbox *box, int place, int error) noexcept nogil:
         return place + 1
     if message.count > 1 and error in (errno.EIO, errno.EINVAL, errno.EMSGSIZE):
         # Not in one piece, then: no such kernel, device or path.
-        target.plain = 1
+        store_int(&target.plain, 1, __ATOMIC_RELAXED)
         lane.refused = 1
         add(&lane.unsegmented, 1)
         for piece in range(message.start, message.start + message.count):
@@ -784,8 +788,8 @@ cdef void flush(Lane *lane, Outbox *box) noexcept nogil:
                     message.report,
                 )
             place += sent
-        elif errno.errno != errno.EINTR:
-            place = refused(lane, box, place, errno.errno)
+        elif sent == 0 or errno.errno != errno.EINTR:
+            place = refused(lane, box, place, errno.errno if sent else errno.EIO)
     box.count = 0
 
 
@@ -894,7 +898,9 @@ cdef void end_run(Lane *lane, Stream *stream) noexcept nogil:
         entry = &route.entries[each]
         if state_of(entry.target) != FLOWING:
             continue
-        if entry.upward or (count > 1 and entry.target.plain):
+        if entry.upward or (
+            count > 1 and load_int(&entry.target.plain, __ATOMIC_RELAXED)
+        ):
             forward_singly(lane, stream, entry, start, count)
         else:
             make_room(lane, entry)
@@ -1423,6 +1429,7 @@ cdef class Forwarder:
     cdef int lane_count
     cdef Retired *oldest
     cdef Retired *youngest
+    cdef uint64_t orders_refused
     cdef object locate
     cdef dict publications
     cdef dict networks
@@ -1926,6 +1933,7 @@ cdef class Forwarder:
             return sent
         if not ring_push(&lane.orders, order):
             free(order)
+            self.orders_refused += count
             return 0
         return count
 
@@ -1965,6 +1973,7 @@ cdef class Forwarder:
         cdef Lane *lane
         memset(sums, 0, sizeof(sums))
         memset(drops, 0, sizeof(drops))
+        drops[RETRANSMIT_FULL] = self.orders_refused
         for each in range(self.lane_count):
             lane = self.lanes[each]
             sums[0] += peek(&lane.received)

@@ -49,6 +49,9 @@ class Drop(Enum):
     ARRIVAL_FULL = "arrival_full"
     """The ring of uplink losses was full: these are not asked for again."""
 
+    RETRANSMIT_FULL = "retransmit_full"
+    """More packets to be sent again than the relay's threads can be told."""
+
     # Found on the way of a copy to one destination.
     CONGESTED = "congested"
     """The send buffer was full; video goes on with the next frame."""

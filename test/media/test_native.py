@@ -6,9 +6,12 @@ so that no buffer overflows and nothing waits for a time to pass.
 
 import errno
 import os
+import pathlib
 import select
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
 from statistics import median
@@ -505,6 +508,30 @@ class ThreeThreadsTests(TrafficTestsMixin, SynchronousTestCase):
         """The counters of the only stream."""
         (stream,) = self.forwarder.counters().streams
         return stream
+
+
+@skipIf(NativeRelay is None, "the native relay is not built")
+class NarrowPathTests(SynchronousTestCase):
+    """A network of its own."""
+
+    def test_narrowPath(self):
+        """Where segments do not fit, whole datagrams go in fragments; where
+        there is no way, that is counted, and the others get theirs."""
+        alone = ("unshare", "-n") if os.geteuid() == 0 else ("unshare", "-rn")
+        script = f"ip link set lo mtu 576 up && exec {sys.executable} -m test.media."
+        try:
+            subprocess.run([*alone, "ip", "link"], check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise SkipTest(f"no network of its own: {error}") from error
+        done = subprocess.run(
+            [*alone, "sh", "-c", f"{script}narrow_path"],
+            cwd=pathlib.Path(__file__).resolve().parent.parent.parent,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("unsegmented", done.stdout)
 
 
 class ChoiceTests(SynchronousTestCase):
