@@ -16,7 +16,7 @@ from anychat.messages import Login
 from anychat.ops.metrics import Metrics
 
 COUNTERS = MediaCounters(
-    forwarder=ForwarderCounters(5, 500, 20, 2000, 1, {}, ()),
+    forwarder=ForwarderCounters(5, 500, 20, 2000, 1, 0, {}, ()),
     port=PortCounters(1, 2, 0),
     legs=3,
     bound=2,
