@@ -201,7 +201,7 @@ class MediaSettings:
     media_scheduling: str
     """"default", or "slice" to let its threads run soon."""
     source_packets: int
-    """What a stream may bring in a second; 0: any number."""
+    """What a publisher may bring in a second; 0: any number."""
     source_bytes: int
     """The same in bytes."""
 

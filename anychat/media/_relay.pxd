@@ -91,6 +91,16 @@ cdef struct Kept:
     uint32_t offset
     uint32_t size
 
+cdef struct Allowance:
+    #: What a publisher may still bring; the lock is for the moment when its
+    #: streams come to two lanes, and nobody waits for another one holding it.
+    pthread_mutex_t lock
+    double packets
+    double bytes
+    double counted
+    #: How many streams share it: Python's alone.
+    uint32_t streams
+
 cdef struct Stream:
     uint32_t ssrc
     int video
@@ -100,6 +110,7 @@ cdef struct Stream:
     Receiver *last_receiver
     uint64_t versions
     uint64_t cache_versions
+    Allowance *allowance
     #: Whoever holds the lock owns all that follows.
     pthread_mutex_t lock
     int lane
@@ -110,9 +121,6 @@ cdef struct Stream:
     uint32_t skipping
     int64_t highest
     int64_t first
-    double allowance
-    double byte_allowance
-    double counted
     int over
     uint64_t packets
     uint64_t bytes

@@ -531,29 +531,37 @@ cdef int64_t locate(Lane *lane, Stream *stream, int64_t sequence) noexcept nogil
     return index
 
 
-cdef bint allows(Lane *lane, Stream *stream, size_t size, bint starts) noexcept nogil:
-    """Whether a packet is within the limits of its stream."""
+cdef bint take_allowance(Lane *lane, Allowance *allowance, size_t size) noexcept nogil:
+    """One packet of that many bytes, if there is so much left."""
     cdef double most_packets = lane.shared.most_packets
     cdef double most_bytes = lane.shared.most_bytes
-    cdef double elapsed
+    cdef double elapsed = lane.now - allowance.counted
+    if elapsed > 0:
+        allowance.counted = lane.now
+        allowance.packets += elapsed * most_packets
+        allowance.bytes += elapsed * most_bytes
+    if allowance.packets > most_packets:
+        allowance.packets = most_packets
+    if allowance.bytes > most_bytes:
+        allowance.bytes = most_bytes
+    if allowance.packets < 1 or allowance.bytes < size:
+        return False
+    allowance.packets -= 1
+    allowance.bytes -= size
+    return True
+
+
+cdef bint allows(Lane *lane, Stream *stream, size_t size, bint starts) noexcept nogil:
+    """Whether a packet is within the limits of its publisher."""
+    cdef Allowance *allowance = stream.allowance
+    cdef bint allowed
     if stream.over and not starts:
         return False
-    elapsed = lane.now - stream.counted
-    if elapsed > 0:
-        stream.counted = lane.now
-        stream.allowance += elapsed * most_packets
-        stream.byte_allowance += elapsed * most_bytes
-    if stream.allowance > most_packets:
-        stream.allowance = most_packets
-    if stream.byte_allowance > most_bytes:
-        stream.byte_allowance = most_bytes
-    if stream.allowance < 1 or stream.byte_allowance < size:
-        stream.over = stream.video
-        return False
-    stream.allowance -= 1
-    stream.byte_allowance -= size
-    stream.over = 0
-    return True
+    pthread_mutex_lock(&allowance.lock)
+    allowed = take_allowance(lane, allowance, size)
+    pthread_mutex_unlock(&allowance.lock)
+    stream.over = stream.video and not allowed
+    return allowed
 
 
 cdef void start_frame(Stream *stream, bint independent) noexcept nogil:
@@ -1376,6 +1384,23 @@ cdef void free_receiver(Receiver *receiver) noexcept nogil:
     free(receiver)
 
 
+cdef Allowance *make_allowance() noexcept nogil:
+    cdef Allowance *allowance = <Allowance *>calloc(1, sizeof(Allowance))
+    if allowance != NULL:
+        pthread_mutex_init(&allowance.lock, NULL)
+        # Cut down to the limit when it is first asked.
+        allowance.packets = allowance.bytes = NO_LIMIT
+    return allowance
+
+
+cdef void let_go(Allowance *allowance) noexcept nogil:
+    """One stream fewer shares it."""
+    allowance.streams -= 1
+    if allowance.streams == 0:
+        pthread_mutex_destroy(&allowance.lock)
+        free(allowance)
+
+
 cdef void free_stream(Stream *stream) noexcept nogil:
     cdef Receiver *receiver
     while stream.first_receiver != NULL:
@@ -1384,6 +1409,7 @@ cdef void free_stream(Stream *stream) noexcept nogil:
         free_receiver(receiver)
     free(stream.route)
     forget_packets(stream)
+    let_go(stream.allowance)
     pthread_mutex_destroy(&stream.lock)
     free(stream)
 
@@ -1409,7 +1435,16 @@ cdef class _Publication:
 
     cdef Stream *stream
     cdef object kind
+    cdef object publisher
     cdef dict destinations
+
+
+@cython.final
+cdef class _Publisher:
+    """What the open streams of one publisher share."""
+
+    cdef Allowance *allowance
+    cdef int streams
 
 
 @cython.final
@@ -1420,7 +1455,7 @@ cdef class Forwarder:
         addresses must be named (b"": none).
     :param rings: the kinds of datagram that somebody will `take`, and how many
         may wait in each lane.
-    :param limit: what each stream may bring.
+    :param limit: what each publisher may bring.
     :param lanes: how many there are.
     """
 
@@ -1432,6 +1467,7 @@ cdef class Forwarder:
     cdef uint64_t orders_refused
     cdef object locate
     cdef dict publications
+    cdef dict publishers
     cdef dict networks
 
     def __cinit__(self, locate, rings=RING_SIZES, limit=LIMIT, int lanes=1):
@@ -1439,6 +1475,7 @@ cdef class Forwarder:
         cdef int each
         self.locate = locate
         self.publications = {}
+        self.publishers = {}
         self.networks = {}
         self.shared.wake_fd = -1
         self.shared.most_packets = limit.packets or NO_LIMIT
@@ -1572,41 +1609,52 @@ cdef class Forwarder:
 
     # Routes.
 
-    def open_stream(self, ssrc, kind, source=None):
+    def open_stream(self, ssrc, kind, source=None, publisher=None):
         """See `routes.Forwarder.open_stream`."""
         cdef _Publication publication
+        cdef _Publisher sharing
         cdef Stream *stream
         cdef Route *route
-        cdef Table *table
+        cdef Allowance *allowance
+        cdef sockaddr_in6 address
         if ssrc in self.publications:
             raise LocalError(f"stream {ssrc:#010x} opened twice")
+        memset(&address, 0, sizeof(address))
+        if source is not None:
+            set_address(&address, source)
         self._make_place()
+        sharing = self.publishers.get(publisher)
+        allowance = make_allowance() if sharing is None else sharing.allowance
         stream = <Stream *>calloc(1, sizeof(Stream))
         route = <Route *>calloc(1, sizeof(Route))
-        if stream == NULL or route == NULL:
+        if stream == NULL or route == NULL or allowance == NULL:
             free(stream)
             free(route)
+            if sharing is None:
+                free(allowance)
             raise MemoryError
         pthread_mutex_init(&stream.lock, NULL)
+        route.bound = source is not None
+        route.source = address
+        allowance.streams += 1
+        stream.allowance = allowance
         stream.route = route
         stream.ssrc = ssrc
         stream.video = kind is StreamKind.VIDEO
         stream.highest = -1
-        stream.allowance = stream.byte_allowance = NO_LIMIT
-        try:
-            if source is not None:
-                route.bound = 1
-                set_address(&route.source, source)
-        except BaseException:
-            free_stream(stream)
-            raise
+        if publisher is not None:
+            if sharing is None:
+                sharing = _Publisher.__new__(_Publisher)
+                sharing.allowance = allowance
+                self.publishers[publisher] = sharing
+            sharing.streams += 1
         publication = _Publication.__new__(_Publication)
         publication.stream = stream
         publication.kind = kind
+        publication.publisher = publisher
         publication.destinations = {}
         self.publications[ssrc] = publication
-        table = <Table *>self.shared.table
-        insert(table, stream)
+        insert(<Table *>self.shared.table, stream)
 
     cdef int _make_place(self) except -1:
         """Replace the table when it is half full."""
@@ -1643,9 +1691,18 @@ cdef class Forwarder:
     def close_stream(self, ssrc):
         """See `routes.Forwarder.close_stream`."""
         cdef _Publication publication = self.publications.pop(ssrc, None)
-        if publication is not None:
-            take_out(<Table *>self.shared.table, publication.stream)
-            self._retire(A_STREAM, publication.stream)
+        cdef _Publisher sharing
+        if publication is None:
+            return
+        if publication.publisher is not None:
+            sharing = self.publishers[publication.publisher]
+            sharing.streams -= 1
+            if sharing.streams == 0:
+                # Who publishes again begins anew.  The old one is freed with
+                # the last stream that had it.
+                del self.publishers[publication.publisher]
+        take_out(<Table *>self.shared.table, publication.stream)
+        self._retire(A_STREAM, publication.stream)
 
     def add_destination(self, ssrc, leg, path, gated):
         """See `routes.Forwarder.add_destination`."""

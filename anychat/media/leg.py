@@ -53,7 +53,11 @@ class Routes(KeyFrames, Protocol):
     """What of a forwarder the legs use; see `routes.Forwarder`."""
 
     def open_stream(
-        self, ssrc: Ssrc, kind: StreamKind, source: Address | None = None
+        self,
+        ssrc: Ssrc,
+        kind: StreamKind,
+        source: Address | None = None,
+        publisher: SessionId | None = None,
     ) -> None: ...
 
     def move_source(self, ssrc: Ssrc, source: Address | None) -> None: ...
@@ -209,7 +213,7 @@ class Legs:
         """
         state = self._leg(leg)
         path = self.bindings.path(leg)
-        self._routes.open_stream(ssrc, kind, path.remote if path else None)
+        self._routes.open_stream(ssrc, kind, path.remote if path else None, leg)
         self._publications[ssrc] = _Publication(state, kind)
         state.published.add(ssrc)
         self.uplink.round_trip(ssrc, state.round_trip)

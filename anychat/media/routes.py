@@ -33,9 +33,10 @@ and is gated again when it has one.
 **Upward.**  The copies for a destination whose path is `UPWARD` are put into
 the ring of media, which is to it what the send buffer is to the others.
 
-**Too much.**  A stream may bring so many packets and bytes in a second
-(`SourceLimit`), and a second's worth of them at once.  What is more is dropped,
-of video to the end of the frame; the position follows all the same.
+**Too much.**  A publisher may bring so many packets and bytes in a second
+(`SourceLimit`), all its streams together, and a second's worth of them at once.
+What is more is dropped, of video to the end of the frame; the position follows
+all the same.
 
 **Again.**  The latest packets of each stream are kept: `CACHE_PACKETS`
 and `CACHE_TIME` bound them (600 KiB a stream).  `Forwarder.retransmit` sends
@@ -139,7 +140,7 @@ class Copy(NamedTuple):
 
 
 class SourceLimit(NamedTuple):
-    """What a stream may bring, so that no member floods a room; 0: anything."""
+    """What a publisher may bring, so that it floods no room; 0: anything."""
 
     packets: int = 5_000
     """A second."""
@@ -214,15 +215,27 @@ class _Destination:
 _Target = tuple[Send, Address, _Destination]
 
 
+class _Allowance:
+    """What a publisher may still bring."""
+
+    __slots__ = ("bytes", "counted", "packets", "streams")
+
+    def __init__(self) -> None:
+        # Cut down to the limit when it is first asked.
+        self.packets = self.bytes = UNLIMITED
+        self.counted = 0.0
+        """When it was last brought up to date."""
+        self.streams = 0
+        """How many share it."""
+
+
 class _Stream:
     """One publication."""
 
     __slots__ = (
         "allowance",
-        "byte_allowance",
         "bytes",
         "cache",
-        "counted",
         "destinations",
         "duplicates",
         "first",
@@ -236,6 +249,7 @@ class _Stream:
         "order",
         "over",
         "packets",
+        "publisher",
         "reports",
         "seen",
         "sent_bytes",
@@ -246,11 +260,16 @@ class _Stream:
         "video",
     )
 
-    def __init__(self, ssrc: Ssrc, kind: StreamKind, source: Address | None):
-        self.allowance = self.byte_allowance = UNLIMITED
-        """What it may still bring; cut down to the limit when first asked."""
-        self.counted = 0.0
-        """When that was last brought up to date."""
+    def __init__(
+        self,
+        ssrc: Ssrc,
+        kind: StreamKind,
+        source: Address | None,
+        publisher: SessionId | None,
+        allowance: _Allowance,
+    ):
+        self.publisher = publisher
+        self.allowance = allowance
         self.over = False
         """The rest of the frame goes: there was too much."""
         self.ssrc = ssrc
@@ -284,7 +303,7 @@ class Forwarder:
         destination gets its path, so that nothing is decided for each copy.
     :param rings: the kinds of datagram that somebody will `take`, and how many
         may wait.
-    :param limit: what each stream may bring.
+    :param limit: what each publisher may bring.
     """
 
     def __init__(
@@ -298,6 +317,7 @@ class Forwarder:
         self._most_bytes = limit.bytes or UNLIMITED
         self._now = 0.0
         self._streams: dict[int, _Stream] = {}
+        self._allowances: dict[SessionId, _Allowance] = {}
         self._rings: dict[Kind, Ring[Datagram]] = {
             kind: Ring(maximum) for kind, maximum in rings.items()
         }
@@ -314,16 +334,26 @@ class Forwarder:
     # Routes.
 
     def open_stream(
-        self, ssrc: Ssrc, kind: StreamKind, source: Address | None = None
+        self,
+        ssrc: Ssrc,
+        kind: StreamKind,
+        source: Address | None = None,
+        publisher: SessionId | None = None,
     ) -> None:
         """Begin a stream that has no destinations yet.
 
         :param source: the only address it may come from; None: none so far.
+        :param publisher: whose it is, and whose limit it counts against; None:
+            it has a limit of its own.
         :raise LocalError: a stream with that SSRC is open.
         """
         if ssrc in self._streams:
             raise LocalError(f"stream {ssrc:#010x} opened twice")
-        self._streams[ssrc] = _Stream(ssrc, kind, source)
+        allowance = _Allowance()
+        if publisher is not None:
+            allowance = self._allowances.setdefault(publisher, allowance)
+            allowance.streams += 1
+        self._streams[ssrc] = _Stream(ssrc, kind, source, publisher, allowance)
 
     def move_source(self, ssrc: Ssrc, source: Address | None) -> None:
         """From now on the stream comes from there; the old address is refused.
@@ -334,7 +364,11 @@ class Forwarder:
 
     def close_stream(self, ssrc: Ssrc) -> None:
         """Forget the stream and its destinations, if it is open."""
-        self._streams.pop(ssrc, None)
+        stream = self._streams.pop(ssrc, None)
+        if stream is not None and stream.publisher is not None:
+            stream.allowance.streams -= 1
+            if not stream.allowance.streams:
+                del self._allowances[stream.publisher]
 
     def add_destination(
         self, ssrc: Ssrc, leg: SessionId, path: Path | None, gated: bool
@@ -652,25 +686,26 @@ class Forwarder:
         return index
 
     def _allows(self, stream: _Stream, size: int, starts: bool) -> bool:
-        """Whether a packet is within the limits of its stream."""
+        """Whether a packet is within the limits of its publisher."""
         if stream.over and not starts:
             return False
+        allowance = stream.allowance
         most_packets, most_bytes = self._most_packets, self._most_bytes
         now = self._now
-        elapsed = now - stream.counted
+        elapsed = now - allowance.counted
         if elapsed > 0:
-            stream.counted = now
-            stream.allowance += elapsed * most_packets
-            stream.byte_allowance += elapsed * most_bytes
-        if stream.allowance > most_packets:
-            stream.allowance = most_packets
-        if stream.byte_allowance > most_bytes:
-            stream.byte_allowance = most_bytes
-        if stream.allowance < 1 or stream.byte_allowance < size:
+            allowance.counted = now
+            allowance.packets += elapsed * most_packets
+            allowance.bytes += elapsed * most_bytes
+        if allowance.packets > most_packets:
+            allowance.packets = most_packets
+        if allowance.bytes > most_bytes:
+            allowance.bytes = most_bytes
+        if allowance.packets < 1 or allowance.bytes < size:
             stream.over = stream.video
             return False
-        stream.allowance -= 1
-        stream.byte_allowance -= size
+        allowance.packets -= 1
+        allowance.bytes -= size
         stream.over = False
         return True
 

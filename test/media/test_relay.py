@@ -419,7 +419,12 @@ commands = st.one_of(
     st.tuples(st.just("batch"), batches),
     st.tuples(st.just("batch"), batches),
     st.tuples(st.just("batch"), batches),
-    st.tuples(st.just("open"), ssrcs, st.sampled_from((AUDIO, VIDEO))),
+    st.tuples(
+        st.just("open"),
+        ssrcs,
+        st.sampled_from((AUDIO, VIDEO)),
+        st.sampled_from((None, ALICE, BOB)),
+    ),
     st.tuples(st.just("close"), ssrcs),
     st.tuples(st.just("source"), ssrcs, st.sampled_from((None, 1, 1, 4))),
     st.tuples(st.just("add"), ssrcs, legs, paths, st.booleans()),
@@ -433,8 +438,8 @@ commands = st.one_of(
 )
 #: So that most runs have something to forward.
 BEGINNING = [
-    ("open", SSRC, VIDEO),
-    ("open", OTHER, AUDIO),
+    ("open", SSRC, VIDEO, ALICE),
+    ("open", OTHER, AUDIO, ALICE),
     ("add", SSRC, ALICE, 2, True),
     ("add", SSRC, BOB, 3, False),
     ("add", OTHER, ALICE, 2, False),
@@ -472,9 +477,9 @@ class Twin:
             for data, source in batch:
                 self.rig.deliver(data, source)
 
-    def open(self, ssrc, kind):
-        """Of the first peer."""
-        self.forwarder.open_stream(ssrc, kind, self.rig.address(1))
+    def open(self, ssrc, kind, publisher=None):
+        """Of the first peer's address."""
+        self.forwarder.open_stream(ssrc, kind, self.rig.address(1), publisher)
 
     def close(self, ssrc):
         """Any."""

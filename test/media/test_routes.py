@@ -821,10 +821,25 @@ class ForwarderTestsMixin:
         sent = [*frame[:4], rtp(7, START), rtp(8)]
         self.assertEqual(self.received(ALICE), sent)
         self.assertEqual(self.drops(), {Drop.LIMITED: 5})
-        # Another stream has limits of its own.
-        self.forwarder.open_stream(OTHER, AUDIO, self.source)
-        self.deliver(rtp(1, ssrc=OTHER))
-        self.assertEqual(self.drops(), {Drop.LIMITED: 5})
+
+    def test_limitOfAPublisher(self):
+        """Streams of one publisher share its limit, others have their own; who
+        has closed all begins anew."""
+        self.limit(packets=6)
+        for ssrc, publisher in ((SSRC, ALICE), (OTHER, ALICE), (Ssrc(7), BOB)):
+            self.forwarder.open_stream(ssrc, AUDIO, self.source, publisher)
+        self.forwarder.open_stream(Ssrc(8), AUDIO, self.source)
+        for ssrc in (SSRC, OTHER, Ssrc(7), Ssrc(8)):
+            self.deliver(*(rtp(number, ssrc=ssrc) for number in range(4)))
+        counters = self.forwarder.counters()
+        self.assertEqual([each.packets for each in counters.streams], [4, 2, 4, 4])
+        self.forwarder.close_stream(SSRC)
+        self.deliver(rtp(4, ssrc=OTHER))
+        self.forwarder.close_stream(OTHER)
+        self.assertEqual(self.drops(), {Drop.LIMITED: 3})
+        self.forwarder.open_stream(OTHER, AUDIO, self.source, ALICE)
+        self.deliver(*(rtp(number, ssrc=OTHER) for number in range(6)))
+        self.assertEqual(self.drops(), {Drop.LIMITED: 3})
 
     # Counters.
 
