@@ -49,6 +49,10 @@ RETRANSMISSIONS = Limit(rate=2000, burst=1000)
 ROUND = 32
 
 
+#: What idle legs share: two sets of its own would be a fifth of a leg.
+_NO_STREAMS: frozenset[Ssrc] = frozenset()
+
+
 class Routes(KeyFrames, Protocol):
     """What of a forwarder the legs use; see `routes.Forwarder`."""
 
@@ -140,8 +144,8 @@ class _Leg:
     def __init__(self, leg: SessionId, credentials: Credentials):
         self.leg = leg
         self.credentials = credentials
-        self.published: set[Ssrc] = set()
-        self.received: set[Ssrc] = set()
+        self.published = _NO_STREAMS
+        self.received = _NO_STREAMS
         self.round_trip = 0.0
         # Made when first needed: most legs of a big server are idle.
         self.incoming: _Incoming | None = None
@@ -215,7 +219,7 @@ class Legs:
         path = self.bindings.path(leg)
         self._routes.open_stream(ssrc, kind, path.remote if path else None, leg)
         self._publications[ssrc] = _Publication(state, kind)
-        state.published.add(ssrc)
+        state.published |= {ssrc}
         self.uplink.round_trip(ssrc, state.round_trip)
 
     def unpublish(self, ssrc: Ssrc) -> None:
@@ -226,7 +230,8 @@ class Legs:
         self._routes.close_stream(ssrc)
         self._key_frames.forget(ssrc)
         self.uplink.forget(ssrc)
-        publication.leg.published.discard(ssrc)
+        owner = publication.leg
+        owner.published = owner.published - {ssrc} or _NO_STREAMS
         for leg in publication.receivers:
             self._drop_subscription(self._legs[leg], ssrc)
 
@@ -244,7 +249,7 @@ class Legs:
         video = publication.kind is StreamKind.VIDEO
         path = self.bindings.path(leg)
         self._routes.add_destination(ssrc, leg, path, gated=video)
-        state.received.add(ssrc)
+        state.received |= {ssrc}
         publication.receivers.add(leg)
         if video and path is not None:
             self._key_frames.want(ssrc, now)
@@ -317,7 +322,7 @@ class Legs:
         return state
 
     def _drop_subscription(self, state: _Leg, ssrc: Ssrc) -> None:
-        state.received.discard(ssrc)
+        state.received = state.received - {ssrc} or _NO_STREAMS
         if state.incoming is not None:
             state.incoming.receptions.pop(ssrc, None)
 
