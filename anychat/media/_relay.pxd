@@ -34,6 +34,63 @@ cdef enum:
     KINDS = 4
     DROPS = 32
 
+cdef enum:
+    SENDER_REPORT = 200
+    #: As `rtp.MAX_DATAGRAM` and `rtp.SRTP_TAG`.
+    LONGEST = 1200
+    TAG = 16
+    SHORTEST_RTP = 12 + 16
+    SHORTEST_RTCP = 8 + 16 + 4
+    #: As `routes.MAX_JUMP` and `routes.CACHE_TIME`.
+    FARTHEST = 1 << 15
+    KEPT_SECONDS = 1
+    #: Bytes that one UDP_SEGMENT send may join.
+    JOINED = 64000
+
+#: How a target stands.
+cdef enum:
+    GATED
+    SKIPPING
+    FLOWING
+
+#: Kinds of datagram; the first four may have rings.
+cdef enum:
+    STUN
+    CONTROL_KIND
+    DTLS
+    RTCP
+    RTP
+    OTHER
+
+cdef enum:
+    EMPTY
+    NOISE
+    UNWANTED
+    OVERSIZED
+    MALFORMED_RTP
+    MALFORMED_RTCP
+    UNKNOWN_SSRC
+    UNBOUND
+    WRONG_SOURCE
+    DUPLICATE
+    LATE
+    LIMITED
+    NOT_A_REPORT
+    STUN_FULL
+    CONTROL_FULL
+    DTLS_FULL
+    RTCP_FULL
+    ARRIVAL_FULL
+    CONGESTED
+    SKIPPED
+    UNREACHABLE
+    RETRANSMIT_FULL
+
+#: A sequence number that was jumped over, or came after all.
+cdef enum:
+    MISSING
+    FILLED
+
 cdef struct Tally:
     #: What one destination was sent.
     uint64_t packets

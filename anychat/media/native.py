@@ -52,13 +52,14 @@ class _Thread:
         """Begin to forward."""
         self._forwarder.start(self._lane)
         # A daemon, so that a process that ends without `stop` does end.
-        self._thread = threading.Thread(
+        thread = threading.Thread(
             target=self._run,
             args=(coalesce, wants_slice),
             name=f"media {self._lane}",
             daemon=True,
         )
-        self._thread.start()
+        thread.start()
+        self._thread = thread
         self._begun.wait(BEGINNING)
 
     def _run(self, coalesce: int, wants_slice: bool) -> None:
