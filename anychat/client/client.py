@@ -28,6 +28,7 @@ from twisted.python.failure import Failure
 
 import anychat
 from anychat.client import log as lines
+from anychat.client.address import DEFAULT_PORT
 from anychat.client.calls import Calls, Need, checked
 from anychat.client.events import ClientEvents
 from anychat.client.link import CONNECT_TIMEOUT, Backoff, Dialler
@@ -74,9 +75,6 @@ from anychat.messages import (
     TransBufferData,
     UserList,
 )
-
-#: The signalling port of a server that was not told otherwise.
-DEFAULT_PORT = 8906
 
 #: Bytes that a `TransBuffer` holds at most.
 BUFFER_MAXIMUM = 1000

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 import anychat
-from anychat.client.client import DEFAULT_PORT
+from anychat.client.address import parse_address
 from anychat.client.log import LOG_NAME
 from anychat.client.trust import (
     AnyCertificate,
@@ -22,28 +22,6 @@ AnyChat client for the console.
 exit codes: 0 fine, 1 refused by the server (number and name are printed),
 2 wrong usage, 3 cannot connect, or not again.
 """
-
-
-def parse_address(text: str) -> tuple[str, int]:
-    """Host and port of ``HOST``, ``HOST:PORT``, ``::1`` or ``[::1]:PORT``.
-
-    :raises ValueError: it is none of these.
-    """
-    if text.startswith("["):
-        host, bracket, rest = text[1:].partition("]")
-        if not bracket or (rest and not rest.startswith(":")):
-            raise ValueError(text)
-        port = rest[1:] if rest else str(DEFAULT_PORT)
-    elif text.count(":") > 1:
-        host, port = text, str(DEFAULT_PORT)
-    else:
-        host, colon, port = text.partition(":")
-        port = port if colon else str(DEFAULT_PORT)
-    if not re.fullmatch(r"[^\s/@\[\]]+", host) or not re.fullmatch(r"\d{1,5}", port):
-        raise ValueError(text)
-    if not 1 <= int(port) <= 65535:
-        raise ValueError(text)
-    return host, int(port)
 
 
 def _address(text: str) -> tuple[str, int]:
