@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from anychat.client import plane
 from anychat.client.client import Client
 from anychat.client.events import ClientEvents
+from anychat.client.link import NO_CONNECTION
 from anychat.client.output import EVENTS, Output, code_text, explained
 from anychat.client.summary import published_streams, watched_users
 from anychat.client.wishes import Publishing, Watching
@@ -28,22 +29,6 @@ from anychat.messages import Member
 
 #: Exit codes.
 FINE, REFUSED, USAGE, CANNOT_CONNECT = 0, 1, 2, 3
-
-#: Codes that say that there is no connection to a server that can be trusted;
-#: all others are a server's own no.
-NO_CONNECTION = frozenset(
-    {
-        ResultCode.PROTOCOLFAIL,
-        ResultCode.VERSIONNOTMATCH,
-        ResultCode.CERTVERIFYFAIL,
-        ResultCode.CERTHIGHSECURITY,
-        ResultCode.SECURITYBREAK,
-        ResultCode.CONNECT_TIMEOUT,
-        ResultCode.CONNECT_ABORT,
-        ResultCode.CONNECT_DNSERROR,
-        ResultCode.CONNECT_SOCKETERR,
-    }
-)
 
 #: Seconds for a polite end: the logout, and the files.
 LOGOUT_TIME, FILES_TIME = 2.0, 20.0

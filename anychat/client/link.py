@@ -31,6 +31,22 @@ from anychat.protocols.signalling import VERSION, ClientLink
 #: Seconds for name, TCP, TLS and hello together.
 CONNECT_TIMEOUT = 10.0
 
+#: Codes that say that there is no connection to a server that can be trusted;
+#: all others are a server's own no.
+NO_CONNECTION = frozenset(
+    {
+        ResultCode.PROTOCOLFAIL,
+        ResultCode.VERSIONNOTMATCH,
+        ResultCode.CERTVERIFYFAIL,
+        ResultCode.CERTHIGHSECURITY,
+        ResultCode.SECURITYBREAK,
+        ResultCode.CONNECT_TIMEOUT,
+        ResultCode.CONNECT_ABORT,
+        ResultCode.CONNECT_DNSERROR,
+        ResultCode.CONNECT_SOCKETERR,
+    }
+)
+
 #: Bounds for what a server may ask of its clients, in seconds.
 _CHECK_TIMES = (1.0, 60.0)
 _LONGEST_SILENCE = 300.0
