@@ -1,8 +1,9 @@
-"""Build entry: the native relay; everything else is declared in setup.cfg.
+"""Build entry: what is compiled; everything else is declared in setup.cfg.
 
-The extension is optional.  Without Cython or a compiler, or with ANYCHAT_PURE=1,
-the package is installed without it and forwards media in Python.  With
-ANYCHAT_SANITIZE=1 it is built to find its own faults (see ``make asan``).
+The extensions are optional.  Without Cython or a compiler, or with
+ANYCHAT_PURE=1, the package is installed without them and does their work in
+Python.  With ANYCHAT_SANITIZE=1 they are built to find their own faults (see
+``make asan``).
 """
 
 import os
@@ -11,7 +12,7 @@ from setuptools import Extension, setup
 
 
 def extensions():
-    """The native relay, if it can be built here."""
+    """The native relay and the load generator's wire, if they can be built here."""
     if os.environ.get("ANYCHAT_PURE") == "1":
         return []
     try:
@@ -32,6 +33,13 @@ def extensions():
         extra_compile_args=compiling,
         extra_link_args=linking,
     )
+    wire = Extension(
+        "anychat.load._wire",
+        ["anychat/load/_wire.pyx"],
+        depends=["anychat/load/_wire.h"],
+        extra_compile_args=compiling,
+        extra_link_args=linking,
+    )
     made = cythonize(
         [relay],
         compiler_directives={
@@ -40,7 +48,7 @@ def extensions():
             "wraparound": False,
             "cdivision": True,
         },
-    )
+    ) + cythonize([wire])
     for extension in made:
         extension.optional = True
     return made

@@ -48,11 +48,20 @@ LAYERS = {
     "anychat.services": 3,
     "anychat.ops": 3,
     "anychat.client": 3,
+    "anychat.client.address": 1,
+    "anychat.client.link": 2,
     "anychat.client.media.binding": 1,
     "anychat.client.media.jitter": 1,
     "anychat.client.media.statistics": 1,
     "anychat.client.media.sync": 1,
     "anychat.client.room": 1,
+    "anychat.client.trust": 2,
+    "anychat.load": 2,
+    "anychat.load.histogram": 1,
+    "anychat.load.layout": 1,
+    "anychat.load.pattern": 1,
+    "anychat.load.summary": 1,
+    "anychat.load.tally": 1,
     "anychat.wiring": 4,
     "anychat.tap": 4,
     "anychat.run": 4,
@@ -139,6 +148,7 @@ class LayeringTests(SynchronousTestCase):
                 "anychat.wiring",
                 "anychat.config",
             ),
+            "anychat.load": ("anychat.core", "anychat.config"),
         }
         for name, path in modules():
             for package, others in forbidden.items():
@@ -165,6 +175,7 @@ class LayeringTests(SynchronousTestCase):
             "anychat.coreserver",
             "anychat.client.command",
             "anychat.demo",
+            "anychat.load.command",
         }
         for name, path in modules():
             if "twisted.internet.reactor" in imports(path):

@@ -139,21 +139,22 @@ class WheelTests(SynchronousTestCase):
         }
         return modules | {
             "anychat/coreserver.spec",
+            "anychat/load/_wire.pyi",
             "anychat/media/_relay.pyi",
             "twisted/plugins/anychat_plugin.py",
         }
 
     def test_nativeWheel(self):
-        """With a compiler the wheel has the native relay besides."""
+        """With a compiler the wheel has the native parts besides."""
         if importlib.util.find_spec("Cython") is None or shutil.which("cc") is None:
             raise SkipTest("no Cython or no compiler")
         more = self.contents(self.build(CFLAGS="-O0")) - self.pure_contents()
-        self.assertEqual(
-            more, {f"anychat/media/_relay{sysconfig.get_config_var('EXT_SUFFIX')}"}
-        )
+        suffix = sysconfig.get_config_var("EXT_SUFFIX")
+        native = ("anychat/load/_wire", "anychat/media/_relay")
+        self.assertEqual(more, {name + suffix for name in native})
 
     def test_withoutCompiler(self):
-        """A compiler that fails costs the native relay, not the install."""
+        """A compiler that fails costs the native parts, not the install."""
         wheel = self.build(CC="false")
         self.assertEqual(self.contents(wheel), self.pure_contents())
 
@@ -179,6 +180,7 @@ class WheelTests(SynchronousTestCase):
         self.assertRegex(listed, r"(?m)^ +anychat +AnyChat core server\.$")
         self.assertTrue((target / "bin" / "anychatcoreserver").exists())
         self.assertTrue((target / "bin" / "anychat-client").exists())
+        self.assertTrue((target / "bin" / "anychat-load").exists())
 
     def test_checkout(self):
         """twistd finds the server in an editable install as well."""

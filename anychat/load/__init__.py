@@ -1,0 +1,1 @@
+"""``anychat-load``: how much a server carries, for people who size one."""
