@@ -14,7 +14,7 @@ ASAN := build/asan
 help:
 	@echo "make demo    a call between two clients, live (DEMO_SECONDS=15 ends it)"
 	@echo "make test    the tests"
-	@echo "make asan    the native relay's tests under the address sanitizer"
+	@echo "make asan    the tests of what is compiled under the address sanitizer"
 	@echo "make bench   the measurements of docs/performance.md"
 	@echo "make lint    style, types, layers and links of the documents"
 	@echo "make clean   remove what make made; a server's own files stay (etc/, myserver/)"
@@ -25,10 +25,10 @@ demo: $(STAMP)
 test: $(STAMP)
 	@$(RUN) -b -m twisted.trial test
 
-# Python's own leaks are left out: what counts is what the relay allocated.
+# Python's own leaks are left out: what counts is what ours allocated.
 asan: $(STAMP)
 	@rm -rf $(ASAN) && mkdir -p $(ASAN)
-	@cp -r anychat test $(ASAN) && find $(ASAN) -name "_relay*.so" -delete
+	@cp -r anychat test $(ASAN) && find $(ASAN) -name "*.so" -delete
 	@cp setup.py setup.cfg pyproject.toml README.md LICENSE $(ASAN)
 	@cd $(ASAN) && ANYCHAT_SANITIZE=1 $(CURDIR)/$(RUN) setup.py --quiet \
 		build_ext --inplace
@@ -37,13 +37,16 @@ asan: $(STAMP)
 		LSAN_OPTIONS=exitcode=0 UBSAN_OPTIONS=print_stacktrace=1 \
 		LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" \
 		$(CURDIR)/$(RUN) -m twisted.trial test.media.test_relay \
-		test.media.test_native test.services.test_media || \
+		test.media.test_native test.services.test_media test.load.test_wire || \
 		{ cat report.*; exit 1; }
-	@if grep -h -A1 "#0 " $(ASAN)/report.* 2>/dev/null | grep "#1 .*_relay"; then \
-		echo "The relay lost memory, see $(ASAN)/report.*"; exit 1; fi
+	@if grep -h -A1 "#0 " $(ASAN)/report.* 2>/dev/null | grep -E "#1 .*(_relay|wire)"; then \
+		echo "The relay or the wire lost memory, see $(ASAN)/report.*"; exit 1; fi
 
+# The relay's tables and charts go into docs/; BENCH=--quick takes a minute or two.
 bench: $(STAMP)
-	@set -e; for file in benchmarks/*.py; do echo "== $$file"; $(RUN) "$$file"; done
+	@for file in $(filter-out benchmarks/relay.py,$(wildcard benchmarks/*.py)); do \
+		echo "== $$file"; $(RUN) "$$file" || echo "$$file: exit code $$?"; done
+	@echo "== benchmarks/relay.py"; $(RUN) benchmarks/relay.py --write $(BENCH)
 
 lint: $(STAMP)
 	@$(RUN) -b -m twisted.trial test.test_source test.test_layering
@@ -53,7 +56,9 @@ clean:
 		.mypy_cache .ruff_cache twisted/plugins/dropin.cache
 	@find . -name __pycache__ -prune -exec rm -rf {} +
 
-$(STAMP): setup.cfg setup.py pyproject.toml
+NATIVE := $(wildcard anychat/*/*.pyx anychat/*/*.pxd anychat/*/*.h)
+
+$(STAMP): setup.cfg setup.py pyproject.toml $(NATIVE)
 	@command -v $(PYTHON) >/dev/null || { \
 		echo "$(PYTHON) is not installed; on Debian: apt-get install python3 python3-venv"; \
 		exit 1; }

@@ -1,0 +1,1 @@
+"""The relay beside other relays, under one generator."""
