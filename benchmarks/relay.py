@@ -129,13 +129,20 @@ def measure(load: Load, subject: str, size: int, seconds: float) -> Reading | No
     try:
 
         def probe(rate: float) -> Reading:
-            return generate(running, rate, seconds, burst=load.burst, size=size)
+            nonlocal running
+            reading = generate(running, rate, seconds, burst=load.burst, size=size)
+            if running.fragile and not reading.good:
+                running.close()
+                running = starter(subject)(load)
+            return reading
 
         probe(2_000)  # what is made at first use is made now
-        if load.rate is not None:
+        if load.rate is None:
+            return find_highest(probe, ceiling(load, subject), STEPS)
+        reading = probe(load.rate)
+        if reading.disturbed:
             reading = probe(load.rate)
-            return reading if reading.good else None
-        return find_highest(probe, ceiling(load, subject), STEPS)
+        return reading if reading.good else None
     finally:
         running.close()
 

@@ -108,6 +108,19 @@ class SearchTests(SynchronousTestCase):
         bad = replace(READING, copies=0)
         self.assertIsNone(find_highest(lambda rate: bad, 1000, 4))
 
+    def test_disturbed(self):
+        """A loss without need is looked at twice, and one for lack of CPU is not."""
+        lost = replace(READING, copies=0)
+        answers = [lost, READING, replace(lost, cpu=0.9), READING]
+        rates = []
+
+        def probe(rate: float) -> Reading:
+            rates.append(rate)
+            return answers[len(rates) - 1]
+
+        find_highest(probe, 1000, 3)
+        self.assertEqual(rates, [750, 750, 875, 812.5])
+
     def test_generatorTooSlow(self):
         """What the generator reached stands, and nothing higher is tried."""
         tried = []

@@ -156,7 +156,7 @@ def idle(name: str, variant: Variant, legs: int = 10_000) -> Row:
     # Two legs to measure with, which are not counted.
     running = own.run(Load("idle", 1, 1, 1), variant, idle=legs)
     try:
-        after = running.ask()
+        after = running.ask("memory")
         each = (after["memory"] - running.opened["memory"]) / legs
         share = _keep_alive_share(running, legs)
     finally:

@@ -10,6 +10,8 @@ LOSSLESS = 0.001
 #: CPU time of the server over that of the run, beyond which it was still busy
 #: with a queue when the run was over.
 DRAINED = 1.03
+#: CPU share below which a relay that lost was disturbed rather than too slow.
+IDLE_ENOUGH = 0.8
 #: Share of the rate asked for that the generator must have reached.
 REACHED = 0.9
 
@@ -85,6 +87,11 @@ class Reading:
         return abs(self.loss) < LOSSLESS and self.utilisation <= DRAINED
 
     @property
+    def disturbed(self) -> bool:
+        """It lost with CPU to spare: something else may have run, try again."""
+        return not self.good and self.utilisation < IDLE_ENOUGH
+
+    @property
     def reached(self) -> bool:
         """Whether the generator kept up."""
         return self.sent >= REACHED * self.rate * self.seconds
@@ -125,6 +132,8 @@ def find_highest(
     for step in range(steps):
         rate = (low + high) / 2 if step else 0.75 * ceiling
         reading = probe(rate)
+        if reading.disturbed:
+            reading = probe(rate)
         if not reading.good:
             high = rate
             continue

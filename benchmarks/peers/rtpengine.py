@@ -1,5 +1,8 @@
 """rtpengine in user space: offer and answer 1:1, publish and subscribe 1:N.
 
+A port at which more than 50 packets waited once may stay deaf, so after an overload
+everything is set up anew.
+
 Commands go over its "ng" protocol: a cookie and a bencoded dictionary in a UDP
 datagram, and the same back.
 """
@@ -131,7 +134,7 @@ def run(load: Load) -> Running:
         raise Skipped("rtpengine is not installed (apt-get install rtpengine-daemon)")
     control = Control()
     process = start(_COMMAND, control.ready)
-    running = Running(process, leaf(process.pid))
+    running = Running(process, leaf(process.pid), fragile=True)
     try:
         for number in range(load.sources):
             source = udp()

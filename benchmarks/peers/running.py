@@ -54,6 +54,8 @@ class Running:
     """Packets go in as ChannelData."""
     sequence: int = 1
     """Of the next packets; a relay that follows sequence numbers wants them on."""
+    fragile: bool = False
+    """Once overloaded it does not recover, and must be set up anew."""
     refresh: Callable[[], None] = lambda: None
     """Called before each run: keep-alives."""
 
