@@ -19,8 +19,9 @@ from benchmarks.peers.measure import Reading, read
 
 HERE = Path(__file__).resolve().parent
 HOST = "127.0.0.1"
-#: The server's CPU, and the generator's.
-SERVER_CPU, GENERATOR_CPU = 0, 1
+_CPUS = sorted(os.sched_getaffinity(0))
+#: Those that may be used: the server has the first one, the generator the last.
+SERVER_CPU, GENERATOR_CPU = _CPUS[0], _CPUS[-1]
 #: Seconds that anything started here may live, however it goes.
 LIFE = 300
 #: Seconds for a server to come up.
