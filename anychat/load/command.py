@@ -20,6 +20,7 @@ from twisted.logger import (
 
 import anychat
 from anychat.client.link import NO_CONNECTION, Dialler
+from anychat.codes import ResultCode
 from anychat.errors import ConfigError, PeerError, Refused
 from anychat.load.crowd import Crowd, SetUpFailed
 from anychat.load.options import parse
@@ -53,6 +54,8 @@ def explain(error: SetUpFailed) -> tuple[str, int]:
     cause = error.cause
     if isinstance(cause, Refused):
         code = cause.code
+        if code == ResultCode.CANCEL:
+            return f"interrupted while {error.step}", REFUSED
         text = f"refused while {error.step}: {code.value} {code.name}"
         detail = str(cause)
         if detail and not detail.startswith(f"{code.value} "):

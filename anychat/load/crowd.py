@@ -95,6 +95,7 @@ class Crowd:
             for seat in layout.seats()
         ]
         self._rooms = f"{name}-{random_bytes(4).hex()}"
+        self._ssrcs = [0] * layout.streams
         self._receiver = Receiver(layout.users, layout.streams, layout.places)
         self._sender: Sender | None = None
         self._receiving: Deferred[Any] | None = None
@@ -157,7 +158,6 @@ class Crowd:
         await self._all("entering rooms", enter, members)
         await self._all("binding UDP addresses", self._bind, members)
         publishers = [member for member in members if member.seat.publishes]
-        self._ssrcs: list[int] = [0] * len(publishers)
         await self._all("opening streams", self._publish, enumerate(publishers))
         if publishers:
             await self._all("subscribing", watch, members)
@@ -165,7 +165,8 @@ class Crowd:
     async def _bind(self, member: Member) -> None:
         seat = member.seat
         self._receiver.add(member.open_socket(), *seat[:3])
-        bound = member.bind(self._random_bytes, self._reactor.seconds())
+        active = self._layout.publishers > 0
+        bound = member.bind(self._random_bytes, self._reactor.seconds(), active)
         self._drain(member)
         await bound
 
@@ -186,7 +187,14 @@ class Crowd:
         semaphore = DeferredSemaphore(AT_ONCE)
 
         async def one(item: Any) -> None:
-            await job(item)
+            # Whoever ends makes room for the next, also when all is over.
+            if self._reason is not None:
+                raise CancelledError
+            try:
+                await job(item)
+            except Exception as error:
+                self._reason = self._reason or error
+                raise
             self._moved = self._reactor.seconds()
 
         def begin(item: Any) -> "Deferred[None]":

@@ -73,6 +73,7 @@ class Member:
         whose grant; None for the end of the hello."""
         self._last_request = 0
         self._bound: Deferred[float] | None = None
+        self._active = True
         self._addresses: list[tuple[str, int]] = []
         self._setup: MediaSetup | None = None
         self._srtcp: SrtcpReceiver | None = None
@@ -129,10 +130,14 @@ class Member:
         return opened
 
     def bind(
-        self, random_bytes: Callable[[int], bytes], now: float
+        self, random_bytes: Callable[[int], bytes], now: float, active: bool
     ) -> "Deferred[float]":
-        """Bind the socket's address at the server; fires with the round trip."""
+        """Bind the socket's address at the server; fires with the round trip.
+
+        :param active: there will be media, so keep it warm.
+        """
         self._bound = Deferred()
+        self._active = active
         self._bind_next(random_bytes, now)
         return self._bound
 
@@ -153,6 +158,7 @@ class Member:
         for user_id in user_ids:
             await self._request(control(user_id, True))
             await self._await((user_id, kind))
+            del self._waiting[user_id, kind]
 
     def leave(self) -> None:
         """Log out and close everything; the owner hears no more of it."""
@@ -210,7 +216,7 @@ class Member:
         self.binding = Binding(
             [address], self._setup.username, self._setup.stun_key, random_bytes, now
         )
-        self.binding.set_active(True, now)
+        self.binding.set_active(self._active, now)
         self.binding.handle_timeout(now)
 
     def _feedback(self, data: bytes) -> None:

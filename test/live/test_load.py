@@ -92,6 +92,14 @@ class LoadTests(TestCase):
             self.assertEqual(figures["receivers_without_media"], 0)
             self.assertGreater(figures["packets_sent"], 150)
 
+    async def test_idle(self):
+        """Users who only stay are kept for as long."""
+        server = await self.start()
+        arguments = "--users 3 --publishers 0 --seconds 0.5"
+        figures = await self.measure(server, *arguments.split())
+        self.assertEqual((figures["streams"], figures["copies_received"]), (0, 0))
+        self.assertGreaterEqual(figures["seconds"], 0.5)
+
     async def test_refused(self):
         """A server that says no is quoted with number and name."""
         server = await self.start(Base={"SDKAuthPass": "secret"})

@@ -33,6 +33,11 @@ class ExplainTests(SynchronousTestCase):
         self.assertIn("CONNECT_SOCKETERR (nobody)", text)
         self.assertEqual(code, 3)
 
+    def test_interrupted(self):
+        """Ctrl-C is no fault of the server's."""
+        text, _ = self.explain(Refused(ResultCode.CANCEL, "interrupted"))
+        self.assertEqual(text, "interrupted while signing in")
+
     def test_others(self):
         """A server that talks nonsense, and trouble of our own."""
         self.assertIn("broke the protocol", self.explain(PeerError("frame"))[0])
