@@ -45,8 +45,8 @@ from anychat.media.deadlines import Deadlines
 AT_ONCE = 32
 #: Seconds in which something must move while the load is set up.
 PATIENCE = 20.0
-#: Seconds for the last packets to arrive.
-SETTLE = 0.5
+#: Seconds without a packet after which no more will come, and the most to wait.
+SETTLE, SETTLE_AT_MOST = 0.25, 5.0
 
 
 class SetUpFailed(AnyChatError):
@@ -227,7 +227,7 @@ class Crowd:
             took, slipped = await self._send(pool)
         else:
             took, slipped = await self._idle(), 0.0
-        await deferLater(self._reactor, SETTLE)
+        await self._settle()
         after = self._cpu()
         return summarize(
             self._layout,
@@ -269,6 +269,17 @@ class Crowd:
             member.on_key_frame = partial(sender.ask_key_frame, number)
         await deferToThreadPool(self._reactor, pool, sender.run)
         return sender.took, sender.slipped
+
+    async def _settle(self) -> None:
+        """Wait for the last packets."""
+        before, waited = -1, 0.0
+        while waited < SETTLE_AT_MOST:
+            await deferLater(self._reactor, SETTLE)
+            waited += SETTLE
+            packets = self._receiver.arrivals().packets
+            if packets == before:
+                break
+            before = packets
 
     async def _idle(self) -> float:
         """Nobody publishes: keep everybody bound for as long."""

@@ -88,8 +88,8 @@ class LoadTests(TestCase):
         for environment in ({}, {"ANYCHAT_PURE": "1"}):
             arguments = "--users 4 --video 720p --seconds 1"
             figures = await self.measure(server, *arguments.split(), **environment)
-            self.assertEqual(figures["lost"], 0)
-            self.assertEqual(figures["receivers_without_media"], 0)
+            self.assertEqual(figures["lost"], 0, figures)
+            self.assertEqual(figures["receivers_without_media"], 0, figures)
             self.assertGreater(figures["packets_sent"], 150)
 
     async def test_idle(self):
