@@ -267,6 +267,7 @@ def text_of(bench: Bench) -> str:
     if results:
         parts.append(ratios_table(ratios(AIMS, results)))
         parts.append("![CPU for a million copies](relay-cost.svg)")
+        parts.append("![Highest rate without loss](relay-rate.svg)")
         parts.append(results_table(results))
     if bench.rows:
         parts.append(
