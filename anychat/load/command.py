@@ -56,12 +56,9 @@ def explain(error: SetUpFailed) -> tuple[str, int]:
         code = cause.code
         if code == ResultCode.CANCEL:
             return f"interrupted while {error.step}", REFUSED
-        text = f"refused while {error.step}: {code.value} {code.name}"
-        detail = str(cause)
-        if detail and not detail.startswith(f"{code.value} "):
-            text += f" ({detail})"
-        elif code.text:
-            text += f" ({code.text})"
+        text = f"refused while {error.step}: {code.value} {code.name} ({code.text})"
+        if cause.reason:
+            text += f": {cause.reason}"
         return text, CANNOT_CONNECT if code in NO_CONNECTION else REFUSED
     if isinstance(cause, PeerError):
         return f"the server broke the protocol while {error.step}: {cause}", REFUSED
