@@ -231,6 +231,7 @@ cdef struct Shared:
     uint64_t epoch
     uint64_t signalled
     int wake_fd
+    int refused
     double most_packets
     double most_bytes
 
@@ -299,7 +300,6 @@ cdef struct Lane:
     int run_count
     uint32_t run_bytes
     int run_ended
-    int refused
     double now
     #: Filled here, emptied by Python.
     Ring kinds[KINDS]

@@ -285,6 +285,8 @@ cdef void forward_packet(Lane *lane, Stream *stream, Packet *packet) noexcept no
     add(&stream.bytes, view.size)
     if lane.run_count and (not joins(lane, view.size) or (starts and stream.held)):
         end_run(lane, stream)
+    if lane.run_count == 0:
+        begin_run(lane, stream)
     if starts:
         add(&stream.key_frames, (bits & 2) >> 1)
         if stream.held:
@@ -347,6 +349,16 @@ cdef void put_aside(Lane *lane, int kind, Packet *packet) noexcept nogil:
     drop(lane, STUN_FULL + kind, 1)
 
 
+cdef bint comes_from_source(Lane *lane, Stream *stream, Packet *packet) noexcept nogil:
+    """Whether it may be the publisher's; asked before the stream's lock is taken,
+    which strangers must not be able to hold."""
+    cdef Route *route = <Route *>load_pointer(&stream.route, __ATOMIC_SEQ_CST)
+    if route.bound and same_address(packet.source, &route.source):
+        return True
+    drop(lane, WRONG_SOURCE if route.bound else UNBOUND, 1)
+    return False
+
+
 cdef Stream *sort_out(Lane *lane, Table *table, Packet *packet) noexcept nogil:
     """The stream that a datagram is of; NULL: it has been seen to."""
     cdef View *view = &packet.view
@@ -363,6 +375,8 @@ cdef Stream *sort_out(Lane *lane, Table *table, Packet *packet) noexcept nogil:
         stream = find(table, <uint32_t>number(view, 8, 4))
         if stream == NULL:
             drop(lane, UNKNOWN_SSRC, 1)
+        elif not comes_from_source(lane, stream, packet):
+            return NULL
         return stream
     if kind == OTHER:
         drop(lane, NOISE if view.size > 1 else EMPTY, 1)
@@ -377,7 +391,7 @@ cdef Stream *sort_out(Lane *lane, Table *table, Packet *packet) noexcept nogil:
         stream = find(table, <uint32_t>number(view, 4, 4))
         if stream != NULL:
             packet.report = 1
-            return stream
+            return stream if comes_from_source(lane, stream, packet) else NULL
     put_aside(lane, kind, packet)
     return NULL
 

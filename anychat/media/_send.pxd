@@ -136,7 +136,7 @@ cdef inline int refused(Lane *lane, Outbox *box, int place, int error) noexcept 
     if message.count > 1 and error in (errno.EIO, errno.EINVAL, errno.EMSGSIZE):
         # Not in one piece, then: no such kernel, device or path.
         store_int(&target.plain, 1, __ATOMIC_RELAXED)
-        lane.refused = 1
+        store_int(&lane.shared.refused, 1, __ATOMIC_RELAXED)
         add(&lane.unsegmented, 1)
         for piece in range(message.start, message.start + message.count):
             if wanted(lane, stream, target, piece):
@@ -268,24 +268,30 @@ cdef inline void forward_singly(
             post(lane, stream, entry, piece, 1, size, 0)
 
 
+cdef inline void begin_run(Lane *lane, Stream *stream) noexcept nogil:
+    """Make room for a run before its first packet is judged: what is refused
+    now comes before that packet, as it would one by one."""
+    cdef uint32_t room = stream.current.count * (
+        BATCH if load_int(&lane.shared.refused, __ATOMIC_RELAXED) else 1
+    )
+    cdef int interface
+    for interface in range(lane.interfaces):
+        if lane.outboxes[interface].count and (
+            lane.outboxes[interface].count + <int64_t>room > OUTBOX
+        ):
+            flush(lane, lane.outboxes[interface])
+
+
 cdef inline void end_run(Lane *lane, Stream *stream) noexcept nogil:
     """Put the packets gathered so far into the outboxes of the destinations."""
     cdef Route *route = stream.current
     cdef int start = lane.run_start, count = lane.run_count
     cdef uint32_t size = lane.run_bytes
-    cdef uint32_t each, room
-    cdef int interface
+    cdef uint32_t each
     cdef Entry *entry
     if count == 0:
         return
     lane.run_count = 0
-    # An outbox that fills up on the way must hold nothing older of this
-    # stream: if that is refused, later packets are not wanted, but these were
-    # counted as wanted when they came.
-    room = route.count * (count if lane.refused else 1)
-    for interface in range(lane.interfaces):
-        if lane.outboxes[interface].count + <int64_t>room > OUTBOX:
-            flush(lane, lane.outboxes[interface])
     for each in range(route.count):
         entry = &route.entries[each]
         if state_of(entry.target) != FLOWING:
