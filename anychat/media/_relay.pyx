@@ -93,8 +93,10 @@ from anychat.media.routes import WINDOW as _WINDOW
 from anychat.media.rtp import MAX_DATAGRAM, SRTP_TAG
 
 # What the C code has in its own words.
-assert (_WINDOW, CACHE_PACKETS, CACHE_TIME) == (WINDOW, CACHE, KEPT_SECONDS)
-assert (MAX_DATAGRAM, SRTP_TAG, MAX_JUMP) == (LONGEST, TAG, FARTHEST)
+if (_WINDOW, CACHE_PACKETS, CACHE_TIME, MAX_DATAGRAM, SRTP_TAG, MAX_JUMP) != (
+    WINDOW, CACHE, KEPT_SECONDS, LONGEST, TAG, FARTHEST
+):
+    raise ImportError("the compiled relay is older than the program around it")
 
 cdef uint64_t ASLEEP = <uint64_t>-1
 cdef void *REMOVED = <void *>1
@@ -769,6 +771,7 @@ cdef class Forwarder:
     cdef Shared shared
     cdef Lane **lanes
     cdef int lane_count
+    cdef int turn
     cdef Retired *oldest
     cdef Retired *youngest
     cdef uint64_t orders_refused
@@ -1191,17 +1194,26 @@ cdef class Forwarder:
 
     # Datagrams.
 
+    cdef int _take_turns(self) noexcept:
+        """The lane to begin with: each in turn, so that a flood of one keeps no
+        other waiting."""
+        self.turn = (self.turn + 1) % self.lane_count
+        return self.turn
+
     def take(self, kind, Py_ssize_t most):
         """See `routes.Forwarder.take`."""
         cdef int place = _KINDS.index(kind)
         cdef int each
+        cdef Lane *lane
         cdef Note *note
         taken = []
+        cdef int first = self._take_turns()
         for each in range(self.lane_count):
-            if self.lanes[each].kinds[place].capacity == 0:
+            lane = self.lanes[(first + each) % self.lane_count]
+            if lane.kinds[place].capacity == 0:
                 raise KeyError(kind)
             while len(taken) < most:
-                note = <Note *>ring_take(&self.lanes[each].kinds[place])
+                note = <Note *>ring_take(&lane.kinds[place])
                 if note == NULL:
                     break
                 taken.append(Datagram(
@@ -1220,11 +1232,14 @@ cdef class Forwarder:
     def take_arrivals(self, Py_ssize_t most):
         """See `routes.Forwarder.take_arrivals`."""
         cdef int each
+        cdef Lane *lane
         cdef Note *note
         taken = []
+        cdef int first = self._take_turns()
         for each in range(self.lane_count):
+            lane = self.lanes[(first + each) % self.lane_count]
             while len(taken) < most:
-                note = <Note *>ring_take(&self.lanes[each].arrivals)
+                note = <Note *>ring_take(&lane.arrivals)
                 if note == NULL:
                     break
                 if note.number == MISSING:
@@ -1237,11 +1252,14 @@ cdef class Forwarder:
     def take_copies(self, Py_ssize_t most):
         """See `routes.Forwarder.take_copies`."""
         cdef int each
+        cdef Lane *lane
         cdef Note *note
         taken = []
+        cdef int first = self._take_turns()
         for each in range(self.lane_count):
+            lane = self.lanes[(first + each) % self.lane_count]
             while len(taken) < most:
-                note = <Note *>ring_take(&self.lanes[each].copies)
+                note = <Note *>ring_take(&lane.copies)
                 if note == NULL:
                     break
                 taken.append(Copy(
@@ -1455,6 +1473,14 @@ cdef class Forwarder:
                 raise LocalError(f"no address of ours: {local!r}")
             memcpy(box.local, <char *>local, box.local_length)
             lane.interfaces += 1
+
+    def detach(self):
+        """The sockets are closed: what still wants to send finds none, and not
+        whatever got their numbers."""
+        cdef int each, place
+        for each in range(self.lane_count):
+            for place in range(self.lanes[each].interfaces):
+                self.lanes[each].outboxes[place].fd = -1
 
     def start(self, int index):
         """A thread is going to `run` this lane."""

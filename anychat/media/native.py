@@ -12,6 +12,7 @@ import select
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from twisted.internet.interfaces import IReadDescriptor
 from twisted.logger import Logger
@@ -28,6 +29,14 @@ from anychat.media.routes import LIMIT, SourceLimit
 SLICE = 100_000
 #: Seconds that the threads may take to begin.
 BEGINNING = 10.0
+#: What the system sends a thread for its own fault.
+CRASHES = {
+    signal.SIGABRT,
+    signal.SIGBUS,
+    signal.SIGFPE,
+    signal.SIGILL,
+    signal.SIGSEGV,
+}
 
 
 class _Thread:
@@ -64,7 +73,8 @@ class _Thread:
 
     def _run(self, coalesce: int, wants_slice: bool) -> None:
         # Signals are the reactor's.
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        # A crash of this very thread is not: it must be seen.
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - CRASHES)
         self.has_slice = wants_slice and short_slice(SLICE)
         self._begun.set()
         self._forwarder.run(self._lane, self._epoll.fileno(), self._wake, coalesce)
@@ -105,7 +115,8 @@ class _Bell:
 
     def doRead(self) -> None:
         """It rang."""
-        os.eventfd_read(self.number)
+        with suppress(BlockingIOError):
+            os.eventfd_read(self.number)
         self._rung()
 
 
@@ -226,6 +237,7 @@ class NativeRelay:
         for thread in self._threads:
             thread.stop()
         self._threads = []
+        self.forwarder.detach()
         if self._bell is not None:
             self.forwarder.signal(-1)
             os.close(self._bell.number)

@@ -324,6 +324,41 @@ class NativeForwarderTests(ForwarderTestsMixin, SynchronousTestCase):
 
 
 @skipIf(_relay is None, "the native relay is not built")
+class RefusalTests(SynchronousTestCase):
+    """What is refused in the middle of a batch, with many destinations."""
+
+    def test_startAfterRefusal(self):
+        """A frame's start that comes after a refusal in its own batch begins
+        the flow anew, and everything left out is counted."""
+        packets = [
+            rtp(1, MIDDLE),
+            rtp(2, START, payload=b"longer payload"),
+            rtp(3, MIDDLE, payload=b"longer payload than that"),
+        ]
+        victim = ("10.1.0.7", 4000)
+
+        class Full(Network):
+            """Has no room for the first packet to one destination."""
+
+            def __call__(self, datagrams, address, local):
+                if address == victim and datagrams[0] == packets[0]:
+                    return errno.EAGAIN
+                return super().__call__(datagrams, address, local)
+
+        rig = NativeRig()
+        rig.network = Full()
+        rig.forwarder.connect(0, rig.network)
+        rig.forwarder.open_stream(SSRC, VIDEO, rig.address(1), ALICE)
+        for leg in range(200):
+            path = Path((f"10.1.0.{leg}", 4000))
+            rig.forwarder.add_destination(SSRC, SessionId(leg), path, False)
+        rig.deliver_batch([(packet, rig.address(1)) for packet in packets])
+        got = [data for data, address in rig.sent() if address == victim]
+        self.assertEqual(got, packets[1:])
+        self.assertEqual(rig.forwarder.counters().drops, {Drop.CONGESTED: 1})
+
+
+@skipIf(_relay is None, "the native relay is not built")
 class TwoLanesTests(ForwarderTestsMixin, SynchronousTestCase):
     """The same, each batch in another lane than the one before."""
 
@@ -338,6 +373,18 @@ class TwoLanesTests(ForwarderTestsMixin, SynchronousTestCase):
             self.deliver(bytes(20))
         self.assertEqual(len(self.forwarder.take(Kind.STUN, 1 << 20)), maximum)
         self.assertEqual(self.drops(), {Drop.STUN_FULL: 6})
+
+    def test_lanesTakeTurns(self):
+        """A flood in one lane does not keep Python from what another one has."""
+        rare, flood = bytes((0, 1)) + bytes(18), bytes(20)
+        self.forwarder.inject(1, [(rare, ("10.0.0.1", 1), LOCAL)], 0.0)
+        taken = []
+        for _ in range(2):
+            for _ in range(5):
+                batch = [(flood, ("10.0.0.2", 2), LOCAL)] * 64
+                self.forwarder.inject(0, batch, 0.0)
+            taken += [each.data for each in self.forwarder.take(Kind.STUN, 32)]
+        self.assertIn(rare, taken)
 
     def test_stunGoesUp(self):
         """In order within a lane only."""
