@@ -318,6 +318,7 @@ class ProcessTests(SynchronousTestCase):
             capture_output=True,
             text=True,
             check=False,
+            timeout=60,
         )
         self.assertEqual((done.returncode, done.stderr), (-signal.SIGINT, ""))
 
