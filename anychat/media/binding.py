@@ -53,6 +53,7 @@ ANSWERS_EACH = Limit(rate=10, burst=20)
 ANSWERS_ALL = Limit(rate=200, burst=400)
 #: Transaction ids remembered for each leg.
 REMEMBERED = 16
+_RECENT_SIZE = REMEMBERED * stun.TRANSACTION_LENGTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,13 @@ class _Leg:
         self.recent = b""
         """The latest transaction ids, one after the other."""
 
+    def remember(self, transaction: bytes) -> bool:
+        """Whether a transaction id is new; it is not any more."""
+        if transaction in self.recent:
+            return False
+        self.recent = (self.recent + transaction)[-_RECENT_SIZE:]
+        return True
+
 
 class Bindings:
     """The address of every leg.
@@ -169,6 +177,12 @@ class Bindings:
 
     def receive(self, data: bytes, path: Path, now: float) -> None:
         """Take a STUN message."""
+        usual = stun.parse_usual(data)
+        if usual is not None:
+            leg = self._by_username.get(usual.username)
+            if leg is not None and leg.path == path:
+                self._keep_alive(leg, usual, now)
+                return
         try:
             message = stun.parse(data)
         except PeerError:
@@ -203,6 +217,22 @@ class Bindings:
             else:
                 self._watch_silence(self._legs[key], now)
 
+    def _keep_alive(self, leg: _Leg, request: stun.UsualRequest, now: float) -> None:
+        """What `_receive_request` does with a request from the bound address."""
+        if not request.proves(leg.key):
+            self._drops.add(Drop.FORGED_STUN)
+            return
+        if not leg.requests.take(now):
+            self._drops.add(Drop.STUN_RATE)
+            return
+        path = leg.path
+        assert path is not None
+        leg.remember(request.transaction)
+        leg.heard = now
+        source = _source(path.remote)
+        answer = stun.usual_success(request.transaction, source, leg.key)
+        self._out.append((answer, path))
+
     def _receive_request(
         self, message: stun.StunMessage, path: Path, now: float
     ) -> None:
@@ -226,13 +256,9 @@ class Bindings:
             self._drops.add(Drop.STUN_RATE)
             return
         known = path == leg.path or any(check.path == path for check in leg.checks)
-        if message.transaction in leg.recent:
-            if not known:
-                self._drops.add(Drop.REPLAYED_STUN)
-                return
-        else:
-            size = REMEMBERED * stun.TRANSACTION_LENGTH
-            leg.recent = (leg.recent + message.transaction)[-size:]
+        if not leg.remember(message.transaction) and not known:
+            self._drops.add(Drop.REPLAYED_STUN)
+            return
         self._answer(message, path, leg.key)
         if path == leg.path:
             leg.heard = now

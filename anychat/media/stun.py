@@ -15,6 +15,10 @@ then authenticates: what is missing is a bad request (400), what is wrong is
 unauthorised (401), and neither is ever taken for the other.  Attributes after
 the message integrity are not covered by it, so they are not read.
 
+`parse_usual` and `usual_success` are a short way for the one exchange that a
+server of many idle clients repeats all day; what is not of its layout goes the
+full way, and both say the same of it.
+
 Only what follows is understood; another attribute whose number is below 0x8000
 is listed in ``unknown`` for an answer of 420: MAPPED-ADDRESS (skipped),
 USERNAME, MESSAGE-INTEGRITY, ERROR-CODE, UNKNOWN-ATTRIBUTES,
@@ -27,6 +31,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from struct import Struct
+from typing import NamedTuple
 from zlib import crc32
 
 from anychat.errors import LocalError, PeerError
@@ -53,6 +58,17 @@ _HEADER = Struct(">HHI12s")
 _ATTRIBUTE = Struct(">HH")
 _FINGERPRINT_MASK = 0x5354554E
 _BINDING = 0x001
+#: A header, and that of the attribute after it.
+_BEGINNING = Struct(">HHI12sHH")
+#: A header, and XOR-MAPPED-ADDRESS of IPv4.
+_MAPPED_IPV4 = Struct(">HHI12sHHHHI")
+#: What stands at the end of a usual message: the headers of MESSAGE-INTEGRITY
+#: and FINGERPRINT, whose values follow them.
+_SIGNED = b"\x00\x08\x00\x14"
+_CHECKED = b"\x80\x28\x00\x04"
+#: Bytes of FINGERPRINT, and of it and MESSAGE-INTEGRITY.
+_FINGERPRINT_SIZE = 8
+_END_SIZE = 32
 
 _MAPPED_ADDRESS = 0x0001
 _USERNAME = 0x0006
@@ -380,6 +396,93 @@ def _build_address(address: Address, transaction: bytes) -> bytes:
         raise LocalError(f"STUN address {address!r}") from None
     family = b"\0\x01" if parsed.version == 4 else b"\0\x02"
     return family + masked_port + _exclusive_or(parsed.packed, _mask(transaction))
+
+
+class UsualRequest(NamedTuple):
+    """A Binding request of the layout that `request` gives it without SOFTWARE:
+    USERNAME, MESSAGE-INTEGRITY, FINGERPRINT; not authenticated until `proves`."""
+
+    transaction: bytes
+    username: str
+    covered: bytes
+    digest: bytes
+
+    def proves(self, key: bytes) -> bool:
+        """Whether the message integrity is that of the key; see
+        `StunMessage.check`.
+
+        :raise LocalError: the key is empty, which would let anybody in.
+        """
+        if not key:
+            raise LocalError("STUN key is empty")
+        right = hmac.digest(key, self.covered, "sha1")
+        return hmac.compare_digest(right, self.digest)
+
+
+def parse_usual(data: bytes) -> UsualRequest | None:
+    """What `parse` says of a request of the usual layout; None of anything
+    else, be it well-formed or not."""
+    size = len(data)
+    if not _BEGINNING.size + _END_SIZE <= size <= MAX_MESSAGE:
+        return None
+    kind, length, magic, transaction, attribute, name_length = _BEGINNING.unpack_from(
+        data
+    )
+    end = size - _END_SIZE
+    if (
+        kind != _BINDING
+        or length != size - _HEADER.size
+        or magic != _MAGIC
+        or attribute != _USERNAME
+        or _BEGINNING.size + (name_length + 3 & ~3) != end
+        or data[end : end + 4] != _SIGNED
+        or data[-8:-4] != _CHECKED
+        or crc32(data[:-8]) ^ _FINGERPRINT_MASK != int.from_bytes(data[-4:], "big")
+    ):
+        return None
+    try:
+        username = data[_BEGINNING.size : _BEGINNING.size + name_length].decode()
+    except UnicodeDecodeError:
+        return None
+    signed_length = (length - _FINGERPRINT_SIZE).to_bytes(2, "big")
+    return UsualRequest(
+        transaction,
+        username,
+        data[:2] + signed_length + data[4:end],
+        data[end + 4 : -8],
+    )
+
+
+def usual_success(transaction: bytes, source: Address, key: bytes) -> bytes:
+    """What `success` answers to a usual request.
+
+    :param source: as the socket gave it.
+    """
+    host, port = source
+    try:
+        first, second, third, fourth = map(int, host.split("."))
+    except ValueError:
+        return build(MessageClass.SUCCESS, transaction, mapped=source, key=key)
+    address = first << 24 | second << 16 | third << 8 | fourth
+    covered = _MAPPED_IPV4.pack(
+        _BINDING | MessageClass.SUCCESS,
+        36,
+        _MAGIC,
+        transaction,
+        _XOR_MAPPED_ADDRESS,
+        8,
+        1,
+        port ^ _MAGIC >> 16,
+        address ^ _MAGIC,
+    )
+    message = b"%b\x00\x2c%b%b%b" % (
+        covered[:2],
+        covered[4:],
+        _SIGNED,
+        hmac.digest(key, covered, "sha1"),
+    )
+    checksum = crc32(message) ^ _FINGERPRINT_MASK
+    return message + _CHECKED + checksum.to_bytes(4, "big")
 
 
 def request(transaction: bytes, username: str, key: bytes, software: str = "") -> bytes:

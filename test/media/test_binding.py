@@ -144,6 +144,46 @@ class BindingsTests(SynchronousTestCase):
             self.assertEqual(answer.kind, SUCCESS)
         self.assertEqual(self.bindings.events(), [])
 
+    def test_keepAliveOfAnotherForm(self):
+        """Whether the request goes the short way or, since it says what its
+        sender runs, the full one: what comes of it is the same."""
+
+        def histories():
+            for software in ("", "client"):
+                self.setUp()
+                self.bind()
+                self.bindings.events()
+                yield list(self.course(software))
+
+        usual, other = histories()
+        self.assertEqual(usual, other)
+
+    def course(self, software):
+        """Keep-alives, good and bad; yields what is sent on each, and counted."""
+        identifier = random.Random(8).randbytes
+        first = identifier(12)
+        steps = [(first, KEY, HOME), (first, KEY, HOME), (first, KEY, AWAY)]
+        steps += [(identifier(12), b"wrong", HOME), (identifier(12), b"wrong", AWAY)]
+        steps += [(identifier(12), KEY, HOME)] * (REQUESTS.burst + 5)
+        steps += [(identifier(12), KEY, HOME) for _ in range(3)]
+        for number, (transaction, key, path) in enumerate(steps):
+            self.now += SILENCE / 2 if number < 6 else 0.001
+            data = stun.request(transaction, "user", key, software)
+            out = self.receive(data, path)
+            self.bindings.handle_timeout(self.now)
+            yield out, self.bindings.path(LEG), self.bindings.events()
+            yield self.drops.snapshot(), self.bindings.next_timeout()
+
+    def test_forgedKeepAlive(self):
+        """What is not signed by the leg keeps no address alive."""
+        self.bind()
+        for _ in range(4):
+            self.now += SILENCE / 4
+            self.assertEqual(self.receive(self.request(key=b"wrong")), [])
+        self.bindings.handle_timeout(self.now + 1)
+        self.assertIsNone(self.bindings.path(LEG))
+        self.assertEqual(self.drops[Drop.FORGED_STUN], 4)
+
     def test_silence(self):
         """An address that is not heard is unbound, and may be bound again."""
         self.bind()

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 from ipaddress import ip_address
+from zlib import crc32
 
 from hypothesis import given, settings, strategies
 from twisted.trial.unittest import SynchronousTestCase
@@ -18,8 +19,10 @@ from anychat.media.stun import (
     build,
     failure,
     parse,
+    parse_usual,
     request,
     success,
+    usual_success,
 )
 from test.media.samples import (
     REQUEST,
@@ -316,6 +319,142 @@ class CheckTests(SynchronousTestCase):
         parse(data).check(STUN_KEY, USERNAME)
         wrong = self.with_integrities((Integrity.SHA256, b"x", 16))
         self.refused(wrong, ErrorCode.UNAUTHORIZED)
+
+
+def repaired(data):
+    """With the length and FINGERPRINT that fit, so that what is damaged is met
+    further on."""
+    data = data[:2] + (len(data) - 20).to_bytes(2, "big") + data[4:]
+    checksum = crc32(data[:-8]) ^ 0x5354554E
+    return data[:-4] + checksum.to_bytes(4, "big")
+
+
+class UsualTests(SynchronousTestCase):
+    """The short way says what the full way says, or nothing."""
+
+    def compare(self, data, key=STUN_KEY):
+        """Both ways; whether the short one was taken."""
+        usual = parse_usual(data)
+        if usual is None:
+            return False
+        message = parse(data)
+        self.assertEqual(message.kind, MessageClass.REQUEST)
+        self.assertEqual(message.integrity, Integrity.SHA1)
+        self.assertEqual(message.unknown, ())
+        self.assertEqual(
+            (usual.transaction, usual.username),
+            (message.transaction, message.username),
+        )
+        for each in (key, b"another key"):
+            try:
+                message.check(each)
+            except NotAuthenticated:
+                self.assertFalse(usual.proves(each))
+            else:
+                self.assertTrue(usual.proves(each))
+        return True
+
+    @given(
+        strategies.text(max_size=40),
+        strategies.binary(min_size=12, max_size=12),
+        strategies.binary(min_size=1, max_size=80),
+    )
+    def test_genuine(self, username, transaction, key):
+        """Every request of our client goes the short way."""
+        data = request(transaction, username, key)
+        self.assertTrue(self.compare(data, key))
+        usual = parse_usual(data)
+        self.assertTrue(usual.proves(key))
+
+    def test_longestName(self):
+        """Up to what a message holds."""
+        size = MAX_MESSAGE - 56
+        self.assertTrue(self.compare(request(TRANSACTION, "x" * size, STUN_KEY)))
+        longer = request(TRANSACTION, "x" * size, STUN_KEY)
+        longer = repaired(longer[:24] + b"xxxx" + longer[24:])
+        self.assertIsNone(parse_usual(longer))
+
+    def test_others(self):
+        """Everything else goes the full way."""
+        usual = request(TRANSACTION, "17:c3ab", STUN_KEY)
+        others = [
+            b"",
+            RFC_REQUEST,
+            RFC_RESPONSE_IPV4,
+            REQUEST,
+            SHA256_REQUEST,
+            SUCCESS_IPV4,
+            build(MessageClass.REQUEST, TRANSACTION),
+            build(MessageClass.REQUEST, TRANSACTION, username="17:c3ab"),
+            build(MessageClass.REQUEST, TRANSACTION, key=STUN_KEY),
+            build(
+                MessageClass.INDICATION, TRANSACTION, username="17:c3ab", key=STUN_KEY
+            ),
+            repaired(usual[:24] + b"\xff" + usual[25:]),
+            usual[:-8],
+            *(usual[:size] for size in range(len(usual))),
+        ]
+        for data in others:
+            self.assertIsNone(parse_usual(data), data.hex())
+
+    @settings(max_examples=1000)
+    @given(
+        strategies.integers(0, 9),
+        strategies.lists(
+            strategies.tuples(
+                strategies.integers(0, 75),
+                strategies.one_of(
+                    strategies.integers(0, 255),
+                    strategies.sampled_from([0, 1, 4, 6, 8, 0x14, 0x1C, 0x80]),
+                ),
+            ),
+            max_size=3,
+        ),
+        strategies.integers(-8, 8),
+        strategies.booleans(),
+    )
+    def test_damaged(self, name_length, changes, longer, repair):
+        """Whatever is changed in a request, both ways agree."""
+        data = bytearray(request(TRANSACTION, "n" * name_length, STUN_KEY))
+        for position, value in changes:
+            data[position % len(data)] = value
+        if longer > 0:
+            data[24:24] = bytes(longer)
+        elif longer < 0:
+            del data[24 : 24 - longer]
+        self.compare(repaired(bytes(data)) if repair else bytes(data))
+
+    def test_everyByteIsCovered(self):
+        """No byte before the message integrity can be changed, padding included."""
+        data = request(TRANSACTION, "17:c3ab", STUN_KEY)
+        for position in range(len(data) - 8):
+            changed = bytearray(data)
+            changed[position] ^= 0x20
+            usual = parse_usual(repaired(bytes(changed)))
+            if usual is not None and position not in (2, 3):
+                self.assertFalse(usual.proves(STUN_KEY), position)
+
+    def test_emptyKey(self):
+        """An empty key lets nobody in."""
+        usual = parse_usual(request(TRANSACTION, "17:c3ab", STUN_KEY))
+        self.assertRaises(LocalError, usual.proves, b"")
+
+    @given(
+        strategies.one_of(
+            strategies.ip_addresses(v=4).map(str),
+            strategies.ip_addresses(v=6).map(str),
+            strategies.ip_addresses(v=4).map(lambda address: f"::ffff:{address}"),
+        ),
+        strategies.integers(0, 65535),
+        strategies.binary(min_size=12, max_size=12),
+    )
+    def test_answer(self, host, port, transaction):
+        """The answer is the same, byte for byte."""
+        received = parse(request(transaction, "17:c3ab", STUN_KEY))
+        self.assertEqual(
+            usual_success(transaction, (host, port), STUN_KEY),
+            success(received, (host, port), STUN_KEY),
+        )
 
 
 class BuildTests(SynchronousTestCase):
