@@ -269,11 +269,14 @@ class MediaSockets:
     def _socket(self, path: Path) -> BoundSocket:
         """The socket that a path goes over."""
         family = socket.AF_INET if len(path.remote) == 2 else socket.AF_INET6
-        fitting = [bound for bound in self.groups[0] if bound.family == family]
-        for bound in fitting:
-            if bound.wildcard or bound.bound_to == path.local:
-                return bound
-        return fitting[0]
+        fitting = None
+        for bound in self.groups[0]:
+            if bound.family == family:
+                if bound.wildcard or bound.bound_to == path.local:
+                    return bound
+                fitting = fitting or bound
+        assert fitting is not None
+        return fitting
 
 
 @implementer(IReadDescriptor)
