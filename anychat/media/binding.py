@@ -28,6 +28,7 @@ network and `ANSWERS_ALL` bound that.  With one of the two it is dropped.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
 
 from anychat.errors import PeerError
 from anychat.ids import SessionId
@@ -44,6 +45,9 @@ CHECK_LIFETIME = 3.1
 MAX_CHECKS = 2
 #: Seconds without a keep-alive after which an address is unbound.
 SILENCE = 60.0
+#: Looks for silent addresses in a second: of many legs, each has another moment
+#: to be looked at, and to wake up for each costs more than the look.
+SWEEPS = 10
 #: Authenticated requests of one leg.
 REQUESTS = Limit(rate=20, burst=40)
 #: New addresses of one leg.
@@ -326,7 +330,7 @@ class Bindings:
         del leg.checks[: place + 1]
         leg.path = path
         leg.heard = now
-        self._deadlines.set(leg.leg, now + SILENCE)
+        self._set_silence(leg)
         self._events.append(Bound(leg.leg, path, now - check.started))
 
     def _forget(self, check: _Check) -> None:
@@ -336,10 +340,14 @@ class Bindings:
     def _watch_silence(self, leg: _Leg, now: float) -> None:
         """The deadline is not moved at each keep-alive, only when it comes."""
         if leg.heard + SILENCE > now:
-            self._deadlines.set(leg.leg, leg.heard + SILENCE)
+            self._set_silence(leg)
             return
         leg.path = None
         self._events.append(Unbound(leg.leg))
+
+    def _set_silence(self, leg: _Leg) -> None:
+        when = ceil((leg.heard + SILENCE) * SWEEPS) / SWEEPS
+        self._deadlines.set(leg.leg, when)
 
 
 def _source(address: Address) -> tuple[str, int]:

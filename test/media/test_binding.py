@@ -15,6 +15,7 @@ from anychat.media.binding import (
     REMEMBERED,
     REQUESTS,
     SILENCE,
+    SWEEPS,
     Bindings,
     Bound,
     Unbound,
@@ -198,6 +199,29 @@ class BindingsTests(SynchronousTestCase):
         self.assertIsNone(self.bindings.next_timeout())
         self.bind()
         self.assertEqual(self.bindings.path(LEG), HOME)
+
+    def test_silenceOfMany(self):
+        """Legs bound at any time are looked at together, none too soon."""
+        heard = {}
+        for number in range(200):
+            self.now += 0.005
+            leg, name = SessionId(100 + number), f"user {number}"
+            self.bindings.add(leg, name, KEY)
+            path = Path(("192.0.2.1", 5000 + number))
+            _, (check, _) = self.receive(self.request(name), path)
+            self.answer(stun.parse(check), path)
+            heard[leg] = self.now
+        self.bindings.events()
+        wakes = 0
+        while (when := self.bindings.next_timeout()) is not None:
+            self.bindings.handle_timeout(when)
+            wakes += 1
+            for event in self.bindings.events():
+                silent = when - heard.pop(event.leg)
+                self.assertGreater(silent, SILENCE - 0.001)
+                self.assertLess(silent, SILENCE + 1 / SWEEPS + 0.001)
+        self.assertEqual(heard, {})
+        self.assertLessEqual(wakes, SWEEPS + 2)
 
     def test_otherSignsOfLife(self):
         """RTCP keeps an address alive too."""
