@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IReadDescriptor
+from twisted.internet.interfaces import IDelayedCall, IReadDescriptor
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -70,6 +70,15 @@ class Readers(Protocol):
 
     def removeReader(self, reader: IReadDescriptor) -> object:
         """Do so no longer."""
+
+
+class Reactor(Readers, Protocol):
+    """The same with timers (IReactorTime)."""
+
+    def callLater(
+        self, delay: float, callable: Callable[..., object], *args: object
+    ) -> IDelayedCall:
+        """Call it after that many seconds."""
 
 
 class Receive(Protocol):

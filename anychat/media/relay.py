@@ -15,7 +15,7 @@ from anychat.ids import Ssrc
 from anychat.media.counters import ForwarderCounters, PortCounters
 from anychat.media.leg import Routes
 from anychat.media.path import Path
-from anychat.media.port import PortSettings, Readers, UdpPort
+from anychat.media.port import PortSettings, Reactor, Readers, UdpPort
 from anychat.media.routes import LIMIT, Copy, Forwarder, SourceLimit
 
 try:
@@ -84,7 +84,7 @@ class Relay(Protocol):
 
 #: Makes a relay that opens nothing yet.
 #: Reactor, port, what to call when something was put aside, monotonic clock.
-Make = Callable[[Readers, PortSettings, Callable[[], None], Callable[[], float]], Relay]
+Make = Callable[[Reactor, PortSettings, Callable[[], None], Callable[[], float]], Relay]
 
 
 class PortableRelay:

@@ -11,7 +11,6 @@ clients, nowhere else: not in the core, not in its journal, not in a log.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from twisted.application.service import Service
 from twisted.internet.interfaces import IDelayedCall
@@ -21,7 +20,7 @@ from anychat.codes import StreamKind
 from anychat.ids import SessionId, Ssrc
 from anychat.media.counters import MediaCounters
 from anychat.media.leg import Credentials, Legs, Reception
-from anychat.media.port import PortSettings, Readers
+from anychat.media.port import PortSettings, Reactor
 from anychat.media.relay import Make, PortableRelay
 from anychat.media.srtp import KEY_LENGTH, SALT_LENGTH
 from anychat.media.ssrc import SsrcSource
@@ -29,15 +28,6 @@ from anychat.messages import MediaSetup
 
 #: Bytes of the key that signs a leg's STUN messages.
 STUN_KEY_LENGTH = 20
-
-
-class Reactor(Readers, Protocol):
-    """What of the reactor is used (IReactorFDSet, IReactorTime)."""
-
-    def callLater(
-        self, delay: float, callable: Callable[..., object], *args: object
-    ) -> IDelayedCall:
-        """Call it after that many seconds."""
 
 
 @dataclass(frozen=True, slots=True)

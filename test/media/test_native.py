@@ -18,6 +18,7 @@ from statistics import median
 from unittest import skipIf
 
 from twisted.internet.error import CannotListenError
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from anychat.ids import SessionId, Ssrc
@@ -33,6 +34,9 @@ from anychat.media.relay import (
 from anychat.media.routes import Filled, Missing, SourceLimit
 from test.media.test_port import Readers, has_ipv6
 from test.media.test_routes import ALICE, AUDIO, BOB, SSRC, VIDEO, rtcp, rtp
+
+if NativeRelay is not None:
+    from anychat.media.native import PAUSE
 
 #: Seconds that a datagram may take before a test gives up.
 PATIENCE = 20.0
@@ -52,6 +56,14 @@ def peer(host="127.0.0.1"):
     return made
 
 
+class Reactor(Readers):
+    """What of a reactor the relay uses."""
+
+    def __init__(self):
+        self.clock = Clock()
+        self.callLater = self.clock.callLater
+
+
 class ThreadTestsMixin:
     """A relay whose threads run."""
 
@@ -60,7 +72,8 @@ class ThreadTestsMixin:
 
     def setUp(self):
         """One publisher."""
-        self.reactor = Readers()
+        self.reactor = Reactor()
+        self.looks = 0
         self.relay = self.make("127.0.0.1")
         self.addCleanup(self.relay.stop)
         self.lines = self.relay.start()
@@ -75,13 +88,17 @@ class ThreadTestsMixin:
         return NativeRelay(
             self.reactor,
             settings,
-            lambda: None,
-            time.monotonic,
+            self.look,
+            self.reactor.clock.seconds,
             threads=self.threads,
             coalesce=self.coalesce,
             short_slice=short_slice,
             limit=SourceLimit(0, 0),
         )
+
+    def look(self):
+        """Something was put aside."""
+        self.looks += 1
 
     def peer(self, host="127.0.0.1"):
         """Closed after the test."""
@@ -170,9 +187,10 @@ class TrafficTestsMixin(ThreadTestsMixin):
         self.assertLessEqual(counters.unsegmented, 1)
         self.assertEqual(counters.drops, {})
 
-    def listen(self):
+    def listen(self, passed=1.0):
         """Wait for the bell, as the reactor does."""
         (bell,) = self.reactor
+        self.reactor.clock.advance(passed)
         self.assertEqual(select.select([bell], [], [], PATIENCE)[0], [bell])
         bell.doRead()
 
@@ -200,6 +218,42 @@ class TrafficTestsMixin(ThreadTestsMixin):
         (filled,) = self.forwarder.take_arrivals(9)
         self.assertEqual(filled, Filled(SSRC, 3, filled.now))
         self.assertFalse(self.forwarder.waiting())
+
+    def test_ringsOften(self):
+        """A bell that rings often is left silent, and Python looks by a timer,
+        until there is nothing."""
+        (bell,) = self.reactor
+        clock = self.reactor.clock
+        stun = bytes((0, 1, 0, 0)) + bytes(16)
+        for passed in (1.0, PAUSE / 2):
+            self.send(stun)
+            self.listen(passed)
+            self.assertEqual(len(self.forwarder.take(Kind.STUN, 9)), 1)
+        for _ in range(3):
+            self.assertEqual(len(clock.getDelayedCalls()), 1)
+            looks = self.looks
+            self.send(stun)
+            self.settled(self.forwarder.waiting)
+            self.assertEqual(select.select([bell], [], [], 0)[0], [])
+            self.assertEqual(self.looks, looks)
+            clock.advance(PAUSE)
+            self.assertEqual(self.looks, looks + 1)
+            self.assertEqual(len(self.forwarder.take(Kind.STUN, 9)), 1)
+        clock.advance(PAUSE)
+        self.assertEqual(clock.getDelayedCalls(), [])
+        self.send(stun)
+        self.listen()
+        self.assertEqual(len(self.forwarder.take(Kind.STUN, 9)), 1)
+        self.assertEqual(clock.getDelayedCalls(), [])
+
+    def test_stopsWhileTheBellIsSilent(self):
+        """No timer is left."""
+        for _ in range(2):
+            self.send(bytes((0, 1, 0, 0)) + bytes(16))
+            self.listen(0)
+        self.assertEqual(len(self.reactor.clock.getDelayedCalls()), 1)
+        self.relay.stop()
+        self.assertEqual(self.reactor.clock.getDelayedCalls(), [])
 
     def test_copiesGoUp(self):
         """A destination in Python hears the bell too."""
