@@ -36,7 +36,9 @@ the ring of media, which is to it what the send buffer is to the others.
 **Too much.**  A publisher may bring so many packets and bytes in a second
 (`SourceLimit`), all its streams together, and a second's worth of them at once.
 What is more is dropped, of video to the end of the frame; the position follows
-all the same.
+all the same.  A forwarder that takes datagrams by the batch may see to one
+stream of a batch after the other: which of a publisher's streams gets what is
+left is then not decided by the order of arrival.
 
 **Again.**  The latest packets of each stream are kept: `CACHE_PACKETS`
 and `CACHE_TIME` bound them (600 KiB a stream).  `Forwarder.retransmit` sends
@@ -140,7 +142,11 @@ class Copy(NamedTuple):
 
 
 class SourceLimit(NamedTuple):
-    """What a publisher may bring, so that it floods no room; 0: anything."""
+    """What a publisher may bring, so that it floods no room; 0: anything.
+
+    All its streams share it.  Within one batch of datagrams they may have their
+    turns in another order than that of arrival.
+    """
 
     packets: int = 5_000
     """A second."""

@@ -492,6 +492,17 @@ BEGINNING = [
     ("add", OTHER, ALICE, 2, False),
     ("add", OTHER, CAROL, 5, False),
 ]
+#: Limits that are met soon.
+SMALL = SourceLimit(12, 1200)
+
+
+def publish_apart(command: tuple) -> tuple:
+    """The command, but a stream that it opens is the only one of its publisher."""
+    name, *arguments = command
+    if name != "open" or arguments[2] is None:
+        return command
+    ssrc, kind, _ = arguments
+    return name, ssrc, kind, SessionId(int(ssrc))
 
 
 class Twin:
@@ -629,7 +640,7 @@ class DifferentialTests(SynchronousTestCase):
     def compare(self, given_commands, limit):
         """Drive both and hold them against each other after each command."""
         twins = Twin(PortableRig(limit)), Twin(NativeRig(limit))
-        for command in [*BEGINNING, *given_commands]:
+        for command in given_commands:
             portable, native = (twin.do(command) for twin in twins)
             self.assertEqual(portable, native, command)
             portable, native = (twin.state() for twin in twins)
@@ -650,22 +661,38 @@ class DifferentialTests(SynchronousTestCase):
                     ("batch", batch[start : start + 60])
                     for start in range(0, len(batch), 60)
                 ]
-                self.compare([*opened, *given_commands, ("take", 1000)], NO_LIMIT)
+                self.compare(
+                    [*BEGINNING, *opened, *given_commands, ("take", 1000)], NO_LIMIT
+                )
 
     @settings(deadline=None, max_examples=100)
     @given(st.lists(commands, max_size=25))
     def test_sameInSameOut(self, given_commands):
         """Whatever comes, in whatever order."""
-        self.compare(given_commands, NO_LIMIT)
+        self.compare(BEGINNING + given_commands, NO_LIMIT)
 
     @settings(deadline=None, max_examples=100)
     @given(st.lists(commands, max_size=25))
     def test_withLimits(self, given_commands):
-        """With limits that are met soon."""
-        self.compare(given_commands, SourceLimit(12, 1200))
+        """With limits that are met soon; each stream has its own publisher, since
+        those of one may be served in another order within a batch."""
+        self.compare([*map(publish_apart, BEGINNING + given_commands)], SMALL)
+
+    @settings(deadline=None, max_examples=50)
+    @given(st.lists(commands, max_size=25))
+    def test_sharedLimits(self, given_commands):
+        """Streams of one publisher share its limit; datagrams come one by one,
+        which leaves no choice of order."""
+        singly = []
+        for name, *arguments in BEGINNING + given_commands:
+            if name == "batch":
+                singly += [("batch", [each]) for each in arguments[0]]
+            else:
+                singly.append((name, *arguments))
+        self.compare(singly, SMALL)
 
     @settings(deadline=None, max_examples=50)
     @given(st.lists(st.tuples(st.just("batch"), batches), max_size=12))
     def test_bytesOfAllKinds(self, given_commands):
         """Datagrams alone, more of them."""
-        self.compare(given_commands, NO_LIMIT)
+        self.compare(BEGINNING + given_commands, NO_LIMIT)
