@@ -57,16 +57,30 @@ class _Thread:
     def __init__(self, forwarder: Forwarder, lane: int, sockets: list[int]) -> None:
         self._forwarder = forwarder
         self._lane = lane
-        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._epoll = select.epoll()
-        for fd in (self._wake, *sockets):
-            self._epoll.register(fd, select.EPOLLIN)
         self._begun = threading.Event()
+        # Whoever has it first decides: the thread, to run, or who waits for
+        # it, to give it up.
+        self._decision = threading.Lock()
         self._thread: threading.Thread | None = None
         self.has_slice = False
+        self._epoll = select.epoll()
+        try:
+            self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        except OSError:
+            self._epoll.close()
+            raise
+        try:
+            for fd in (self._wake, *sockets):
+                self._epoll.register(fd, select.EPOLLIN)
+        except BaseException:
+            self._close()
+            raise
 
     def start(self, coalesce: int, wants_slice: bool) -> None:
-        """Begin to forward."""
+        """Begin to forward.
+
+        :raise TimeoutError: it does not begin; it never will then.
+        """
         self._forwarder.start(self._lane)
         # A daemon, so that a process that ends without `stop` does end.
         thread = threading.Thread(
@@ -77,13 +91,19 @@ class _Thread:
         )
         thread.start()
         self._thread = thread
-        self._begun.wait(BEGINNING)
+        if not self._begun.wait(BEGINNING) and self._decision.acquire(blocking=False):
+            self._thread = None
+            raise TimeoutError(
+                f"media thread {self._lane} did not begin in {BEGINNING:g} seconds"
+            )
 
     def _run(self, coalesce: int, wants_slice: bool) -> None:
         # Signals are the reactor's.
         # A crash of this very thread is not: it must be seen.
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - CRASHES)
         self.has_slice = wants_slice and short_slice(SLICE)
+        if not self._decision.acquire(blocking=False):
+            return
         self._begun.set()
         self._forwarder.run(self._lane, self._epoll.fileno(), self._wake, coalesce)
 
@@ -98,6 +118,9 @@ class _Thread:
             self.wake()
             self._thread.join()
         self._forwarder.stopped(self._lane)
+        self._close()
+
+    def _close(self) -> None:
         self._epoll.close()
         os.close(self._wake)
 
@@ -195,11 +218,14 @@ class NativeRelay:
         """Open the port and start the threads; returns what the log should say.
 
         :raise CannotListenError: it is in use, or an address is not ours.
+        :raise TimeoutError: a thread does not begin.
         """
         self._sockets.open(self._lanes)
         try:
             lines = self._start_lanes()
         except BaseException:
+            # The reactor has none of them yet.
+            self._readers = []
             self.stop()
             raise
         for reader in self._readers:

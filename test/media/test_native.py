@@ -35,8 +35,10 @@ from anychat.media.routes import Filled, Missing, SourceLimit
 from test.media.test_port import Readers, has_ipv6
 from test.media.test_routes import ALICE, AUDIO, BOB, SSRC, VIDEO, rtcp, rtp
 
-if NativeRelay is not None:
-    from anychat.media.native import PAUSE
+try:
+    from anychat.media import native
+except ImportError:
+    native = None
 
 #: Seconds that a datagram may take before a test gives up.
 PATIENCE = 20.0
@@ -225,7 +227,7 @@ class TrafficTestsMixin(ThreadTestsMixin):
         (bell,) = self.reactor
         clock = self.reactor.clock
         stun = bytes((0, 1, 0, 0)) + bytes(16)
-        for passed in (1.0, PAUSE / 2):
+        for passed in (1.0, native.PAUSE / 2):
             self.send(stun)
             self.listen(passed)
             self.assertEqual(len(self.forwarder.take(Kind.STUN, 9)), 1)
@@ -236,10 +238,10 @@ class TrafficTestsMixin(ThreadTestsMixin):
             self.settled(self.forwarder.waiting)
             self.assertEqual(select.select([bell], [], [], 0)[0], [])
             self.assertEqual(self.looks, looks)
-            clock.advance(PAUSE)
+            clock.advance(native.PAUSE)
             self.assertEqual(self.looks, looks + 1)
             self.assertEqual(len(self.forwarder.take(Kind.STUN, 9)), 1)
-        clock.advance(PAUSE)
+        clock.advance(native.PAUSE)
         self.assertEqual(clock.getDelayedCalls(), [])
         self.send(stun)
         self.listen()
@@ -589,6 +591,69 @@ class NarrowPathTests(SynchronousTestCase):
         )
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("unsegmented", done.stdout)
+
+
+@skipIf(NativeRelay is None, "the native relay is not built")
+class BeginningTests(ThreadTestsMixin, SynchronousTestCase):
+    """Threads that cannot be had."""
+
+    def setUp(self):
+        """Nothing runs yet."""
+        self.reactor = Readers()
+        self.relay = self.make("127.0.0.1", short_slice=True)
+        self.addCleanup(self.relay.stop)
+
+    def fail_to_start(self, error):
+        """It leaves no descriptor behind; returns what it says."""
+        files = sorted(os.listdir("/proc/self/fd"))
+        raised = self.assertRaises(error, self.relay.start)
+        self.assertEqual(sorted(os.listdir("/proc/self/fd")), files)
+        self.assertEqual(self.reactor, [])
+        return str(raised)
+
+    def test_noDescriptors(self):
+        """What a thread has got is closed when it does not get the rest."""
+
+        def none(*arguments):
+            raise OSError(errno.EMFILE, "none left")
+
+        thread = native._Thread
+        for module, name in ((select, "epoll"), (os, "eventfd")):
+            refused = []
+
+            def begin(*arguments, module=module, name=name, refused=refused):
+                # The bell has got its own by now.
+                refused.append(self.patch(module, name, none))
+                return thread(*arguments)
+
+            self.patch(native, "_Thread", begin)
+            self.assertIn("none left", self.fail_to_start(OSError))
+            refused[0].restore()
+        self.patch(native, "_Thread", lambda *two: thread(*two[:2], [-1]))
+        self.fail_to_start(ValueError)
+        self.patch(native, "_Thread", thread)
+        self.assertEqual(len(self.relay.start()), 2)
+
+    def test_doesNotBegin(self):
+        """The start fails and says so; the thread touches nothing any more."""
+        held = threading.Event()
+        self.addCleanup(held.set)
+
+        def hold(slice):
+            held.wait(PATIENCE)
+            return False
+
+        self.patch(native, "BEGINNING", 0.01)
+        slow = self.patch(native, "short_slice", hold)
+        text = self.fail_to_start(TimeoutError)
+        self.assertEqual(text, "media thread 0 did not begin in 0.01 seconds")
+        (late,) = [each for each in threading.enumerate() if "media" in each.name]
+        slow.restore()
+        self.patch(native, "BEGINNING", PATIENCE)
+        self.relay.start()
+        held.set()
+        late.join(PATIENCE)
+        self.assertFalse(late.is_alive())
 
 
 class ChoiceTests(SynchronousTestCase):
