@@ -927,6 +927,7 @@ cdef class Forwarder:
         cdef Route *route
         cdef Allowance *allowance
         cdef sockaddr_in6 address
+        cdef uint32_t number = ssrc
         if ssrc in self.publications:
             raise LocalError(f"stream {ssrc:#010x} opened twice")
         memset(&address, 0, sizeof(address))
@@ -949,7 +950,7 @@ cdef class Forwarder:
         allowance.streams += 1
         stream.allowance = allowance
         stream.route = route
-        stream.ssrc = ssrc
+        stream.ssrc = number
         stream.video = kind is StreamKind.VIDEO
         stream.highest = -1
         if publisher is not None:
@@ -1021,11 +1022,12 @@ cdef class Forwarder:
         cdef Receiver *receiver
         cdef Route *route
         cdef _Destination destination
+        cdef int64_t number = leg
         if leg not in publication.destinations:
             receiver = <Receiver *>calloc(1, sizeof(Receiver))
             if receiver == NULL:
                 raise MemoryError
-            receiver.leg = leg
+            receiver.leg = number
             receiver.gated = gated
             receiver.before = stream.last_receiver
             if stream.last_receiver == NULL:
@@ -1305,9 +1307,13 @@ cdef class Forwarder:
         order.count = <uint32_t>count
         order.now = now
         numbers = <uint16_t *>(order + 1)
-        for each in range(count):
-            number = sequences[each]
-            numbers[each] = <uint16_t>number
+        try:
+            for each in range(count):
+                number = sequences[each]
+                numbers[each] = <uint16_t>number
+        except BaseException:
+            free(order)
+            raise
         lane = self.lanes[load_int(&publication.stream.lane, __ATOMIC_RELAXED)]
         if not lane.running:
             sent = retransmit(lane, order)
@@ -1543,8 +1549,10 @@ cdef class Forwarder:
                 memset(packet, 0, sizeof(Packet))
                 set_address(&lane.sources[count], source)
                 packet.source = &lane.sources[count]
+                if len(local) not in (0, 4, 16):
+                    raise ValueError(f"no address of ours: {local!r}")
                 packet.local_length = <uint32_t>len(local)
-                memcpy(packet.local, <char *>local, min(len(local), 16))
+                memcpy(packet.local, <char *>local, len(local))
                 # Of the very size, so that a byte too far is noticed.
                 packet.view.size = len(data)
                 copy = <uint8_t *>malloc(len(data) or 1)

@@ -313,6 +313,33 @@ class NativeForwarderTests(ForwarderTestsMixin, SynchronousTestCase):
         self.deliver(*(rtp(1, ssrc=ssrc) for ssrc in opened))
         self.assertEqual(self.drops(), {Drop.UNKNOWN_SSRC: len(opened)})
 
+    def test_whatIsNoNumber(self):
+        """Is refused before anything is made or altered; what was there stays."""
+        self.open(receivers=(ALICE,))
+        forwarder = self.forwarder
+        for wrong, error in (("7", TypeError), (1 << 32, OverflowError)):
+            self.assertRaises(error, forwarder.open_stream, wrong, VIDEO, self.source)
+            self.assertRaises(
+                error, forwarder.retransmit, SSRC, ALICE, [1, wrong], self.rig.now()
+            )
+        for wrong, error in (("7", TypeError), (1 << 64, OverflowError)):
+            path = self.rig.path(3)
+            self.assertRaises(
+                error, forwarder.add_destination, SSRC, wrong, path, False
+            )
+        self.assertEqual(len(forwarder.counters().streams), 1)
+        self.assertEqual(self.destination().leg, ALICE)
+        self.deliver(rtp(1))
+        self.assertEqual(self.rig.sent(), [(rtp(1), self.rig.address(2))])
+
+    def test_whatIsNoAddressOfOurs(self):
+        """It would not fit beside a datagram: the batch is refused as a whole."""
+        for local in (bytes(3), bytes(17), bytes(1 << 20)):
+            batch = [(bytes(20), self.source, LOCAL), (bytes(20), self.source, local)]
+            self.assertRaises(ValueError, self.forwarder.inject, 0, batch, 0.0)
+        self.assertFalse(self.forwarder.waiting())
+        self.assertEqual(self.forwarder.counters().received, 0)
+
     def test_countsOutliveAddresses(self):
         """What was sent to a destination before it lost its address counts."""
         self.open(AUDIO, receivers=(ALICE,))
