@@ -195,7 +195,7 @@ class MediaSettings:
     send_buffer: int
     """Bytes asked of the system for the UDP socket's send buffer."""
     threads: int
-    """Of the native relay; 0: one fewer than there are CPUs."""
+    """Of the native relay; 0: one fewer than there are CPUs, 1 to 8."""
     coalesce_microseconds: int
     """How long the native relay waits for more packets after each batch."""
     media_scheduling: str

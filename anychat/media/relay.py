@@ -27,6 +27,9 @@ except ImportError as error:
 #: Set to 1, when the package is installed or when it runs, it does without what
 #: is compiled.
 PURE = "ANYCHAT_PURE"
+#: Unless more are asked for: each has buffers and rings of its own, whether or not
+#: there is media for so many.
+MOST_THREADS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class RelaySettings:
     """How media is forwarded."""
 
     threads: int = 0
-    """Of the native relay; 0: one fewer than there are CPUs, and at least 1."""
+    """Of the native relay; 0: one fewer than there are CPUs, 1 to `MOST_THREADS`."""
     coalesce: int = 0
     """Microseconds that it waits for more packets after each batch."""
     short_slice: bool = False
@@ -138,10 +141,10 @@ def maker(settings: RelaySettings, environment: Mapping[str, str] = os.environ) 
         return partial(PortableRelay, limit=settings.limit, why=f" ({PURE}=1)")
     if NativeRelay is None:
         return partial(PortableRelay, limit=settings.limit, why=f" ({_MISSING})")
-    threads = settings.threads or max(1, len(os.sched_getaffinity(0)) - 1)
+    free = len(os.sched_getaffinity(0)) - 1
     return partial(
         NativeRelay,
-        threads=threads,
+        threads=settings.threads or min(max(1, free), MOST_THREADS),
         coalesce=settings.coalesce,
         short_slice=settings.short_slice,
         limit=settings.limit,

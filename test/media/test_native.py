@@ -685,8 +685,19 @@ class ChoiceTests(SynchronousTestCase):
         else:
             self.assertIn("native relay (", line)
 
+    def test_defaultThreads(self):
+        """They leave one CPU to Python, and are no more than 8 of themselves."""
+        if NativeRelay is None:
+            raise SkipTest("the native relay is not built")
+        for cpus, threads in ((1, 1), (2, 1), (3, 2), (9, 8), (10, 8), (128, 8)):
+            self.patch(os, "sched_getaffinity", lambda _, cpus=cpus: range(cpus))
+            made = maker(RelaySettings(), {})
+            self.assertEqual(made.keywords["threads"], threads)
+            made = maker(RelaySettings(threads=12), {})
+            self.assertEqual(made.keywords["threads"], 12)
+
     def test_settings(self):
-        """Threads as configured; by default they leave one CPU to Python."""
+        """Threads as configured."""
         if NativeRelay is None:
             raise SkipTest("the native relay is not built")
         _, (line, *_) = self.relay(RelaySettings(threads=2))
