@@ -37,7 +37,8 @@ asan: $(STAMP)
 		LSAN_OPTIONS=exitcode=0 UBSAN_OPTIONS=print_stacktrace=1 \
 		LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" \
 		$(CURDIR)/$(RUN) -m twisted.trial test.media.test_relay \
-		test.media.test_native test.services.test_media test.load.test_wire || \
+		test.media.test_native test.media.test_crowds \
+		test.services.test_media test.load.test_wire || \
 		{ cat report.*; exit 1; }
 	@if grep -h -A1 "#0 " $(ASAN)/report.* 2>/dev/null | grep -E "#1 .*(_relay|wire)"; then \
 		echo "The relay or the wire lost memory, see $(ASAN)/report.*"; exit 1; fi
