@@ -1,5 +1,8 @@
 """One user of the load, against a link that says what the test wants."""
 
+import socket
+from dataclasses import replace
+
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -8,7 +11,7 @@ from anychat.errors import Refused
 from anychat.load.layout import Seat
 from anychat.load.member import Member
 from anychat.load.pattern import steady
-from anychat.media import rtcp
+from anychat.media import rtcp, stun
 from anychat.media.srtp import SrtcpSender
 from anychat.messages import (
     EnterRoomResult,
@@ -87,12 +90,12 @@ class MemberTests(SynchronousTestCase):
         """The server says that."""
         self.member.connection_message(self.connection, request, message)
 
-    def sign_in(self) -> None:
+    def sign_in(self, setup: MediaSetup = SETUP) -> None:
         """Sign in well."""
         signing = self.begin(self.member.sign_in("h", 1, "pw"))
         self.member.connection_ready(self.connection)
         self.hear(LoginResult(ResultCode.SUCCESS, user_id=-5))
-        self.hear(SETUP)
+        self.hear(setup)
         self.successResultOf(signing)
 
     def test_signIn(self):
@@ -162,6 +165,40 @@ class MemberTests(SynchronousTestCase):
         self.assertEqual(self.losses, [error])
         again = self.begin(self.member.enter("room"))
         self.assertIs(self.failureResultOf(again).value, error)
+
+    def test_bind(self):
+        """It is bound when the server has seen to the answer to its check, and not
+        when that answer was sent."""
+        server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(server.close)
+        server.bind(("127.0.0.1", 0))
+        server.settimeout(10)
+        self.sign_in(replace(SETUP, port=server.getsockname()[1]))
+        own = self.member.open_socket()
+        bound = self.member.bind(bytes, 1.0, True)
+        self.member.drain(bytes, 1.0)
+        address = own.getsockname()
+
+        def said(kind):
+            data, source = server.recvfrom(2048)
+            self.assertEqual(source, address)
+            message = stun.parse(data)
+            self.assertIs(message.kind, kind)
+            return message
+
+        def say(data, now):
+            self.member.received(data, now)
+            self.member.drain(lambda size: b"2" * size, now)
+
+        key = SETUP.stun_key
+        first = said(stun.MessageClass.REQUEST)
+        say(stun.success(first, address, key), 1.1)
+        say(stun.request(b"c" * 12, SETUP.username, key), 1.1)
+        said(stun.MessageClass.SUCCESS)
+        self.assertNoResult(bound)
+        second = said(stun.MessageClass.REQUEST)
+        say(stun.success(second, address, key), 1.5)
+        self.assertAlmostEqual(self.successResultOf(bound), 0.1)
 
     def test_leave(self):
         """It logs out before it closes."""

@@ -103,6 +103,11 @@ class Binding:
         """The server's address at present: answering, or being tried."""
         return self._addresses[self._candidate]
 
+    @property
+    def waiting(self) -> bool:
+        """Whether the server owes an answer."""
+        return self._unanswered is not None
+
     def set_active(self, active: bool, now: float) -> None:
         """Whether media is under way."""
         self._active = active
@@ -187,6 +192,10 @@ class Binding:
             self._events.append(Abnormal())
         if now >= self._next_request:
             self._ask(now)
+
+    def ask(self, now: float) -> None:
+        """Make a request now, whatever is due; it is repeated until answered."""
+        self._ask(now)
 
     def _search(self, now: float) -> None:
         self.bound = self._checked = False
