@@ -6,6 +6,7 @@ calling thread; it is the code that the threads run.
 
 import errno
 import pathlib
+import threading
 from unittest import skipIf
 
 from hypothesis import given, settings
@@ -44,6 +45,8 @@ except ImportError:
     _relay = None
 
 LOCAL = bytes((10, 0, 0, 1))
+#: Seconds that a thread may take before a test gives up.
+PATIENCE = 10.0
 TESTS = pathlib.Path(__file__).resolve().parent.parent
 CORPUS, GOLDEN = TESTS / "corpus", TESTS / "golden"
 #: What a kernel says that does not cut a datagram into segments.
@@ -451,6 +454,99 @@ class TwoLanesTests(ForwarderTestsMixin, SynchronousTestCase):
         self.deliver(*(rtp(number) for number in range(2 * COPIES + 3)))
         self.assertEqual(self.drops(), {Drop.CONGESTED: 1, Drop.SKIPPED: 2})
         self.assertEqual(len(self.forwarder.take_copies(1 << 20)), 2 * COPIES)
+
+
+@skipIf(_relay is None, "the native relay is not built")
+class StrangerTests(SynchronousTestCase):
+    """What comes under a stream's SSRC from elsewhere, to another lane."""
+
+    def setUp(self):
+        """The stream's own lane is the first; each lane has a network."""
+        self.rig = NativeRig(lanes=2)
+        self.forwarder = self.rig.forwarder
+        self.networks = Network(), Network()
+        for lane, network in enumerate(self.networks):
+            self.forwarder.connect(lane, network)
+        for ssrc in (SSRC, OTHER):
+            self.forwarder.open_stream(ssrc, AUDIO, self.rig.address(1))
+            self.forwarder.add_destination(ssrc, ALICE, self.rig.path(2), False)
+
+    def inject(self, lane, *datagrams, source=1):
+        """A batch for a lane."""
+        address = self.rig.address(source)
+        batch = [(data, address, LOCAL) for data in datagrams]
+        self.forwarder.inject(lane, batch, self.rig.now())
+
+    def sent(self):
+        """What each lane has sent since the last call."""
+        sent = []
+        for network in self.networks:
+            self.assertEqual(network.problems, [])
+            sent.append([data for data, _ in network.sent])
+            network.sent = []
+        return sent
+
+    def again(self):
+        """Order a packet again; the lane that knows it does that."""
+        asked = self.forwarder.retransmit(SSRC, ALICE, [1], self.rig.now())
+        self.assertEqual(asked, 1)
+        return self.sent()
+
+    def test_doesNotMoveTheStream(self):
+        """The stream stays with the lane where its publisher is heard."""
+        self.inject(0, rtp(1))
+        self.assertEqual(self.sent(), [[rtp(1)], []])
+        self.inject(1, rtp(2), rtcp(200, SSRC), source=4)
+        self.assertEqual(self.again(), [[rtp(1)], []])
+        self.forwarder.move_source(SSRC, None)
+        self.inject(1, rtp(2), rtcp(200, SSRC))
+        self.assertEqual(self.again(), [[rtp(1)], []])
+        drops = {Drop.WRONG_SOURCE: 2, Drop.UNBOUND: 2}
+        self.assertEqual(self.forwarder.counters().drops, drops)
+        # As the publisher himself does it.
+        self.forwarder.move_source(SSRC, self.rig.address(1))
+        self.inject(1, rtp(2))
+        self.assertEqual(self.sent(), [[], [rtp(2)]])
+        self.assertEqual(self.again(), [[], [rtp(1)]])
+
+    def while_sending(self, lane, action):
+        """Let another thread do that while a lane sends, which it does before it
+        lets go of its streams."""
+        done = []
+
+        class Busy(Network):
+            """Takes its time."""
+
+            def __call__(self, *arguments):
+                other = threading.Thread(target=action)
+                other.start()
+                other.join(PATIENCE)
+                done.append(not other.is_alive())
+                return super().__call__(*arguments)
+
+        busy = Busy()
+        self.networks = tuple(
+            busy if each == lane else network
+            for each, network in enumerate(self.networks)
+        )
+        self.forwarder.connect(lane, busy)
+        return done
+
+    def test_doesNotWait(self):
+        """It is dropped though the stream's lane is in the middle of sending."""
+        done = self.while_sending(0, lambda: self.inject(1, rtp(2), source=4))
+        self.inject(0, rtp(1))
+        self.assertEqual(done, [True])
+        self.assertEqual(self.forwarder.counters().drops, {Drop.WRONG_SOURCE: 1})
+
+    def test_keepsNobodyWaiting(self):
+        """A lane that got it sends something else; the stream goes on meanwhile."""
+        done = self.while_sending(1, lambda: self.inject(0, rtp(1)))
+        stranger = (rtp(7), self.rig.address(4), LOCAL)
+        other = (rtp(1, ssrc=OTHER), self.rig.address(1), LOCAL)
+        self.forwarder.inject(1, [stranger, other], self.rig.now())
+        self.assertEqual(done, [True])
+        self.assertEqual(self.sent(), [[rtp(1)], [rtp(1, ssrc=OTHER)]])
 
 
 # The two forwarders side by side.
