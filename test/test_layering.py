@@ -57,6 +57,7 @@ LAYERS = {
     "anychat.client.room": 1,
     "anychat.client.trust": 2,
     "anychat.load": 2,
+    "anychat.load.command": 4,
     "anychat.load.histogram": 1,
     "anychat.load.layout": 1,
     "anychat.load.pattern": 1,

@@ -55,7 +55,7 @@ class _Whole:
             number = self.least - 1
         if not self.least <= number <= self.most:
             raise argparse.ArgumentTypeError(
-                f"{text!r} is no number from {self.least} to {self.most}"
+                f"{text!r} is no whole number from {self.least} to {self.most}"
             )
         return number
 
@@ -66,7 +66,9 @@ def _positive(text: str) -> float:
     except ValueError:
         number = 0.0
     if not 0 < number <= 1e6:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number up to 1,000,000")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no number above 0, up to 1,000,000"
+        )
     return number
 
 

@@ -1,60 +1,67 @@
-"""What the program says when it cannot measure."""
+"""How ``anychat-load`` begins, and who reads what it writes."""
 
-import resource
+import os
+import signal
+import socket
+import subprocess
+import sys
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from anychat.codes import ResultCode
-from anychat.errors import ConfigError, PeerError, Refused
-from anychat.load.command import explain, raise_file_limit
-from anychat.load.crowd import SetUpFailed
+#: Presses ctrl-C as soon as Twisted is imported.
+INTERRUPTED = """
+import os, signal, sys
+
+class Finder:
+    def find_spec(self, name, *rest):
+        if name == "twisted":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Finder())
+from anychat.load.command import main
+main()
+"""
+PROGRAM = (sys.executable, "-m", "anychat.load.command")
 
 
-class ExplainTests(SynchronousTestCase):
-    """Texts and exit codes."""
+class CommandTests(SynchronousTestCase):
+    """The console script, in a process of its own."""
 
-    def explain(self, cause: Exception, step: str = "signing in") -> tuple[str, int]:
-        """What is said of a cause."""
-        return explain(SetUpFailed(step, cause))
+    def run_program(self, *arguments, **streams):
+        """A run that is over."""
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | streams
+        return subprocess.run(arguments, text=True, check=False, timeout=60, **streams)
 
-    def test_refused(self):
-        """Number and name of the code, and at which step."""
-        text, code = self.explain(Refused(ResultCode.ROOM_LOCK), "entering rooms")
-        self.assertEqual(code, 1)
-        number = ResultCode.ROOM_LOCK.value
-        self.assertTrue(
-            text.startswith(f"refused while entering rooms: {number} ROOM_LOCK"),
-            text,
-        )
+    def test_interruptedEarly(self):
+        """Ctrl-C while the program is still loading: the end, without a word."""
+        done = self.run_program(sys.executable, "-c", INTERRUPTED)
+        self.assertEqual((done.returncode, done.stderr), (-signal.SIGINT, ""))
 
-    def test_noServer(self):
-        """Where no server answers the exit code is another one."""
-        text, code = self.explain(Refused(ResultCode.CONNECT_SOCKETERR, "nobody"))
-        self.assertTrue(text.endswith(": nobody"), text)
-        self.assertEqual(code, 3)
+    def test_nobodyReads(self):
+        """A pipe that was closed keeps nothing from ending."""
+        reading, writing = os.pipe()
+        os.close(reading)
+        try:
+            done = self.run_program(
+                *PROGRAM, self.nowhere(), "--insecure", stdout=writing, stderr=writing
+            )
+        finally:
+            os.close(writing)
+        self.assertEqual(done.returncode, 3)
 
-    def test_interrupted(self):
-        """Ctrl-C is no fault of the server's."""
-        text, _ = self.explain(Refused(ResultCode.CANCEL, "interrupted"))
-        self.assertEqual(text, "interrupted while signing in")
+    def test_closedStreams(self):
+        """Closed standard streams take what is printed, and nothing breaks."""
+        for closed in (">&-", "<&- >&-", ">&- 2>&-"):
+            done = self.run_program(
+                *("sh", "-c", f'exec "$0" "$@" {closed}'),
+                *(*PROGRAM, self.nowhere(), "--insecure"),
+            )
+            self.assertEqual(done.returncode, 3)
+            self.assertNotIn("Traceback", done.stderr)
 
-    def test_others(self):
-        """A server that talks nonsense, and trouble of our own."""
-        self.assertIn("broke the protocol", self.explain(PeerError("frame"))[0])
-        self.assertIn("too many files", self.explain(OSError("too many files"))[0])
-
-
-class FileLimitTests(SynchronousTestCase):
-    """Descriptors."""
-
-    def test_raised(self):
-        """The limit is raised as far as is needed, or the number is told."""
-        before = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, before)
-        soft, hard = before
-        lower = min(256, soft)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (lower, hard))
-        raise_file_limit(200)
-        self.assertGreaterEqual(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 464)
-        error = self.assertRaises(ConfigError, raise_file_limit, 1 << 40)
-        self.assertIn("descriptors", str(error))
+    def nowhere(self):
+        """Where nobody listens."""
+        probe = socket.socket()
+        self.addCleanup(probe.close)
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
