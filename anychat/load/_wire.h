@@ -234,9 +234,11 @@ static void wire_send(wire_sender *s)
         int64_t round = turn / s->count, within = turn % s->count;
         int64_t due = start + round * step + within * step / s->count;
         int64_t now = wire_clock(CLOCK_MONOTONIC);
-        if (due - begin >= s->plan.duration)
-            break;
-        if (now - due > WIRE_SLIP) {
+        int over = due - begin >= s->plan.duration;
+        if (over) {
+            /* The last burst has its period too. */
+            due = begin + s->plan.duration;
+        } else if (now - due > WIRE_SLIP) {
             /* Too slow for the rate asked: send less, rather than in a flood. */
             start += now - due;
             s->slipped += now - due;
@@ -248,6 +250,8 @@ static void wire_send(wire_sender *s)
             clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &wake, NULL);
             now = wire_clock(CLOCK_MONOTONIC);
         }
+        if (over)
+            break;
         wire_burst(s, &s->flows[within]);
     }
     s->took = wire_clock(CLOCK_MONOTONIC) - begin;

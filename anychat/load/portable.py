@@ -86,6 +86,8 @@ class Sender:
             due = start + turn * period / count
             now = time.monotonic()
             if due - begin >= self._seconds:
+                # The last burst has its period too.
+                self._stop.wait(max(0.0, begin + self._seconds - now))
                 break
             if now - due > _SLIP:
                 start += now - due

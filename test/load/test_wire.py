@@ -91,7 +91,8 @@ class WireTests:
         self.assertEqual({each.payload_type for each in packets}, {111})
         self.assertEqual([each.marking for each in packets], [None] * 40)
         self.assertEqual(sender.flows()[0].sent, 40)
-        self.assertGreaterEqual(sender.took, 0.018)
+        # The time of the last burst counts, so that the rate is the one asked for.
+        self.assertGreaterEqual(sender.took, 0.02)
 
     def test_segments(self):
         """In one send or one by one, the packets are the same."""
