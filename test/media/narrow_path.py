@@ -21,7 +21,8 @@ SSRC = Ssrc(0x11223344)
 def main() -> None:
     """Long packets to one that is there, and to one that is not."""
     port = PortSettings(0, ("127.0.0.1",))
-    relay = NativeRelay(Readers(), port, lambda: None, time.monotonic)
+    # It waits after each batch, so that the next ones are runs.
+    relay = NativeRelay(Readers(), port, lambda: None, time.monotonic, coalesce=1000)
     relay.start()
     publisher, receiver = (
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)
