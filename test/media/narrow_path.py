@@ -1,4 +1,4 @@
-"""What `test_native.NarrowPathTests` runs in a network of its own.
+"""What `test_native.OwnNetworkTests` runs in a network of its own.
 
 Its loopback carries 576 bytes at a time, and there is no other way out.
 """
