@@ -1,6 +1,7 @@
 """How ``anychat-load`` begins, and who reads what it writes."""
 
 import os
+import pathlib
 import signal
 import socket
 import subprocess
@@ -21,6 +22,7 @@ sys.meta_path.insert(0, Finder())
 from anychat.load.command import main
 main()
 """
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 PROGRAM = (sys.executable, "-m", "anychat.load.command")
 
 
@@ -30,7 +32,9 @@ class CommandTests(SynchronousTestCase):
     def run_program(self, *arguments, **streams):
         """A run that is over."""
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | streams
-        return subprocess.run(arguments, text=True, check=False, timeout=60, **streams)
+        return subprocess.run(
+            arguments, text=True, check=False, timeout=60, cwd=ROOT, **streams
+        )
 
     def test_interruptedEarly(self):
         """Ctrl-C while the program is still loading: the end, without a word."""
