@@ -600,7 +600,7 @@ commands = st.one_of(
     st.tuples(st.just("add"), ssrcs, legs, paths, st.booleans()),
     st.tuples(st.just("move"), ssrcs, legs, paths),
     st.tuples(st.just("remove"), ssrcs, legs),
-    st.tuples(st.just("refuse"), numbers, st.sampled_from((None, 11, 101, 22))),
+    st.tuples(st.just("refuse"), numbers, st.sampled_from((None, 11, 101, 111, 22))),
     st.tuples(st.just("whole"), numbers, st.sampled_from((0, *NO_SEGMENTS))),
     st.tuples(st.just("again"), ssrcs, legs, st.lists(sequences, max_size=8)),
     st.tuples(st.just("wait"), st.sampled_from((0.01, 0.3, 0.8))),

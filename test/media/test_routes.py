@@ -4,6 +4,7 @@ Another forwarder runs the same tests: subclass `ForwarderTestsMixin` and give
 it a `makeForwarder` that returns a `Rig` around it.
 """
 
+import errno
 from typing import Any, Protocol
 
 from hypothesis import HealthCheck, given, settings
@@ -718,6 +719,19 @@ class ForwarderTestsMixin:
         self.deliver(rtp(2))
         self.assertEqual(self.received(ALICE), [rtp(2)])
         self.assertEqual(self.drops(), {Drop.CONGESTED: 1})
+
+    def test_howeverUnreachable(self):
+        """No way there, nobody there, not allowed: all the same."""
+        errors = (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.EPERM, errno.ENOBUFS)
+        self.open(AUDIO, receivers=(ALICE, BOB))
+        for number, error in enumerate(errors):
+            self.rig.refuse(self.rig.address(2), OSError(error, "refused"))
+            self.deliver(rtp(number))
+        self.assertEqual(len(self.received(BOB)), len(errors))
+        self.assertEqual(self.drops(), {Drop.UNREACHABLE: len(errors)})
+        self.rig.refuse(self.rig.address(2), None)
+        self.deliver(rtp(len(errors)))
+        self.assertEqual(len(self.received(ALICE)), 1)
 
     def test_unreachable(self):
         """A destination that is gone costs the others nothing."""
