@@ -650,7 +650,7 @@ class BeginningTests(ThreadTestsMixin, SynchronousTestCase):
 
     def setUp(self):
         """Nothing runs yet."""
-        self.reactor = Readers()
+        self.reactor = Reactor()
         self.relay = self.make("127.0.0.1", short_slice=True)
         self.addCleanup(self.relay.stop)
 
