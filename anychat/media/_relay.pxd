@@ -16,6 +16,8 @@ from anychat.media._packet cimport View
 cdef enum:
     #: Datagrams read at a time, and the most that one send joins.
     BATCH = 64
+    #: A power of two, at least twice as many.
+    PLACES = 128
     #: Longer datagrams are cut off; they are too long for anything we take.
     BUFFER = 2048
     #: Copies gathered before they are sent.
@@ -249,6 +251,11 @@ cdef struct Bucket:
     int first
     int last
 
+cdef struct Place:
+    #: Where the bucket of a stream is, if it is of this batch.
+    uint32_t batch
+    int bucket
+
 cdef struct Message:
     Stream *stream
     Entry *entry
@@ -290,6 +297,10 @@ cdef struct Lane:
     uint8_t inbox_control[BATCH][CONTROL]
     Packet packets[BATCH]
     Bucket buckets[BATCH]
+    int bucket_count
+    #: Streams of this batch, by SSRC.
+    Place places[PLACES]
+    uint32_t batch
     Stream *locked[BATCH]
     int locked_count
     iovec pieces[BATCH]

@@ -398,15 +398,44 @@ cdef Stream *sort_out(Lane *lane, Table *table, Packet *packet) noexcept nogil:
     return NULL
 
 
+cdef Bucket *bucket_of(Lane *lane, Stream *stream) noexcept nogil:
+    """The one of a stream in this batch; a new one has no packets."""
+    cdef uint32_t at = (stream.ssrc * <uint32_t>2654435761) & (PLACES - 1)
+    cdef Place *place = &lane.places[at]
+    cdef Bucket *bucket
+    while place.batch == lane.batch:
+        bucket = &lane.buckets[place.bucket]
+        if bucket.stream == stream:
+            return bucket
+        at = (at + 1) & (PLACES - 1)
+        place = &lane.places[at]
+    place.batch = lane.batch
+    place.bucket = lane.bucket_count
+    bucket = &lane.buckets[lane.bucket_count]
+    bucket.stream = stream
+    bucket.first = -1
+    lane.bucket_count += 1
+    return bucket
+
+
+cdef void begin_batch(Lane *lane, double now) noexcept nogil:
+    lane.now = now
+    lane.piece_count = lane.run_count = lane.bucket_count = 0
+    lane.batch += 1
+    if lane.batch == 0:
+        # Places of batches long ago would seem to be of the next ones.
+        memset(lane.places, 0, sizeof(lane.places))
+        lane.batch = 1
+
+
 cdef void process(Lane *lane, int count, double now) noexcept nogil:
     """A batch: `count` packets are in the lane."""
     cdef Table *table = <Table *>load_pointer(&lane.shared.table, __ATOMIC_SEQ_CST)
-    cdef int buckets = 0, latest = 0, each, place
+    cdef int each, place
     cdef Packet *packet
     cdef Stream *stream
     cdef Bucket *bucket
-    lane.now = now
-    lane.piece_count = lane.run_count = 0
+    begin_batch(lane, now)
     for each in range(count):
         packet = &lane.packets[each]
         add(&lane.received, 1)
@@ -415,21 +444,13 @@ cdef void process(Lane *lane, int count, double now) noexcept nogil:
         if stream == NULL:
             continue
         packet.next = -1
-        place = latest
-        if buckets == 0 or lane.buckets[place].stream != stream:
-            place = 0
-            while place < buckets and lane.buckets[place].stream != stream:
-                place += 1
-        latest = place
-        bucket = &lane.buckets[place]
-        if place == buckets:
-            buckets += 1
-            bucket.stream = stream
+        bucket = bucket_of(lane, stream)
+        if bucket.first < 0:
             bucket.first = each
         else:
             lane.packets[bucket.last].next = each
         bucket.last = each
-    for place in range(buckets):
+    for place in range(lane.bucket_count):
         stream = lane.buckets[place].stream
         own(lane, stream)
         adopt(lane, stream)

@@ -212,6 +212,22 @@ class NativeForwarderTests(ForwarderTestsMixin, SynchronousTestCase):
         self.batch(*small)
         self.assertEqual(self.runs(ALICE), [small])
 
+    def test_manyStreamsInABatch(self):
+        """Each of many streams in a batch leaves in a run of its own, and batches
+        know nothing of each other."""
+        streams = [0x10000 + 64 * number for number in range(21)]
+        self.open(receivers=(ALICE,))
+        for ssrc in streams:
+            self.forwarder.open_stream(ssrc, AUDIO, self.source)
+            self.forwarder.add_destination(ssrc, ALICE, self.rig.path(2), False)
+        for first in (1, 4):
+            numbers = range(first, first + 3)
+            self.batch(*(rtp(each, ssrc=ssrc) for each in numbers for ssrc in streams))
+            self.assertEqual(
+                self.runs(ALICE),
+                [[rtp(each, ssrc=ssrc) for each in numbers] for ssrc in streams],
+            )
+
     def test_gateCutsARun(self):
         """Who waited for the key frame gets it from its start."""
         self.open(VIDEO, receivers=(ALICE,))
