@@ -292,6 +292,8 @@ cdef struct Lane:
     Outbox *outboxes[INTERFACES]
     uint8_t *buffers
     mmsghdr inbox[BATCH]
+    #: Headers that the kernel has written since they were prepared.
+    int inbox_used
     iovec inbox_parts[BATCH]
     sockaddr_in6 sources[BATCH]
     uint8_t inbox_control[BATCH][CONTROL]

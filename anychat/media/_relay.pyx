@@ -472,15 +472,17 @@ cdef int receive(Lane *lane, Outbox *box, double now) noexcept nogil:
     cdef int each, count
     cdef Packet *packet
     cdef msghdr *header
-    for each in range(BATCH):
+    for each in range(lane.inbox_used):
         header = &lane.inbox[each].msg_hdr
         header.msg_namelen = sizeof(sockaddr_in6)
-        header.msg_controllen = 0 if box.local_length else CONTROL
+        header.msg_controllen = CONTROL
+    lane.inbox_used = 0
     count = recvmmsg(box.fd, lane.inbox, BATCH, MSG_DONTWAIT, NULL)
     if count < 0:
         if errno.errno not in (errno.EAGAIN, errno.EINTR):
             add(&lane.receive_errors, 1)
         return 0
+    lane.inbox_used = count
     for each in range(count):
         packet = &lane.packets[each]
         packet.view.data = lane.buffers + each * BUFFER
@@ -848,6 +850,7 @@ cdef class Forwarder:
             lane.inbox[each].msg_hdr.msg_iovlen = 1
             lane.inbox[each].msg_hdr.msg_name = &lane.sources[each]
             lane.inbox[each].msg_hdr.msg_control = lane.inbox_control[each]
+        lane.inbox_used = BATCH
         return 0
 
     def __dealloc__(self):
