@@ -14,12 +14,16 @@ from anychat.media._linux cimport (
 from anychat.media._packet cimport View
 
 cdef enum:
-    #: Datagrams read at a time, and the most that one send joins.
-    BATCH = 64
+    #: Datagrams read at a time.  Few wait while there is time; when there is
+    #: none, so many are from the same streams again that they can be joined.
+    BATCH = 1024
     #: A power of two, at least twice as many.
-    PLACES = 128
-    #: Longer datagrams are cut off; they are too long for anything we take.
-    BUFFER = 2048
+    PLACES = 2048
+    #: The most datagrams that one send joins.
+    SEGMENTS = 64
+    #: Longer datagrams are cut off; they are too long for anything we take.  An
+    #: odd number of cache lines, so that headers do not share a few sets.
+    BUFFER = 2112
     #: Copies gathered before they are sent.
     OUTBOX = 256
     #: Room for IP_PKTINFO or IPV6_PKTINFO, and UDP_SEGMENT beside it.

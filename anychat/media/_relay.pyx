@@ -135,8 +135,6 @@ cdef enum:
     A_STREAM
 
 cdef double NO_LIMIT = UNLIMITED
-#: Batches read from a socket before the others have their turn.
-cdef int ROUNDS = 16
 #: Orders that may wait.
 cdef int ORDERS = 1024
 
@@ -584,7 +582,7 @@ cdef void run(Lane *lane, int epoll, int wake, long coalesce) noexcept nogil:
     cdef epoll_event[16] events
     cdef timespec pause
     cdef uint64_t counted
-    cdef int ready, each, place, count, rounds
+    cdef int ready, each, place
     cdef bint busy
     pause.tv_sec = 0
     pause.tv_nsec = coalesce * 1000
@@ -600,14 +598,10 @@ cdef void run(Lane *lane, int epoll, int wake, long coalesce) noexcept nogil:
                 read(wake, &counted, sizeof(counted))
                 continue
             for place in range(lane.interfaces):
-                if lane.outboxes[place].fd != events[each].data.fd:
-                    continue
-                for rounds in range(ROUNDS):
-                    count = receive(lane, lane.outboxes[place], clock())
+                if lane.outboxes[place].fd == events[each].data.fd:
+                    receive(lane, lane.outboxes[place], clock())
                     quiet(lane)
-                    if count < BATCH or load_int(&lane.stopping, __ATOMIC_RELAXED):
-                        break
-                busy = True
+                    busy = True
         follow_orders(lane)
         if busy and coalesce:
             store_u64(&lane.seen, ASLEEP, __ATOMIC_SEQ_CST)

@@ -272,7 +272,7 @@ cdef inline void begin_run(Lane *lane, Stream *stream) noexcept nogil:
     """Make room for a run before its first packet is judged: what is refused
     now comes before that packet, as it would one by one."""
     cdef uint32_t room = stream.current.count * (
-        BATCH if load_int(&lane.shared.refused, __ATOMIC_RELAXED) else 1
+        SEGMENTS if load_int(&lane.shared.refused, __ATOMIC_RELAXED) else 1
     )
     cdef int interface
     for interface in range(lane.interfaces):
@@ -308,7 +308,7 @@ cdef inline void end_run(Lane *lane, Stream *stream) noexcept nogil:
 cdef inline bint joins(Lane *lane, size_t size) noexcept nogil:
     """Whether a packet may be the next one of the run."""
     cdef size_t first
-    if lane.run_count == BATCH or lane.run_ended:
+    if lane.run_count == SEGMENTS or lane.run_ended:
         return False
     first = lane.pieces[lane.run_start].iov_len
     return size <= first and lane.run_bytes + size <= JOINED

@@ -212,10 +212,19 @@ class NativeForwarderTests(ForwarderTestsMixin, SynchronousTestCase):
         self.batch(*small)
         self.assertEqual(self.runs(ALICE), [small])
 
+    def test_moreThanARun(self):
+        """A batch may have more packets of a stream than one send joins."""
+        self.open(receivers=(ALICE,))
+        packets = [rtp(number) for number in range(150)]
+        self.batch(*packets)
+        self.assertEqual(
+            self.runs(ALICE), [packets[:64], packets[64:128], packets[128:]]
+        )
+
     def test_manyStreamsInABatch(self):
         """Each of many streams in a batch leaves in a run of its own, and batches
         know nothing of each other."""
-        streams = [0x10000 + 64 * number for number in range(21)]
+        streams = [0x10000 + 64 * number for number in range(300)]
         self.open(receivers=(ALICE,))
         for ssrc in streams:
             self.forwarder.open_stream(ssrc, AUDIO, self.source)
