@@ -26,6 +26,9 @@ SERVER_CPU, GENERATOR_CPU = _CPUS[0], _CPUS[-1]
 LIFE = 300
 #: Seconds for a server to come up.
 START = 10.0
+#: How often a server is looked at until it is idle, the seconds between, and the
+#: share of a CPU that it may use then.
+IDLE_LOOKS, IDLE_LOOK, IDLE_SHARE = 30, 0.05, 0.02
 
 
 class Skipped(Exception):
@@ -149,6 +152,7 @@ def generate(
 ) -> Reading:
     """One run of the generator."""
     running.refresh()
+    wait_idle(running.pid)
     lines = [
         f"flow {flow.socket.fileno()} {HOST} {flow.port} {flow.ssrc} {flow.channel}"
         for flow in running.flows
@@ -182,6 +186,27 @@ def generate(
         raise RuntimeError(done.stderr)
     running.sequence = json.loads(done.stdout)["next_sequence"]
     return read(done.stdout, rate)
+
+
+def cpu_time(pid: int) -> float:
+    """Seconds that a process has used, all threads."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+
+
+def wait_idle(pid: int) -> None:
+    """Wait a little until a server has done what it was left to do.
+
+    Keep-alives, or repairs of what an overload lost: they are not of the run
+    that comes.
+    """
+    before = cpu_time(pid)
+    for _ in range(IDLE_LOOKS):
+        time.sleep(IDLE_LOOK)
+        after = cpu_time(pid)
+        if after - before < IDLE_SHARE * IDLE_LOOK:
+            return
+        before = after
 
 
 def wait_readable(each: socket.socket, seconds: float = 2.0) -> bytes:
