@@ -38,6 +38,7 @@ from benchmarks.peers.measure import (
     find_highest,
     ratios,
     result,
+    settled,
 )
 from benchmarks.peers.own import Variant
 from benchmarks.peers.report import (
@@ -92,7 +93,8 @@ AIMS = (
 #: no relay does, by whether it joins packets.
 GENERATOR_CEILING = 360_000
 CEILING, SEGMENT_CEILING = 460_000, 2_600_000
-STEPS = 6
+#: Of the search, at most; it ends when the interval is narrow.
+STEPS = 10
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "build" / "bench" / "relay.json"
@@ -139,9 +141,7 @@ def measure(load: Load, subject: str, size: int, seconds: float) -> Reading | No
         probe(2_000)  # what is made at first use is made now
         if load.rate is None:
             return find_highest(probe, ceiling(load, subject), STEPS)
-        reading = probe(load.rate)
-        if reading.disturbed:
-            reading = probe(load.rate)
+        reading = settled(probe, load.rate)
         return reading if reading.good else None
     finally:
         running.close()

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from benchmarks.peers import coturn, rtpengine
 from benchmarks.peers.measure import (
+    PRECISION,
     Aim,
     Reading,
     find_highest,
@@ -101,7 +102,24 @@ class SearchTests(SynchronousTestCase):
         best = find_highest(probe, 1000, 10)
         assert best is not None
         self.assertLessEqual(best.rate, limit)
-        self.assertLessEqual(limit - best.rate, 4)
+        narrow = PRECISION * limit / (1 - PRECISION)
+        self.assertLessEqual(limit - best.rate, max(4, narrow))
+
+    def test_sameFromAnywhere(self):
+        """How near the answer is does not depend on where the search began."""
+
+        def probe(rate: float) -> Reading:
+            sent = round(rate)
+            cpu = 0.9 if rate <= 777 else 1.1
+            return replace(
+                READING, rate=rate, sent=sent, copies=sent, expected=sent, cpu=cpu
+            )
+
+        for ceiling in (1000, 5000, 20_000):
+            best = find_highest(probe, ceiling, 20)
+            assert best is not None
+            self.assertLessEqual(best.rate, 777)
+            self.assertGreater(best.rate, 777 * (1 - 2 * PRECISION))
 
     def test_never(self):
         """A relay that always loses has no such rate."""
@@ -109,7 +127,7 @@ class SearchTests(SynchronousTestCase):
         self.assertIsNone(find_highest(lambda rate: bad, 1000, 4))
 
     def test_disturbed(self):
-        """A loss without need is looked at twice, and one for lack of CPU is not."""
+        """A loss without need is tried again, and one for lack of CPU is not."""
         lost = replace(READING, copies=0)
         answers = [lost, READING, replace(lost, cpu=0.9), READING]
         rates = []

@@ -12,8 +12,14 @@ LOSSLESS = 0.001
 DRAINED = 1.03
 #: CPU share below which a relay that lost was disturbed rather than too slow.
 IDLE_ENOUGH = 0.8
+#: Times that a rate is tried at which a relay seems to have been disturbed.
+TRIES = 3
 #: Share of the rate asked for that the generator must have reached.
 REACHED = 0.9
+#: Interval, as a share of its upper end, below which the highest rate is found.
+#: It must not depend on where the search began: a relay that is caught farther
+#: from its limit has smaller batches, which cost more.
+PRECISION = 0.04
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +125,15 @@ def read(text: str, rate: float) -> Reading:
 
 
 def find_highest(
-    probe: Callable[[float], Reading], ceiling: float, steps: int
+    probe: Callable[[float], Reading],
+    ceiling: float,
+    steps: int,
+    precision: float = PRECISION,
 ) -> Reading | None:
     """The reading at the highest rate that was good; None if none was.
 
-    Halves the interval below ``ceiling``, beginning at three quarters of it.
+    Halves the interval below ``ceiling``, beginning at three quarters of it,
+    until it is narrow enough, or ``steps`` times.
     What the generator could not send cannot be judged: the best of what it
     reached stands then.
     """
@@ -131,18 +141,27 @@ def find_highest(
     best: Reading | None = None
     for step in range(steps):
         rate = (low + high) / 2 if step else 0.75 * ceiling
-        reading = probe(rate)
-        if reading.disturbed:
-            reading = probe(rate)
-        if not reading.good:
+        reading = settled(probe, rate)
+        if reading.good:
+            if best is None or reading.forwarded > best.forwarded:
+                best = reading
+            if not reading.reached:
+                break
+            low = rate
+        else:
             high = rate
-            continue
-        if best is None or reading.forwarded > best.forwarded:
-            best = reading
-        if not reading.reached:
+        if high - low <= precision * high:
             break
-        low = rate
     return best
+
+
+def settled(probe: Callable[[float], Reading], rate: float) -> Reading:
+    """A reading at a rate, not of a disturbance if that can be helped."""
+    for _ in range(TRIES):
+        reading = probe(rate)
+        if not reading.disturbed:
+            break
+    return reading
 
 
 @dataclass(frozen=True, slots=True)
