@@ -21,6 +21,7 @@ from anychat import banner
 from anychat.config import load
 from anychat.coreserver import main
 from anychat.run import QuitKey
+from test.interrupts import take_interrupts
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -232,6 +233,7 @@ class ProcessTests(SynchronousTestCase):
     """A real process with a real port."""
 
     def setUp(self):
+        take_interrupts(self)
         self.directory = Path(self.mktemp()).absolute()
         self.directory.mkdir()
         self.path = self.directory / "AnyChatCoreServer.ini"
@@ -371,6 +373,7 @@ class DaemonTests(SynchronousTestCase):
     """The whole server in the background."""
 
     def setUp(self):
+        take_interrupts(self)
         self.directory = Path(self.mktemp()).absolute()
         self.directory.mkdir()
         self.path = self.directory / "AnyChatCoreServer.ini"

@@ -6,6 +6,8 @@ import sys
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from test.interrupts import take_interrupts
+
 #: Presses ctrl-C as soon as Twisted is imported.
 INTERRUPTED = """
 import os, signal, sys
@@ -23,6 +25,9 @@ main()
 
 class CommandTests(SynchronousTestCase):
     """The console script, in a process of its own."""
+
+    def setUp(self):
+        take_interrupts(self)
 
     def run_program(self, *arguments):
         """A run that is over."""

@@ -1,0 +1,14 @@
+"""Ctrl-C for programs under test."""
+
+import signal
+
+
+def take_interrupts(case):
+    """Let child processes of a test end at SIGINT, wherever the tests run.
+
+    In a shell's background it is ignored, which children would inherit.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        case.addCleanup(signal.signal, signal.SIGINT, handler)
