@@ -17,7 +17,8 @@ a stream's window,     the lane that holds the stream's lock.  A flow comes to
 cache, gates, counts,  one lane, so the lock is nearly always free; it is for
 its targets' states    the moment when a flow moves from one lane to another.
                        A lane that waits for a lock holds no other.  Python
-                       never takes it: it reads single words
+                       takes it as a lane only, one that no thread runs, and
+                       without the GIL (`admit`); else it reads single words
 rings upward           one writer (the lane), one reader (Python)
 orders                 one writer (Python), one reader (the lane)
 counts of a lane       written by the lane, read by Python word by word
@@ -214,6 +215,13 @@ cdef bint same_address(sockaddr_in6 *one, sockaddr_in6 *other) noexcept nogil:
 
 cdef uint32_t find_local(msghdr *header, uint8_t *local) noexcept nogil:
     """Which of our addresses a datagram was sent to; 0 bytes if it is not told."""
+cdef bint is_source(Route *route, Packet *packet) noexcept nogil:
+    """Whether a packet is the publisher's; one without a source is known to be."""
+    if packet.source == NULL:
+        return True
+    return route.bound and same_address(packet.source, &route.source)
+
+
     cdef cmsghdr *item = CMSG_FIRSTHDR(header)
     while item != NULL:
         if item.cmsg_level == IPPROTO_IP and item.cmsg_type == IP_PKTINFO:
@@ -234,7 +242,7 @@ cdef void forward_report(Lane *lane, Stream *stream, Packet *packet) noexcept no
     cdef uint32_t each
     cdef int piece
     cdef Entry *entry
-    if not route.bound or not same_address(packet.source, &route.source):
+    if not is_source(route, packet):
         drop(lane, WRONG_SOURCE if route.bound else UNBOUND, 1)
         return
     if number(&packet.view, 1, 1) != SENDER_REPORT:
@@ -263,7 +271,7 @@ cdef void forward_packet(Lane *lane, Stream *stream, Packet *packet) noexcept no
     cdef int64_t length, index
     cdef int bits = -1
     cdef bint starts
-    if not route.bound or not same_address(packet.source, &route.source):
+    if not is_source(route, packet):
         drop(lane, WRONG_SOURCE if route.bound else UNBOUND, 1)
         return
     if number(view, 0, 1) != 0x80:
@@ -329,7 +337,7 @@ cdef void put_aside(Lane *lane, int kind, Packet *packet) noexcept nogil:
     """Give a datagram to Python."""
     cdef Note *note
     cdef uint32_t size = <uint32_t>packet.view.size
-    if lane.kinds[kind].capacity == 0:
+    if lane.kinds[kind].capacity == 0 or packet.source == NULL:
         drop(lane, UNWANTED, 1)
         return
     note = <Note *>malloc(sizeof(Note) + size)
@@ -353,7 +361,7 @@ cdef bint comes_from_source(Lane *lane, Stream *stream, Packet *packet) noexcept
     """Whether it may be the publisher's; asked before the stream's lock is taken,
     which strangers must not be able to hold."""
     cdef Route *route = <Route *>load_pointer(&stream.route, __ATOMIC_SEQ_CST)
-    if route.bound and same_address(packet.source, &route.source):
+    if is_source(route, packet):
         return True
     drop(lane, WRONG_SOURCE if route.bound else UNBOUND, 1)
     return False
@@ -1618,6 +1626,18 @@ def short_slice(int nanoseconds):
     runtime[0] = nanoseconds
     if syscall(SYS_sched_setattr, 0, <uint8_t *>attributes, 0):
         return False
+    def admit(self, bytes data, double now):
+        """See `routes.Forwarder.admit`; done here and now, in the last lane."""
+        cdef Lane *lane = self._lane(self.lane_count - 1)
+        cdef Packet *packet = &lane.packets[0]
+        if lane.running:
+            raise LocalError("the last lane is not Python's own")
+        memset(packet, 0, sizeof(Packet))
+        packet.view.data = <const uint8_t *><char *>data
+        packet.view.size = len(data)
+        with nogil:
+            process(lane, 1, now)
+
     memset(attributes, 0, sizeof(attributes))
     if syscall(SYS_sched_getattr, 0, <uint8_t *>attributes, <int>sizeof(attributes), 0):
         return False

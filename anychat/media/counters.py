@@ -89,6 +89,26 @@ class Drop(Enum):
     """Feedback about a stream that the leg does not receive."""
     RETRANSMIT_RATE = "retransmit_rate"
     """More packets asked for again than a leg may have."""
+    LEFT_OUT = "left_out"
+    """Packets asked for again that a TCP link had no room for."""
+
+    # Found on the way over TCP links.
+    LINK_FULL = "link_full"
+    """A link's client does not read as fast; of video, the rest of the frame."""
+    LINK_LATE = "link_late"
+    """Waited for a link too long."""
+    NOT_OFFERED = "not_offered"
+    """Media over a link that the configuration does not offer."""
+
+    # Found by the UDP trace.
+    CONTROL_UNKNOWN = "control_unknown"
+    """Of no leg, or not from where that leg is bound."""
+    CONTROL_FORGED = "control_forged"
+    """No probe, one that was altered, or one that came before."""
+    CONTROL_RATE = "control_rate"
+    """More of a trace than is taken or passed on."""
+    NO_TRACE = "no_trace"
+    """A probe of who has no trace under way."""
 
 
 class Drops:

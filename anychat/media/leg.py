@@ -15,6 +15,13 @@ RR from a receiver        kept: loss and jitter as the receiver sees them
 loss on the way up        the publisher is asked for the packets (`feedback`)
 ========================  ====================================================
 
+**Over the link.**  Where UDP does not pass, a leg's packets go over its TCP
+link: what it receives is lifted out of the relay (`UPWARD`), what it sends is let
+in (`Routes.admit`), and its RTCP goes beside them; `to_links` has what is for
+links.  A leg may go from one to the other at any time, and what it sends is taken
+both ways while it does.  TCP loses nothing, so what does not come was left out on
+purpose: nobody asks for it again, but for what UDP had lost just before.
+
 RTCP between a client and the server goes under the leg's own keys (SRTCP,
 `srtp`), each way with its own SSRC, so that no nonce is used twice.  The
 server's packets are reduced in size (RFC 5506): a NACK or PLI stands alone.
@@ -34,10 +41,10 @@ from anychat.media import rtcp
 from anychat.media.binding import Bindings, Bound
 from anychat.media.buckets import Limit, TokenBucket
 from anychat.media.counters import Drop, Drops
-from anychat.media.demux import Kind
+from anychat.media.demux import Kind, classify
 from anychat.media.feedback import KeyFrameRequests, KeyFrames, UplinkRepair
-from anychat.media.path import Address, Path
-from anychat.media.routes import Datagram, Filled, Missing
+from anychat.media.path import UPWARD, Address, Path
+from anychat.media.routes import CACHE_TIME, Datagram, Filled, Missing
 from anychat.media.srtp import SrtcpReceiver, SrtcpSender
 
 #: RTCP datagrams of one leg that are read.
@@ -48,6 +55,9 @@ RETRANSMISSIONS = Limit(rate=2000, burst=1000)
 #: the rest of the server waiting no longer than this takes.
 ROUND = 32
 
+
+#: Where the SSRC of RTP is, and that of RTCP and of our control datagrams.
+_RTP_SSRC, _RTCP_SSRC = slice(8, 12), slice(4, 8)
 
 #: What idle legs share: two sets of its own would be a fifth of a leg.
 _NO_STREAMS: frozenset[Ssrc] = frozenset()
@@ -81,6 +91,8 @@ class Routes(KeyFrames, Protocol):
     def retransmit(
         self, ssrc: Ssrc, leg: SessionId, sequences: list[int], now: float
     ) -> int: ...
+
+    def admit(self, data: bytes, now: float) -> None: ...
 
     def take(self, kind: Kind, most: int) -> list[Datagram]: ...
 
@@ -135,6 +147,8 @@ class _Leg:
         "credentials",
         "incoming",
         "leg",
+        "link_since",
+        "over_link",
         "published",
         "received",
         "round_trip",
@@ -147,6 +161,8 @@ class _Leg:
         self.published = _NO_STREAMS
         self.received = _NO_STREAMS
         self.round_trip = 0.0
+        self.over_link = False
+        self.link_since = 0.0
         # Made when first needed: most legs of a big server are idle.
         self.incoming: _Incoming | None = None
         self.sender: SrtcpSender | None = None
@@ -178,6 +194,8 @@ class Legs:
         self._by_ssrc: dict[int, _Leg] = {}
         self._publications: dict[Ssrc, _Publication] = {}
         self._out: list[tuple[bytes, Path]] = []
+        self._to_links: list[tuple[bytes, SessionId]] = []
+        self._control: list[tuple[SessionId, Datagram]] = []
         self.key_frames_asked = 0
         """PLIs sent to publishers."""
 
@@ -216,6 +234,7 @@ class Legs:
         :raise LocalError: no such leg, or the SSRC is in use.
         """
         state = self._leg(leg)
+        # Where it comes from by UDP; over the link it is taken in any case.
         path = self.bindings.path(leg)
         self._routes.open_stream(ssrc, kind, path.remote if path else None, leg)
         self._publications[ssrc] = _Publication(state, kind)
@@ -247,7 +266,7 @@ class Legs:
         if ssrc in state.received:
             return
         video = publication.kind is StreamKind.VIDEO
-        path = self.bindings.path(leg)
+        path = self._path(state)
         self._routes.add_destination(ssrc, leg, path, gated=video)
         state.received |= {ssrc}
         publication.receivers.add(leg)
@@ -273,7 +292,62 @@ class Legs:
         incoming = self._leg(leg).incoming
         return dict(incoming.receptions) if incoming else {}
 
+    def over_link(self, leg: SessionId, on: bool, now: float) -> None:
+        """Send what the leg receives over its TCP link from now on, or by UDP.
+
+        :raise LocalError: no such leg.
+        """
+        state = self._leg(leg)
+        if state.over_link == on:
+            return
+        state.over_link = on
+        state.link_since = now
+        for ssrc in state.received:
+            self._follow_destination(state, ssrc, now)
+        if on:
+            # It sends there, too: whoever waits for a key frame can have it now.
+            for ssrc in state.published:
+                if self._routes.gated(ssrc):
+                    self._key_frames.want(ssrc, now)
+        self._ask(now)
+
+    @property
+    def over_links(self) -> int:
+        """How many legs get their media over their links."""
+        return sum(state.over_link for state in self._legs.values())
+
+    def path(self, leg: SessionId) -> Path | None:
+        """The UDP path that a leg is bound to."""
+        return self.bindings.path(leg)
+
     # The machine.
+
+    def receive_from_link(self, leg: SessionId, data: bytes, now: float) -> None:
+        """Take a packet that came over the leg's own TCP link.
+
+        :raise LocalError: no such leg.
+        """
+        state = self._leg(leg)
+        kind = classify(data)
+        if kind is Kind.RTP and len(data) >= 12:
+            if int.from_bytes(data[_RTP_SSRC], "big") in state.published:
+                self._routes.admit(data, now)
+            else:
+                self.drops.add(Drop.WRONG_SOURCE)
+        elif kind is Kind.RTCP and len(data) >= 8:
+            ssrc = int.from_bytes(data[_RTCP_SSRC], "big")
+            if ssrc in state.published:
+                self._routes.admit(data, now)
+            elif ssrc == state.credentials.client_ssrc:
+                self._read_rtcp(state, data, now)
+            else:
+                self.drops.add(Drop.RTCP_WRONG_SOURCE)
+        else:
+            self.drops.add(Drop.UNWANTED)
+        while arrivals := self._routes.take_arrivals(4 * ROUND):
+            for arrival in arrivals:
+                self._note_arrival(arrival)
+        self._ask(now)
 
     def receive_waiting(self, now: float) -> None:
         """Read what the forwarder has put aside, `ROUND` of each kind at most;
@@ -283,6 +357,8 @@ class Legs:
         self._follow_bindings(now)
         for datagram in self._routes.take(Kind.RTCP, ROUND):
             self._receive_rtcp(datagram, now)
+        for datagram in self._routes.take(Kind.CONTROL, ROUND):
+            self._receive_control(datagram)
         for arrival in self._routes.take_arrivals(4 * ROUND):
             self._note_arrival(arrival)
         self._ask(now)
@@ -297,6 +373,17 @@ class Legs:
         out += self._out
         self._out = []
         return out
+
+    def to_links(self) -> list[tuple[bytes, SessionId]]:
+        """Remove and return what is to go over legs' links."""
+        out, self._to_links = self._to_links, []
+        return out
+
+    def control(self) -> list[tuple[SessionId, Datagram]]:
+        """Remove and return the control datagrams that say they come from a leg,
+        and come from where it is bound; whether they do, their keys tell."""
+        control, self._control = self._control, []
+        return control
 
     def next_timeout(self) -> float | None:
         """When `handle_timeout` has something to do; None: nothing is open."""
@@ -343,14 +430,25 @@ class Legs:
             if path is not None and self._routes.gated(ssrc):
                 self._key_frames.want(ssrc, now)
         for ssrc in state.received:
-            self._routes.move_destination(ssrc, state.leg, path)
-            if path is not None and self._routes.gated(ssrc):
-                self._key_frames.want(ssrc, now)
+            self._follow_destination(state, ssrc, now)
+
+    def _path(self, state: _Leg) -> Path | None:
+        """Where what the leg receives goes."""
+        return UPWARD if state.over_link else self.bindings.path(state.leg)
+
+    def _follow_destination(self, state: _Leg, ssrc: Ssrc, now: float) -> None:
+        path = self._path(state)
+        self._routes.move_destination(ssrc, state.leg, path)
+        if path is not None and self._routes.gated(ssrc):
+            self._key_frames.want(ssrc, now)
 
     def _note_arrival(self, arrival: Missing | Filled) -> None:
-        if arrival.ssrc not in self._publications:
+        publication = self._publications.get(arrival.ssrc)
+        if publication is None:
             return
         if isinstance(arrival, Missing):
+            if self._leaves_out(publication.leg, arrival.now):
+                return
             self.uplink.missing(
                 arrival.ssrc, arrival.sequence, arrival.number, arrival.now
             )
@@ -359,7 +457,7 @@ class Legs:
 
     def _receive_rtcp(self, datagram: Datagram, now: float) -> None:
         """A datagram that says it comes from a leg."""
-        state = self._by_ssrc.get(int.from_bytes(datagram.data[4:8], "big"))
+        state = self._by_ssrc.get(int.from_bytes(datagram.data[_RTCP_SSRC], "big"))
         if state is None:
             self.drops.add(Drop.UNKNOWN_RTCP_SSRC)
             return
@@ -367,26 +465,43 @@ class Legs:
         if path is None or path.remote != datagram.path.remote:
             self.drops.add(Drop.RTCP_WRONG_SOURCE)
             return
+        if self._read_rtcp(state, datagram.data, now):
+            self.bindings.heard(state.leg, now)
+
+    def _receive_control(self, datagram: Datagram) -> None:
+        state = self._by_ssrc.get(int.from_bytes(datagram.data[_RTCP_SSRC], "big"))
+        path = None if state is None else self.bindings.path(state.leg)
+        if state is None or path is None or path.remote != datagram.path.remote:
+            self.drops.add(Drop.CONTROL_UNKNOWN)
+        else:
+            self._control.append((state.leg, datagram))
+
+    def _leaves_out(self, state: _Leg, now: float) -> bool:
+        """Whether what is missing between the leg and us was left out on purpose."""
+        return state.over_link and now - state.link_since > CACHE_TIME
+
+    def _read_rtcp(self, state: _Leg, data: bytes, now: float) -> bool:
+        """Take a compound of the leg's own; whether it was."""
         incoming = state.incoming
         if incoming is None:
             incoming = state.incoming = _Incoming(state.credentials)
         try:
-            compound = incoming.receiver.unprotect(datagram.data)
+            compound = incoming.receiver.unprotect(data)
         except PeerError:
             self.drops.add(Drop.FORGED_RTCP)
-            return
+            return False
         # Only what the leg itself sent counts against it.
         if not incoming.feedback.take(now):
             self.drops.add(Drop.RTCP_RATE)
-            return
+            return False
         try:
             packets = rtcp.parse(compound)
         except PeerError:
             self.drops.add(Drop.MALFORMED_RTCP)
-            return
-        self.bindings.heard(state.leg, now)
+            return False
         for packet in packets:
             self._receive_packet(state, incoming, packet, now)
+        return True
 
     def _receive_packet(
         self, state: _Leg, incoming: _Incoming, packet: rtcp.RtcpPacket, now: float
@@ -424,6 +539,9 @@ class Legs:
         if ssrc not in state.received:
             self.drops.add(Drop.NOT_SUBSCRIBED)
             return
+        if self._leaves_out(state, now):
+            self.drops.add(Drop.LEFT_OUT, len(nack.sequences))
+            return
         wanted = len(nack.sequences)
         granted = incoming.retransmissions.take(now, wanted)
         if granted < wanted:
@@ -447,7 +565,7 @@ class Legs:
     def _send_rtcp(self, ssrc: Ssrc, packet: rtcp.Nack | rtcp.Pli) -> bool:
         """Send one packet to a publisher; False if it has no address."""
         state = self._publications[ssrc].leg
-        path = self.bindings.path(state.leg)
+        path = self._path(state)
         if path is None:
             return False
         credentials = state.credentials
@@ -455,5 +573,9 @@ class Legs:
             state.sender = SrtcpSender(
                 credentials.rtcp_key, credentials.rtcp_salt, credentials.server_ssrc
             )
-        self._out.append((state.sender.protect(rtcp.build([packet])), path))
+        data = state.sender.protect(rtcp.build([packet]))
+        if path is UPWARD:
+            self._to_links.append((data, state.leg))
+        else:
+            self._out.append((data, path))
         return True

@@ -201,7 +201,11 @@ class NativeRelay:
         self._lanes = max(1, threads)
         self._threaded = threads > 0
         self._sockets = MediaSockets(port)
-        self.forwarder = Forwarder(self._sockets.locate, limit=limit, lanes=self._lanes)
+        # One lane more than threads: the last is Python's own, for what comes by
+        # another way than a socket.
+        self.forwarder = Forwarder(
+            self._sockets.locate, limit=limit, lanes=self._lanes + self._threaded
+        )
         self._threads: list[_Thread] = []
         self._readers: list[_Bell | _Turn] = []
         self._bell: _Bell | None = None
@@ -238,7 +242,16 @@ class NativeRelay:
                 lane,
                 [(bound.socket.fileno(), bound.only_address()) for bound in group],
             )
-        if not self._threaded:
+        if self._threaded:
+            # It sends by the first lane's sockets, and reads none.
+            self.forwarder.attach(
+                self._lanes,
+                [
+                    (bound.socket.fileno(), bound.only_address())
+                    for bound in self._sockets.groups[0]
+                ],
+            )
+        else:
             for place, bound in enumerate(self._sockets.groups[0]):
                 self._readers.append(
                     _Turn(bound.socket.fileno(), lambda place=place: self._read(place))

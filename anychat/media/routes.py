@@ -36,6 +36,10 @@ the ring of media, which is to it what the send buffer is to the others.
 **Too much.**  A publisher may bring so many packets and bytes in a second
 (`SourceLimit`), all its streams together, and a second's worth of them at once.
 What is more is dropped, of video to the end of the frame; the position follows
+**By another way.**  `Forwarder.admit` takes a publisher's packet that no socket
+brought, as over the publisher's TCP link: whoever calls knows whose it is, so no
+source is asked for.  All else is as above.
+
 all the same.  A forwarder that takes datagrams by the batch may see to one
 stream of a batch after the other: which of a publisher's streams gets what is
 left is then not decided by the order of arrival.
@@ -81,10 +85,10 @@ CACHE_PACKETS = 512
 CACHE_TIME = 1.0
 
 #: Datagrams of a kind, and `Missing` and `Filled`, that may wait for Python.
-RING_SIZES: Mapping[Kind, int] = {Kind.STUN: 256, Kind.RTCP: 1024}
+RING_SIZES: Mapping[Kind, int] = {Kind.STUN: 256, Kind.RTCP: 1024, Kind.CONTROL: 512}
 ARRIVALS = 1024
 #: Copies for destinations that are `UPWARD`.
-COPIES = 1024
+COPIES = 4096
 
 _RING_FULL = {
     Kind.STUN: Drop.STUN_FULL,
@@ -428,7 +432,7 @@ class Forwarder:
     # Datagrams.
 
     def receive(
-        self, data: bytes, source: Address, now: float, local: bytes = b""
+        self, data: bytes, source: Address | None, now: float, local: bytes = b""
     ) -> None:
         """Take one datagram; whatever it holds, this only forwards or counts.
 
@@ -452,7 +456,7 @@ class Forwarder:
         if stream is None:
             self._drops.add(Drop.UNKNOWN_SSRC)
             return
-        if source != stream.source:
+        if source is not None and source != stream.source:
             self._drops.add(
                 Drop.UNBOUND if stream.source is None else Drop.WRONG_SOURCE
             )
@@ -480,6 +484,7 @@ class Forwarder:
             if index < 0:
                 return
         if not self._allows(stream, size, marking is not None and marking.start):
+        :param source: where it comes from; None is left to `admit`.
             self._drops.add(Drop.LIMITED)
             return
         stream.packets += 1
@@ -560,6 +565,11 @@ class Forwarder:
 
     # What signalling and feedback ask.
 
+    def admit(self, data: bytes, now: float) -> None:
+        """Take a packet that is known to be its publisher's: RTP, or a sender
+        report."""
+        self.receive(data, None, now)
+
     def position(self, ssrc: Ssrc) -> tuple[int, int]:
         """ROC and sequence number of the latest packet; (0, 0) before the first.
 
@@ -602,7 +612,7 @@ class Forwarder:
         return stream
 
     def _receive_other(
-        self, kind: Kind, data: bytes, source: Address, now: float, local: bytes
+        self, kind: Kind, data: bytes, source: Address | None, now: float, local: bytes
     ) -> None:
         """Everything but RTP: sender reports go on, the rest goes up."""
         if kind is Kind.OTHER:
@@ -620,14 +630,16 @@ class Forwarder:
                 self._forward_report(stream, data, source)
                 return
         ring = self._rings.get(kind)
-        if ring is None:
+        if ring is None or source is None:
             self._drops.add(Drop.UNWANTED)
         elif not ring.push(Datagram(data, Path(source, local), now)):
             self._drops.add(_RING_FULL[kind])
 
-    def _forward_report(self, stream: _Stream, data: bytes, source: Address) -> None:
+    def _forward_report(
+        self, stream: _Stream, data: bytes, source: Address | None
+    ) -> None:
         """Pass a sender report on to all destinations that have an address."""
-        if source != stream.source:
+        if source is not None and source != stream.source:
             self._drops.add(
                 Drop.UNBOUND if stream.source is None else Drop.WRONG_SOURCE
             )

@@ -616,8 +616,8 @@ class ForwarderTestsMixin:
 
     def test_unwantedKinds(self):
         """Kinds that nobody reads are dropped; so is what is too long."""
-        self.deliver(b"\x05control", b"\x14dtls", bytes(MAX_DATAGRAM + 1))
-        self.assertEqual(self.drops(), {Drop.UNWANTED: 2, Drop.OVERSIZED: 1})
+        self.deliver(b"\x14dtls", bytes(MAX_DATAGRAM + 1))
+        self.assertEqual(self.drops(), {Drop.UNWANTED: 1, Drop.OVERSIZED: 1})
         self.assertFalse(self.forwarder.waiting())
 
     # Sending again.
@@ -796,6 +796,42 @@ class ForwarderTestsMixin:
         self.assertEqual(self.rig.sent(), [(rtp(2), self.rig.address(5))])
 
     # Limits.
+    # By another way.
+
+    def test_admit(self):
+        """A packet that is known to be its publisher's needs no source."""
+        self.open(AUDIO, receivers=(ALICE, BOB))
+        self.forwarder.move_source(SSRC, None)
+        self.deliver(rtp(1))
+        self.assertEqual(self.drops(), {Drop.UNBOUND: 1})
+        report = rtcp(200, SSRC)
+        for data in (rtp(1), report, rtp(2)):
+            self.forwarder.admit(data, self.rig.now())
+        self.assertEqual(len(self.rig.sent()), 6)
+        self.assertEqual(self.stream().packets, 2)
+
+    def test_admitBesides(self):
+        """Packets may come both ways; each is forwarded once."""
+        self.open(AUDIO, receivers=(ALICE,))
+        self.deliver(rtp(1), rtp(3))
+        self.forwarder.admit(rtp(2), self.rig.now())
+        self.forwarder.admit(rtp(3), self.rig.now())
+        self.assertEqual(len(self.received(ALICE)), 3)
+        self.assertEqual(self.drops(), {Drop.DUPLICATE: 1})
+
+    def test_admitIsNoPort(self):
+        """Only media is taken so, and only what a socket could have brought."""
+        self.open(AUDIO, receivers=(ALICE,))
+        for data in (b"", b"\x40", bytes(20), b"\x04control", rtcp(201, 7)):
+            self.forwarder.admit(data, self.rig.now())
+        self.forwarder.admit(rtp(1, ssrc=7), self.rig.now())
+        self.forwarder.admit(rtcp(201, SSRC), self.rig.now())
+        self.forwarder.admit(rtp(1)[:20], self.rig.now())
+        self.forwarder.admit(rtp(1) + bytes(MAX_DATAGRAM), self.rig.now())
+        self.assertEqual(self.rig.sent(), [])
+        self.assertFalse(self.forwarder.waiting())
+        self.assertEqual(sum(self.drops().values()), 9)
+
 
     def test_limitOfPackets(self):
         """A second's worth at once, then as many as the time allows."""
