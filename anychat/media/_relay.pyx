@@ -213,8 +213,6 @@ cdef bint same_address(sockaddr_in6 *one, sockaddr_in6 *other) noexcept nogil:
     )
 
 
-cdef uint32_t find_local(msghdr *header, uint8_t *local) noexcept nogil:
-    """Which of our addresses a datagram was sent to; 0 bytes if it is not told."""
 cdef bint is_source(Route *route, Packet *packet) noexcept nogil:
     """Whether a packet is the publisher's; one without a source is known to be."""
     if packet.source == NULL:
@@ -222,6 +220,8 @@ cdef bint is_source(Route *route, Packet *packet) noexcept nogil:
     return route.bound and same_address(packet.source, &route.source)
 
 
+cdef uint32_t find_local(msghdr *header, uint8_t *local) noexcept nogil:
+    """Which of our addresses a datagram was sent to; 0 bytes if it is not told."""
     cdef cmsghdr *item = CMSG_FIRSTHDR(header)
     while item != NULL:
         if item.cmsg_level == IPPROTO_IP and item.cmsg_type == IP_PKTINFO:
@@ -1557,6 +1557,18 @@ cdef class Forwarder:
             raise LocalError("lane cannot be read")
         return receive(lane, lane.outboxes[interface], now)
 
+    def admit(self, bytes data, double now):
+        """See `routes.Forwarder.admit`; done here and now, in the last lane."""
+        cdef Lane *lane = self._lane(self.lane_count - 1)
+        cdef Packet *packet = &lane.packets[0]
+        if lane.running:
+            raise LocalError("the last lane is not Python's own")
+        memset(packet, 0, sizeof(Packet))
+        packet.view.data = <const uint8_t *><char *>data
+        packet.view.size = len(data)
+        with nogil:
+            process(lane, 1, now)
+
     def inject(self, int index, datagrams, double now):
         """Let a batch arrive that no socket brought.
 
@@ -1626,18 +1638,6 @@ def short_slice(int nanoseconds):
     runtime[0] = nanoseconds
     if syscall(SYS_sched_setattr, 0, <uint8_t *>attributes, 0):
         return False
-    def admit(self, bytes data, double now):
-        """See `routes.Forwarder.admit`; done here and now, in the last lane."""
-        cdef Lane *lane = self._lane(self.lane_count - 1)
-        cdef Packet *packet = &lane.packets[0]
-        if lane.running:
-            raise LocalError("the last lane is not Python's own")
-        memset(packet, 0, sizeof(Packet))
-        packet.view.data = <const uint8_t *><char *>data
-        packet.view.size = len(data)
-        with nogil:
-            process(lane, 1, now)
-
     memset(attributes, 0, sizeof(attributes))
     if syscall(SYS_sched_getattr, 0, <uint8_t *>attributes, <int>sizeof(attributes), 0):
         return False

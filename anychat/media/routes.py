@@ -33,13 +33,13 @@ and is gated again when it has one.
 **Upward.**  The copies for a destination whose path is `UPWARD` are put into
 the ring of media, which is to it what the send buffer is to the others.
 
-**Too much.**  A publisher may bring so many packets and bytes in a second
-(`SourceLimit`), all its streams together, and a second's worth of them at once.
-What is more is dropped, of video to the end of the frame; the position follows
 **By another way.**  `Forwarder.admit` takes a publisher's packet that no socket
 brought, as over the publisher's TCP link: whoever calls knows whose it is, so no
 source is asked for.  All else is as above.
 
+**Too much.**  A publisher may bring so many packets and bytes in a second
+(`SourceLimit`), all its streams together, and a second's worth of them at once.
+What is more is dropped, of video to the end of the frame; the position follows
 all the same.  A forwarder that takes datagrams by the batch may see to one
 stream of a batch after the other: which of a publisher's streams gets what is
 left is then not decided by the order of arrival.
@@ -436,6 +436,7 @@ class Forwarder:
     ) -> None:
         """Take one datagram; whatever it holds, this only forwards or counts.
 
+        :param source: where it comes from; None is left to `admit`.
         :param local: our end of its path, kept for what goes up to Python.
         """
         size = len(data)
@@ -484,7 +485,6 @@ class Forwarder:
             if index < 0:
                 return
         if not self._allows(stream, size, marking is not None and marking.start):
-        :param source: where it comes from; None is left to `admit`.
             self._drops.add(Drop.LIMITED)
             return
         stream.packets += 1
@@ -512,6 +512,11 @@ class Forwarder:
                 send(data, address)
             except OSError as error:
                 self._copy_failed(stream, destination, size, error)
+
+    def admit(self, data: bytes, now: float) -> None:
+        """Take a packet that is known to be its publisher's: RTP, or a sender
+        report."""
+        self.receive(data, None, now)
 
     def take(self, kind: Kind, most: int) -> list[Datagram]:
         """What came of a kind that has a ring, oldest first."""
@@ -564,11 +569,6 @@ class Forwarder:
         return sent
 
     # What signalling and feedback ask.
-
-    def admit(self, data: bytes, now: float) -> None:
-        """Take a packet that is known to be its publisher's: RTP, or a sender
-        report."""
-        self.receive(data, None, now)
 
     def position(self, ssrc: Ssrc) -> tuple[int, int]:
         """ROC and sequence number of the latest packet; (0, 0) before the first.

@@ -795,7 +795,6 @@ class ForwarderTestsMixin:
         self.assertEqual(len(self.forwarder.take_copies(9)), 1)
         self.assertEqual(self.rig.sent(), [(rtp(2), self.rig.address(5))])
 
-    # Limits.
     # By another way.
 
     def test_admit(self):
@@ -832,6 +831,7 @@ class ForwarderTestsMixin:
         self.assertFalse(self.forwarder.waiting())
         self.assertEqual(sum(self.drops().values()), 9)
 
+    # Limits.
 
     def test_limitOfPackets(self):
         """A second's worth at once, then as many as the time allows."""
