@@ -426,6 +426,37 @@ class LicenceMode(IntEnum):
     NOT_CHECKED = 2
 
 
+class TransferKind(IntEnum):
+    """What a transfer carries, by the call that begins it."""
+
+    BUFFER = 1
+    """TransBufferEx."""
+    FILE = 2
+    """TransFile."""
+    FILE_EX = 3
+    """TransFileEx."""
+
+
+class TransTaskInfo(IntEnum):
+    """Kinds of ``QueryTransTaskInfo``."""
+
+    PROGRESS = 1
+    BITRATE = 2
+    STATUS = 3
+    SAVE_AS_PATH = 4
+    SOURCE_FILE = 5
+    JSON_STATUS = 6
+
+
+class TransTaskStatus(IntEnum):
+    """Values of ``TransTaskInfo.STATUS``."""
+
+    PREPARE = 1
+    RUNNING = 2
+    DONE = 3
+    CANCELLED = 4
+
+
 #: Target of a text or a buffer that goes to the whole room.
 WHOLE_ROOM = -1
 #: "Myself" where a call names a user.

@@ -17,6 +17,7 @@ from anychat.codes import (
     ResultCode,
     RoomState,
     StreamKind,
+    TransferKind,
     UserState,
 )
 
@@ -534,3 +535,126 @@ class Resync(Message):
     room_name: str = ""
     published: tuple[PublishedStream, ...] = ()
     subscriptions: tuple[Subscription, ...] = ()
+
+
+# Transfers: buffers and files in chunks, between users or to and from the server.
+
+
+@dataclass(frozen=True, slots=True)
+class TransferData(Message):
+    """A chunk on its way from the sender; not numbered, never replayed."""
+
+    task_id: int
+    offset: int
+    """Of the first byte in the content."""
+    digest: bytes
+    """SHA-256 of the content up to the end of this chunk."""
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TransferPortion(Message):
+    """The same chunk on its way to the receiver; not numbered either."""
+
+    task_id: int
+    offset: int
+    digest: bytes
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TransferTaken(Message):
+    """The receiver has everything before that offset; not numbered."""
+
+    task_id: int
+    offset: int
+    restart: bool
+    """Go on there: at the beginning, after a lost link, after a bad chunk."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransferGrant(Message):
+    """What the sender may send; not numbered."""
+
+    task_id: int
+    offset: int
+    """The receiver has everything before it."""
+    limit: int
+    """The sender sends nothing at or beyond this offset."""
+    restart: bool
+    """Go on at ``offset``, whatever was sent before."""
+
+
+@dataclass(frozen=True, slots=True)
+class BeginTransfer(Message):
+    """Send a buffer or a file to a user, or (0) to the server."""
+
+    target: int
+    kind: TransferKind
+    guid: str
+    """Names the task for its sender: what it begins again goes on under it."""
+    file_name: str
+    """Without the sender's directories; empty for a buffer."""
+    length: int
+    """Bytes of the content."""
+    wparam: int
+    lparam: int
+    flags: int
+    text: str
+    """The user string of TransFileEx."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransferBegun(Message):
+    """Answer to `BeginTransfer`; a `TransferGrant` says when to start."""
+
+    code: ResultCode
+    task_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TransferOffered(Message):
+    """Somebody sends a buffer or a file; `TransferTaken` asks for its chunks."""
+
+    task_id: int
+    source: int
+    """Who sends it; 0: the business server."""
+    kind: TransferKind
+    guid: str
+    file_name: str
+    """As the sender says it: not to be used as it is."""
+    length: int
+    wparam: int
+    lparam: int
+    flags: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndTransfer(Message):
+    """A task is over, as one of its ends says; answered by `Result`.
+
+    The receiver says 0 when it has everything; any other code, of either
+    side, gives the task up.
+    """
+
+    task_id: int
+    kind: TransferKind
+    code: ResultCode
+
+
+@dataclass(frozen=True, slots=True)
+class TransferEnded(Message):
+    """A task is over, as its other end or the server says."""
+
+    task_id: int
+    code: ResultCode
+
+
+@dataclass(frozen=True, slots=True)
+class TransferTasks(Message):
+    """After a `Resync`: these tasks of the session go on, and no other."""
+
+    task_ids: tuple[int, ...]
+
+

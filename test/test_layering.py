@@ -86,6 +86,10 @@ LAYERS = {
     "anychat.load.pattern": 1,
     "anychat.load.summary": 1,
     "anychat.load.tally": 1,
+    "anychat.transfers": 1,
+    "anychat.transfers.files": 2,
+    "anychat.transfers.receiving": 2,
+    "anychat.transfers.sending": 2,
     "anychat.wiring": 4,
     "anychat.tap": 4,
     "anychat.run": 4,
@@ -172,6 +176,7 @@ class LayeringTests(SynchronousTestCase):
                 "anychat.wiring",
                 "anychat.config",
             ),
+            "anychat.transfers": ("anychat.core", "anychat.services", "anychat.client"),
             "anychat.load": ("anychat.core", "anychat.config"),
             "anychat.business": (
                 "anychat.core.",

@@ -17,6 +17,7 @@ from anychat.messages import Message
 from anychat.protocols import formats_link as link
 from anychat.protocols import formats_session as session
 
+from anychat.protocols import formats_transfers as transfers
 #: The protocol version that these formats are.  A change that an older peer
 #: could not read makes a new one; each side speaks the lower of the two.
 VERSION = 1
@@ -87,6 +88,16 @@ REGISTRY: tuple[Format, ...] = (
     Format(63, messages.SendSDKFilterData, _CLIENT, session.SEND_SDK_FILTER_DATA),
     Format(64, messages.SDKFilterData, _SERVER, session.SDK_FILTER_DATA),
 )
+    Format(70, messages.TransferData, _CLIENT, transfers.TRANSFER_DATA),
+    Format(71, messages.TransferPortion, _SERVER, transfers.TRANSFER_PORTION),
+    Format(72, messages.TransferTaken, _CLIENT, transfers.TRANSFER_TAKEN),
+    Format(73, messages.TransferGrant, _SERVER, transfers.TRANSFER_GRANT),
+    Format(74, messages.BeginTransfer, _CLIENT, transfers.BEGIN_TRANSFER),
+    Format(75, messages.TransferBegun, _SERVER, transfers.TRANSFER_BEGUN),
+    Format(76, messages.TransferOffered, _SERVER, transfers.TRANSFER_OFFERED),
+    Format(77, messages.EndTransfer, _CLIENT, transfers.END_TRANSFER),
+    Format(78, messages.TransferEnded, _SERVER, transfers.TRANSFER_ENDED),
+    Format(79, messages.TransferTasks, _SERVER, transfers.TRANSFER_TASKS),
 
 _BY_NUMBER = {row.number: row for row in REGISTRY}
 _BY_KIND = {row.kind: row for row in REGISTRY}

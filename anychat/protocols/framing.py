@@ -34,6 +34,10 @@ MAXIMUM = 65536
 #: Below are the link messages, which concern one TCP link only.
 FIRST_SESSION_TYPE = 32
 
+#: Session messages that are not: what they carry has numbers of its own.
+#: Transfers: TransferData, TransferPortion, TransferTaken, TransferGrant.
+UNNUMBERED = frozenset({70, 71, 72, 73})
+
 _HEADER = Struct("!IHHIII")
 _LENGTH = Struct("!I")
 
@@ -97,7 +101,8 @@ class FrameReader:
             if len(buffer) < length:
                 return
             _, type, flags, request, seq, ack = _HEADER.unpack_from(buffer)
-            body = bytes(buffer[HEADER_SIZE:length])
+            with memoryview(buffer) as view:  # chunks of files are copied once
+                body = bytes(view[HEADER_SIZE:length])
             del buffer[:length]
             yield Frame(type, flags, request, seq, ack, body)
 

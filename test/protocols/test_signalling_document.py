@@ -6,7 +6,13 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from anychat.protocols import formats_fields, formats_link, formats_session, proof
+from anychat.protocols import (
+    formats_fields,
+    formats_link,
+    formats_session,
+    formats_transfers,
+    proof,
+)
 from anychat.protocols.formats import REGISTRY, Sender, decode, known
 from anychat.protocols.framing import MAGIC, MAXIMUM, FrameReader
 from anychat.protocols.reliable import KEEPING, ReliableChannel
@@ -22,6 +28,9 @@ _NAMES = {
     "U8": "u8",
     "U16": "u16",
     "U32": "u32",
+    "U64": "u64",
+    "TASK_KIND": "u8",
+    "CHUNK_DATA": "octets(57344)",
     "I32": "i32",
     "FLAG": "flag",
     "CODE": "code",
@@ -40,13 +49,23 @@ class Declarations:
         self.records = {}
         self._numbers = {
             name: value
-            for module in (formats_fields, formats_link, formats_session, proof)
+            for module in (
+                formats_fields,
+                formats_link,
+                formats_session,
+                formats_transfers,
+                proof,
+            )
             for name, value in vars(module).items()
             if isinstance(value, int)
         }
-        for module in (formats_link, formats_session):
+        for module in (formats_link, formats_session, formats_transfers):
             for node in ast.walk(ast.parse(Path(module.__file__).read_text())):
-                if isinstance(node, ast.Call) and node.func.id == "record":
+                if (
+                    isinstance(node, ast.Call)
+                    and isinstance(node.func, ast.Name)
+                    and node.func.id == "record"
+                ):
                     self.records[node.args[0].id] = [
                         (item.left.value, self._type(item.right))
                         for item in node.args[1:]
