@@ -465,3 +465,22 @@ SELF = -1
 BUSINESS_SERVER = 0
 #: The first id that is given to a guest; the next ones count down.
 FIRST_GUEST_ID = -2
+
+
+class StreamTransMode(IntEnum):
+    """StreamTransMode: how media goes between client and server."""
+
+    UDP = 0
+    TCP = 1
+    UDP_THEN_TCP = 2
+    """TCP where UDP does not pass."""
+
+
+class TraceMode(IntEnum):
+    """What a member does in UDP traces (options 160 and 163)."""
+
+    OFF = 0
+    LISTEN = 1
+    """Gets the probes of others."""
+    SEND = 2
+    """And sends its own."""

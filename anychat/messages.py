@@ -17,6 +17,8 @@ from anychat.codes import (
     ResultCode,
     RoomState,
     StreamKind,
+    StreamTransMode,
+    TraceMode,
     TransferKind,
     UserState,
 )
@@ -144,6 +146,21 @@ class Resumed(Message):
     """The replay buffer did not reach back: a `Resync` follows."""
     token: bytes = field(default=b"", repr=False)
     """The next token."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaPacket(Message):
+    """A packet of the media plane, either way, where UDP does not pass."""
+
+    data: bytes
+    """SRTP or SRTCP, as it would be a datagram."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaPath(Message):
+    """Whether the client wants its media over this link; not until it says so."""
+
+    over_link: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -658,3 +675,219 @@ class TransferTasks(Message):
     task_ids: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class OpenLayer(Message):
+    """Publish an open camera once more, smaller; answered by `StreamOpened`.
+
+    The layer ends with the camera.
+    """
+
+    stream_index: int
+    format: StreamFormat
+
+
+@dataclass(frozen=True, slots=True)
+class LayerGranted(Message):
+    """A granted stream has a smaller layer, which the server may send instead."""
+
+    user_id: int
+    stream_index: int
+    stream_ssrc: int
+    """The granted stream that it stands in for."""
+    ssrc: int
+    format: StreamFormat
+    roc: int
+    """Roll-over counter at ``sequence``."""
+    sequence: int
+    """Highest sequence number of the layer so far."""
+    key: bytes = field(repr=False)
+    salt_key: bytes = field(repr=False)
+
+
+# Network quality and logs.
+
+
+@dataclass(frozen=True, slots=True)
+class SetUdpTrace(Message):
+    """Take part in UDP traces in the room, or no longer; answered by `Result`."""
+
+    mode: TraceMode
+    target: int
+    """Who gets one's own probes: a user, -1 the room, 0 oneself, by the server."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaTransport(Message):
+    """How media goes to and from the server (StreamTransMode); comes before
+    `MediaSetup`."""
+
+    mode: StreamTransMode
+
+
+@dataclass(frozen=True, slots=True)
+class LogWanted(Message):
+    """The server asks for the client's log; `LogPart` answers."""
+
+    maximum: int
+    """Bytes: the end of a longer log is wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogPart(Message):
+    """The next part of the client's log; answered by `Result`.
+
+    A part at offset 0 begins a new log.
+    """
+
+    offset: int
+    length: int
+    """Bytes of the whole log."""
+    data: bytes
+
+
+# User data: information, groups and friends, which business servers look after.
+
+
+@dataclass(frozen=True, slots=True)
+class SyncData(Message):
+    """SYNCDATA: a whole set of user data follows, and replaces the last one.
+
+    Up to `UserInfoUpdate` with 0 and 0.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class UserGroup:
+    """A group of a user's friends."""
+
+    group_id: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class UserGroups(Message):
+    """Some of one's groups; any number of these make the whole."""
+
+    groups: tuple[UserGroup, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Friend:
+    """A friend, and the groups that it is in."""
+
+    user_id: int
+    online: bool
+    group_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UserFriends(Message):
+    """Some of one's friends; any number of these make the whole."""
+
+    friends: tuple[Friend, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UserInfoItem:
+    """One piece of information about a user; the application gives it a meaning."""
+
+    info_id: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class UserInfos(Message):
+    """All information about oneself or a friend."""
+
+    user_id: int
+    infos: tuple[UserInfoItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UserInfoUpdate(Message):
+    """USERINFOUPDATE: that user's information has changed; 0, 0: the set is whole."""
+
+    user_id: int
+    kind: int
+    """0: whatever differs from what was told before."""
+
+
+@dataclass(frozen=True, slots=True)
+class FriendStatus(Message):
+    """FRIENDSTATUS: a friend has signed in or is gone."""
+
+    user_id: int
+    online: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UserInfoControl(Message):
+    """Have something done to a user, or to oneself (-1); answered by `Result`."""
+
+    user_id: int
+    control_code: int
+    wparam: int
+    lparam: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class UserInfoCommand(Message):
+    """A control code from 100 up that was meant for this client."""
+
+    source: int
+    """Who sent it; 0: a business server."""
+    control_code: int
+    wparam: int
+    lparam: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueryInfoFromServer(Message):
+    """Ask for one of the things the server knows; answered by `InfoValue`."""
+
+    query: int
+    """A `codes.ServerQuery`."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class InfoValue(Message):
+    """Answer to `QueryInfoFromServer`."""
+
+    code: ResultCode
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SetSDKOption(Message):
+    """Set an option that the server feels; answered by `Result`."""
+
+    option: int
+    """A `codes.SDKOption`."""
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class QuerySDKOption(Message):
+    """Ask for the value of such an option; answered by `OptionValue`."""
+
+    option: int
+
+
+@dataclass(frozen=True, slots=True)
+class OptionValue(Message):
+    """Answer to `QuerySDKOption`."""
+
+    code: ResultCode
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class QueryStreamInfo(Message):
+    """Ask about a stream of a user in the room (-1: of one's own); `StateValue`."""
+
+    user_id: int
+    stream_index: int
+    info: StreamInfo

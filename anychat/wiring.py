@@ -14,7 +14,7 @@ from twisted.application.service import IService, MultiService, Service
 import anychat
 from anychat import banner
 from anychat.business_messages import Arbiter
-from anychat.codes import LicenceMode
+from anychat.codes import LicenceMode, StreamTransMode
 from anychat.config import Config
 from anychat.core.hall import Hall
 from anychat.core.settings import HallSettings
@@ -61,6 +61,7 @@ def build(config: Config, reactor: Any, log: Log) -> IService:
     """
     context = server_context(config) if config.tls.enable else None
     hall = HallService(Hall(hall_settings(config)), reactor)
+    trans_mode = StreamTransMode(config.function.stream_trans_mode)
     media = MediaService(
         reactor,
         port_settings(config),
@@ -69,6 +70,7 @@ def build(config: Config, reactor: Any, log: Log) -> IService:
         log,
         reactor.seconds,
         maker(relay_settings(config)),
+        trans_mode is not StreamTransMode.UDP,
     )
     links = ClientLinks(
         reactor,
@@ -79,6 +81,8 @@ def build(config: Config, reactor: Any, log: Log) -> IService:
         os.urandom,
         log,
         media.new_ssrc,
+        media,
+        trans_mode,
     )
     slot = FilterSlot(hall.submit, hall.hall.state)
     hall.connect(Effects(links, media, slot, log))

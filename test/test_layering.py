@@ -39,6 +39,7 @@ LAYERS = {
     "anychat.protocols.signalling_client": 2,
     "anychat.protocols.signalling_server": 2,
     "anychat.protocols.entrance": 2,
+    "anychat.protocols.short_buffer": 2,
     "anychat.protocols.tls": 2,
     "anychat.media": 1,
     "anychat.media.native": 2,

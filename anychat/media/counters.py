@@ -217,3 +217,7 @@ class MediaCounters:
     """Packets that publishers were asked to send again."""
     drops: dict[Drop, int]
     """Of the forwarder and the legs together."""
+    over_links: int = 0
+    """Legs that get their media over their TCP links."""
+    links_waiting: int = 0
+    """Bytes of media that wait for such links."""

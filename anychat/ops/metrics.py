@@ -99,6 +99,8 @@ class Metrics:
         for name, text, value in (
             ("legs", "Sessions with media", media.legs),
             ("legs_bound", "Sessions whose UDP address is known", media.bound),
+            ("legs_over_links", "Sessions with media over TCP", media.over_links),
+            ("links_waiting", "Bytes of media that wait for TCP", media.links_waiting),
             ("streams", "Open publications", len(forwarder.streams)),
             (
                 "routes",

@@ -15,6 +15,8 @@ from anychat import messages
 from anychat.errors import LocalError, PeerError
 from anychat.messages import Message
 from anychat.protocols import formats_link as link
+from anychat.protocols import formats_people as people
+from anychat.protocols import formats_quality as quality
 from anychat.protocols import formats_session as session
 
 from anychat.protocols import formats_transfers as transfers
@@ -28,6 +30,7 @@ class Sender(Enum):
 
     CLIENT = "client"
     SERVER = "server"
+    EITHER = "client or the server"
 
 
 class Format(NamedTuple):
@@ -54,6 +57,9 @@ REGISTRY: tuple[Format, ...] = (
     Format(9, messages.Resume, _CLIENT, link.RESUME),
     Format(10, messages.Resumed, _SERVER, link.RESUMED),
     Format(11, messages.LinkClose, _SERVER, link.LINK_CLOSE),
+    Format(12, messages.MediaPacket, Sender.EITHER, link.MEDIA_PACKET),
+    Format(13, messages.MediaPath, _CLIENT, link.MEDIA_PATH),
+    Format(14, messages.LoginEx, _CLIENT, people.LOGIN_EX),
     Format(32, messages.Result, _SERVER, session.RESULT),
     Format(33, messages.Logout, _CLIENT, session.LOGOUT),
     Format(34, messages.ServerParameters, _SERVER, session.SERVER_PARAMETERS),
@@ -98,6 +104,27 @@ REGISTRY: tuple[Format, ...] = (
     Format(77, messages.EndTransfer, _CLIENT, transfers.END_TRANSFER),
     Format(78, messages.TransferEnded, _SERVER, transfers.TRANSFER_ENDED),
     Format(79, messages.TransferTasks, _SERVER, transfers.TRANSFER_TASKS),
+    Format(90, messages.SyncData, _SERVER, people.SYNC_DATA),
+    Format(91, messages.UserGroups, _SERVER, people.USER_GROUPS),
+    Format(92, messages.UserFriends, _SERVER, people.USER_FRIENDS),
+    Format(93, messages.UserInfos, _SERVER, people.USER_INFOS),
+    Format(94, messages.UserInfoUpdate, _SERVER, people.USER_INFO_UPDATE),
+    Format(95, messages.FriendStatus, _SERVER, people.FRIEND_STATUS),
+    Format(96, messages.UserInfoControl, _CLIENT, people.USER_INFO_CONTROL),
+    Format(97, messages.UserInfoCommand, _SERVER, people.USER_INFO_COMMAND),
+    Format(98, messages.QueryInfoFromServer, _CLIENT, people.QUERY_INFO_FROM_SERVER),
+    Format(99, messages.InfoValue, _SERVER, people.INFO_VALUE),
+    Format(100, messages.SetSDKOption, _CLIENT, people.SET_SDK_OPTION),
+    Format(101, messages.QuerySDKOption, _CLIENT, people.QUERY_SDK_OPTION),
+    Format(102, messages.OptionValue, _SERVER, people.OPTION_VALUE),
+    Format(103, messages.QueryStreamInfo, _CLIENT, people.QUERY_STREAM_INFO),
+    Format(110, messages.SetUdpTrace, _CLIENT, quality.SET_UDP_TRACE),
+    Format(111, messages.MediaTransport, _SERVER, quality.MEDIA_TRANSPORT),
+    Format(112, messages.LogWanted, _SERVER, quality.LOG_WANTED),
+    Format(113, messages.LogPart, _CLIENT, quality.LOG_PART),
+    Format(125, messages.OpenLayer, _CLIENT, layers.OPEN_LAYER),
+    Format(126, messages.LayerGranted, _SERVER, layers.LAYER_GRANTED),
+)
 
 _BY_NUMBER = {row.number: row for row in REGISTRY}
 _BY_KIND = {row.kind: row for row in REGISTRY}
@@ -111,7 +138,7 @@ def number_of(kind: type[Message]) -> int:
 def known(number: int, sender: Sender) -> bool:
     """Whether that side may send a message of that number."""
     row = _BY_NUMBER.get(number)
-    return row is not None and row.sender is sender
+    return row is not None and row.sender in (sender, Sender.EITHER)
 
 
 def encode(message: Message) -> tuple[int, bytes]:

@@ -14,6 +14,8 @@ from anychat.messages import (
     LinkClose,
     Login,
     LoginResult,
+    MediaPacket,
+    MediaPath,
     Resume,
     Resumed,
     ServerHello,
@@ -30,6 +32,7 @@ from anychat.protocols.formats_fields import (
     enumerated,
     fixed,
     line,
+    octets,
     record,
     secret,
     text,
@@ -39,6 +42,8 @@ from anychat.protocols.proof import NONCE_SIZE, PROOF_SIZE, SALT_SIZE
 
 #: Size of a resume token in bytes.
 TOKEN_SIZE = 16
+#: Longest packet of the media plane, as `rtp.MAX_DATAGRAM`.
+MEDIA_MAXIMUM = 1200
 
 CODE = enumerated(U32, ResultCode)
 CAPABILITIES = checked(U32, Capability, int)
@@ -105,3 +110,7 @@ RESUMED = record(
 )
 
 LINK_CLOSE = record(LinkClose, "code" / CODE)
+
+MEDIA_PACKET = record(MediaPacket, "data" / octets(MEDIA_MAXIMUM))
+
+MEDIA_PATH = record(MediaPath, "over_link" / FLAG)

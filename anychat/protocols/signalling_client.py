@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from twisted.internet import protocol
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.interfaces import IHandshakeListener
+from twisted.internet.interfaces import IHandshakeListener, IPushProducer
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -18,12 +18,20 @@ from anychat.messages import (
     Heartbeat,
     LinkClose,
     LoginResult,
+    MediaPacket,
     Message,
     Resume,
     Resumed,
     ServerHello,
 )
-from anychat.protocols.formats import VERSION, Sender, decode, encode, known
+from anychat.protocols.formats import (
+    VERSION,
+    Sender,
+    decode,
+    encode,
+    known,
+    number_of,
+)
 from anychat.protocols.framing import (
     FIRST_SESSION_TYPE,
     MAGIC,
@@ -33,7 +41,10 @@ from anychat.protocols.framing import (
 )
 from anychat.protocols.proof import NONCE_SIZE, derive_key, make_proof
 from anychat.protocols.reliable import ReliableChannel
+from anychat.protocols.short_buffer import keep_short
 from anychat.protocols.tls import channel_binding
+
+_MEDIA_PACKET = number_of(MediaPacket)
 
 
 class ClientLinkOwner(Protocol):
@@ -68,7 +79,7 @@ class ClientLinkOwner(Protocol):
         """
 
 
-@implementer(IHandshakeListener)
+@implementer(IHandshakeListener, IPushProducer)
 class ClientLink(protocol.Protocol):
     """The client's end of one link.
 
@@ -117,6 +128,13 @@ class ClientLink(protocol.Protocol):
         """The session's numbers, once there is one."""
         self.last_heard = 0.0
         """When the server last sent a frame, by ``seconds``."""
+        self.behind = False
+        """Whether something that was written waits to go out."""
+        self.on_media: Callable[[bytes], None] | None = None
+        """Given the packets of media that come."""
+        self.on_eased: list[Callable[[], None]] = []
+        """Called in this order when the link is not behind any more, until it
+        is again: media first."""
 
     # What Twisted calls.
 
@@ -136,6 +154,21 @@ class ClientLink(protocol.Protocol):
             self._give_up(Failure())
         else:
             self._greet()
+
+    def pauseProducing(self) -> None:
+        """The server reads more slowly than we write."""
+        self.behind = True
+
+    def resumeProducing(self) -> None:
+        """Everything written has gone out."""
+        self.behind = False
+        for eased in self.on_eased:
+            if self.behind or self._lost:
+                return
+            eased()
+
+    def stopProducing(self) -> None:
+        """The connection is ending; `connectionLost` follows."""
 
     def dataReceived(self, data: bytes) -> None:
         """Take the frames in these bytes one after the other."""
@@ -184,6 +217,20 @@ class ClientLink(protocol.Protocol):
         self._resuming = channel
         self.send(Resume(channel.taken, token), request)
 
+    def send_media(self, data: bytes) -> bool:
+        """Send a packet of media, unless something waits already."""
+        if self.behind or self._lost or self._resuming is not None:
+            return False
+        if self.channel is None:
+            return False
+        body = len(data).to_bytes(2, "big") + data
+        self._write(encode_frame(_MEDIA_PACKET, body, ack=self.channel.taken))
+        return True
+
+    def keep_short(self) -> None:
+        """Let little wait in the connection: it carries media now."""
+        keep_short(self.transport)
+
     def heartbeat(self) -> None:
         """Send a heartbeat; the reply's ``stamp`` gives the round trip.
 
@@ -200,6 +247,8 @@ class ClientLink(protocol.Protocol):
     def close(self) -> None:
         """End the link after what was written has gone out."""
         self._lost = True
+        # With a producer it would wait for that.
+        self.transport.unregisterProducer()
         self.transport.loseConnection()
 
     def abort(self) -> None:
@@ -214,6 +263,8 @@ class ClientLink(protocol.Protocol):
             self.transport.write(data)
 
     def _greet(self) -> None:
+        # To be told when the server does not read.
+        self.transport.registerProducer(self, True)
         type, body = encode(
             ClientHello(
                 VERSION, self._capabilities, self._nonce, self._device, self._agent
@@ -225,6 +276,9 @@ class ClientLink(protocol.Protocol):
         channel = self.channel
         if channel is not None:
             channel.acknowledge(frame.ack)
+            if frame.type == _MEDIA_PACKET:
+                self._take_media(frame.body)
+                return
         if frame.type >= FIRST_SESSION_TYPE:
             if channel is None:
                 raise PeerError(f"message {frame.type} before the login")
@@ -249,6 +303,12 @@ class ClientLink(protocol.Protocol):
         elif isinstance(message, LinkClose):
             self._reason = Failure(Refused(message.code))
         self._owner.link_message(self, frame.request, message)
+
+    def _take_media(self, body: bytes) -> None:
+        if int.from_bytes(body[:2], "big") != len(body) - 2:
+            raise PeerError("packet of media with a wrong length")
+        if self.on_media is not None:
+            self.on_media(body[2:])
 
     def _prepare(self, message: Message) -> None:
         """Messages up to the server's `Connect`."""

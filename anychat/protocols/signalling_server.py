@@ -23,6 +23,8 @@ from anychat.messages import (
     LinkClose,
     Login,
     LoginResult,
+    MediaPacket,
+    MediaPath,
     Message,
     Resume,
     ServerHello,
@@ -35,6 +37,7 @@ from anychat.protocols.framing import (
     encode_frame,
 )
 from anychat.protocols.proof import NONCE_SIZE, check_proof
+from anychat.protocols.short_buffer import keep_short
 from anychat.protocols.tls import channel_binding
 
 _log = Logger()
@@ -42,6 +45,9 @@ _log = Logger()
 _HELLO, _PROOF = number_of(ClientHello), number_of(ClientProof)
 _HEARTBEAT, _HEARTBEAT_REPLY = number_of(Heartbeat), number_of(HeartbeatReply)
 _LOGIN, _RESUME = number_of(Login), number_of(Resume)
+_MEDIA_PACKET, _MEDIA_PATH = number_of(MediaPacket), number_of(MediaPath)
+#: What a packet of media counts against a client's messages.
+_MEDIA_COST = 0.1
 
 #: What a write that waits costs beyond its bytes, so that small ones count too.
 WAITING = 64
@@ -135,6 +141,15 @@ class LinkOwner(Protocol):
 
     def link_paused(self, link: "ServerLink") -> None:
         """The client sends too fast: for a while nothing more is read of it."""
+
+    def link_eased(self, link: "ServerLink") -> None:
+        """The client has caught up: there is room for what may wait elsewhere."""
+
+    def link_media(self, link: "ServerLink", data: bytes) -> None:
+        """A packet of media came."""
+
+    def link_media_path(self, link: "ServerLink", over_link: bool) -> None:
+        """The client wants its media over this link, or by UDP."""
 
     def link_unsent(self, link: "ServerLink", change: int) -> None:
         """`ServerLink.unsent` has changed by so much; may call `ServerLink.cut`."""
@@ -238,12 +253,12 @@ class ServerLink:
         if self.stage is Stage.CLOSED:
             return  # TLS delivers what comes before it has ended
         now = self._terms.seconds()
-        count = 0
+        count = 0.0
         try:
             for frame in self._reader.receive(data):
                 if self.stage is Stage.CLOSED:
                     return
-                count += 1
+                count += _MEDIA_COST if frame.type == _MEDIA_PACKET else 1.0
                 self._take(frame)
         except PeerError as error:
             self.fail(error)
@@ -271,6 +286,8 @@ class ServerLink:
         """Everything written has gone out."""
         self._paused = False
         self._forget_unsent()
+        if self.stage is Stage.SESSION:
+            self._owner.link_eased(self)
 
     def stopProducing(self) -> None:
         """The connection is ending; `connectionLost` follows."""
@@ -299,6 +316,14 @@ class ServerLink:
             size = len(data) + WAITING
             self.unsent += size
             self._owner.link_unsent(self, size)
+
+    def write_media(self, data: bytes) -> bool:
+        """Send a packet of media, unless something waits already."""
+        if self._paused or self.stage is not Stage.SESSION or self.session is None:
+            return False
+        body = len(data).to_bytes(2, "big") + data
+        self.write(encode_frame(_MEDIA_PACKET, body, ack=self.session.last_taken()))
+        return True
 
     def send(self, message: Message, request: int = 0) -> None:
         """Send a link message."""
@@ -372,7 +397,7 @@ class ServerLink:
 
     # The dialogue.
 
-    def _charge(self, count: int, now: float) -> None:
+    def _charge(self, count: float, now: float) -> None:
         """Hold the client to its rate (a token bucket)."""
         terms = self._terms
         allowance = self._allowance + (now - self._allowance_at) * terms.message_rate
@@ -468,6 +493,19 @@ class ServerLink:
             encode_frame(_HEARTBEAT_REPLY, frame.body, request=frame.request, ack=taken)
         )
 
+    def _media_packet(self, frame: Frame) -> None:
+        body = frame.body
+        if int.from_bytes(body[:2], "big") != len(body) - 2:
+            raise PeerError("packet of media with a wrong length")
+        self._owner.link_media(self, body[2:])
+
+    def _media_path(self, frame: Frame) -> None:
+        message = decode(frame.type, frame.body)
+        assert isinstance(message, MediaPath)
+        if message.over_link:
+            keep_short(self.transport)
+        self._owner.link_media_path(self, message.over_link)
+
     def _login(self, frame: Frame) -> None:
         message = decode(frame.type, frame.body)
         assert isinstance(message, Login)
@@ -492,4 +530,6 @@ _STEPS: dict[tuple[Stage, int], Callable[[ServerLink, Frame], None]] = {
     (Stage.READY, _HEARTBEAT): ServerLink._heartbeat,
     (Stage.LOGIN, _HEARTBEAT): ServerLink._heartbeat,
     (Stage.SESSION, _HEARTBEAT): ServerLink._heartbeat,
+    (Stage.SESSION, _MEDIA_PACKET): ServerLink._media_packet,
+    (Stage.SESSION, _MEDIA_PATH): ServerLink._media_path,
 }

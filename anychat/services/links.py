@@ -9,7 +9,7 @@ import hmac
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
@@ -18,7 +18,7 @@ from twisted.internet.protocol import Factory
 from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
-from anychat.codes import ResultCode
+from anychat.codes import ResultCode, StreamTransMode
 from anychat.core.commands import (
     Command,
     LinkLogin,
@@ -37,6 +37,7 @@ from anychat.messages import (
     Login,
     LoginResult,
     MediaSetup,
+    MediaTransport,
     Message,
     OpenStream,
     Resume,
@@ -62,12 +63,25 @@ from anychat.services.notices import Notices
 from anychat.services.sessions import Session, Tokens
 from anychat.services.settings import LinkSettings
 
-__all__ = ["ClientLinks", "LinkSettings"]
+__all__ = ["ClientLinks", "LinkMedia", "LinkSettings"]
 
 #: File descriptors that are left for everything but client links.
 SPARE_DESCRIPTORS = 256
 
 _LOGIN_RESULT, _RESUMED = number_of(LoginResult), number_of(Resumed)
+
+
+class LinkMedia(Protocol):
+    """Takes media that goes over links; see `media.MediaService`."""
+
+    def link_path(self, session: SessionId, link: ServerLink | None) -> None:
+        """The session wants its media over that link; None: not over any."""
+
+    def link_media(self, session: SessionId, data: bytes) -> None:
+        """A packet came over the session's link."""
+
+    def link_eased(self, session: SessionId) -> None:
+        """The session's link has room again."""
 
 
 class _Doors(Factory):
@@ -91,6 +105,8 @@ class ClientLinks(Service):
     :param parameters: what every session is told after its login.
     :param new_ssrc: fresh SSRCs, of the media plane.
     :param log: the server's log, a line at a time.
+    :param media: takes media that comes over links; None: nobody does.
+    :param trans_mode: how clients are told to send media.
     """
 
     def __init__(
@@ -103,12 +119,16 @@ class ClientLinks(Service):
         random_bytes: Callable[[int], bytes],
         log: Callable[[str], None],
         new_ssrc: Callable[[], int],
+        media: LinkMedia | None = None,
+        trans_mode: StreamTransMode = StreamTransMode.UDP,
     ):
         self._reactor = reactor
         self._settings = settings
         self._submit = submit
         self._random_bytes = random_bytes
         self._new_ssrc = new_ssrc
+        self._media = media
+        self._trans_mode = encode(MediaTransport(trans_mode))
         self._notices = Notices(log, reactor.seconds)
         self._parameters = encode(parameters)
         self._room_key = random_bytes(32)
@@ -262,7 +282,7 @@ class ClientLinks(Service):
         )
         opening = [self._parameters]
         if setup is not None and session.secure:
-            opening.append(encode(setup))
+            opening += self._trans_mode, encode(setup)
         link.write(
             encode_frame(_LOGIN_RESULT, result, request=effect.request)
             + b"".join(session.open(*opening))
@@ -421,8 +441,29 @@ class ClientLinks(Service):
         assert isinstance(session, Session)
         if session.link is link:
             session.link = None
+            if self._media is not None:
+                self._media.link_path(session.id, None)
             self._holding.hold(session)
             self._submit(LinkLost(session.id))
+
+    # Media over links.
+
+    def link_eased(self, link: ServerLink) -> None:
+        """A client has caught up: media that waits goes first."""
+        if self._media is not None and isinstance(link.session, Session):
+            self._media.link_eased(link.session.id)
+
+    def link_media(self, link: ServerLink, data: bytes) -> None:
+        """A packet of media came."""
+        if self._media is not None and isinstance(link.session, Session):
+            self._media.link_media(link.session.id, data)
+
+    def link_media_path(self, link: ServerLink, over_link: bool) -> None:
+        """A client says where it wants its media."""
+        session = link.session
+        if self._media is not None and isinstance(session, Session):
+            if session.link is link:
+                self._media.link_path(session.id, link if over_link else None)
 
     # What sessions report.
 
@@ -488,6 +529,9 @@ class ClientLinks(Service):
     # The rest.
 
     def _bind(self, session: Session, link: ServerLink) -> None:
+        if self._media is not None and session.link is not None:
+            # What it chose on the link before is over with that.
+            self._media.link_path(session.id, None)
         self._admission.leave(link.address)
         self._holding.release(session)
         session.link = link

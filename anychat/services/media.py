@@ -18,16 +18,19 @@ from twisted.internet.interfaces import IDelayedCall
 from anychat import banner
 from anychat.codes import StreamKind
 from anychat.ids import SessionId, Ssrc
-from anychat.media.counters import MediaCounters
+from anychat.media.counters import Drop, MediaCounters
 from anychat.media.leg import Credentials, Legs, Reception
 from anychat.media.port import PortSettings, Reactor
 from anychat.media.relay import Make, PortableRelay
 from anychat.media.srtp import KEY_LENGTH, SALT_LENGTH
 from anychat.media.ssrc import SsrcSource
 from anychat.messages import MediaSetup
+from anychat.services.media_links import MediaLink, MediaLinks
 
 #: Bytes of the key that signs a leg's STUN messages.
 STUN_KEY_LENGTH = 20
+#: Copies for links that are seen to in one go.
+COPIES_ROUND = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ class MediaService(Service):
     :param log: writes a line of the server's log.
     :param seconds: monotonic clock.
     :param make_relay: see `relay.maker`.
+    :param over_links: whether media may go over clients' TCP links.
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class MediaService(Service):
         log: Callable[[str], None],
         seconds: Callable[[], float] = time.monotonic,
         make_relay: Make = PortableRelay,
+        over_links: bool = False,
     ) -> None:
         self._reactor = reactor
         self._public_addresses = public_addresses
@@ -72,6 +77,7 @@ class MediaService(Service):
         self._relay = make_relay(reactor, settings, self._received, seconds)
         self._forwarder = self._relay.forwarder
         self._legs = Legs(self._forwarder, random_bytes)
+        self._links = MediaLinks(over_links, self._legs.drops, seconds)
         self._ssrcs = SsrcSource(random_bytes)
         self._keys: dict[Ssrc, tuple[bytes, bytes]] = {}
         self._credentials: dict[SessionId, Credentials] = {}
@@ -147,6 +153,7 @@ class MediaService(Service):
             return
         for ssrc in self._legs.published(session):
             self._forget_keys(ssrc)
+        self._links.end(session)
         self._legs.close(session)
         self._ssrcs.release(credentials.client_ssrc)
         self._ssrcs.release(credentials.server_ssrc)
@@ -187,6 +194,33 @@ class MediaService(Service):
         self._legs.unsubscribe(session, ssrc)
         self._settle()
 
+    # What clients' links report.
+
+    def link_path(self, session: SessionId, link: MediaLink | None) -> None:
+        """A session wants its media over that link; None: by UDP, or the link is
+        gone."""
+        if session not in self._credentials:
+            return
+        if link is None:
+            self._links.end(session)
+        elif not self._links.begin(session, link):
+            return
+        self._legs.over_link(session, link is not None, self._seconds())
+        self._settle()
+
+    def link_media(self, session: SessionId, data: bytes) -> None:
+        """A packet came over a session's link."""
+        if session not in self._credentials or not self._links.offered:
+            self._legs.drops.add(Drop.NOT_OFFERED)
+            return
+        self._legs.receive_from_link(session, data, self._seconds())
+        self._lift()
+        self._settle()
+
+    def link_eased(self, session: SessionId) -> None:
+        """A session's link has room again."""
+        self._links.eased(session)
+
     # What operators ask.
 
     def receptions(self, session: SessionId) -> dict[Ssrc, Reception]:
@@ -204,6 +238,8 @@ class MediaService(Service):
             port=self._relay.counters(),
             legs=len(self._legs),
             bound=self._legs.bindings.bound,
+            over_links=len(self._links),
+            links_waiting=self._links.waiting,
             answered=self._legs.bindings.answered,
             key_frames_asked=self._legs.key_frames_asked,
             packets_asked=self._legs.uplink.asked,
@@ -222,24 +258,41 @@ class MediaService(Service):
     def _received(self) -> None:
         """A batch was read: see to what the forwarder has put aside."""
         # Media alone leaves nothing to see to, and then costs only this.
+        if len(self._links):
+            self._lift()
         if self._legs.waiting():
             self._read_waiting()
+
+    def _lift(self) -> None:
+        """Give links what the forwarder has for them."""
+        copies = self._forwarder.take_copies(COPIES_ROUND)
+        for copy in copies:
+            self._links.send(copy.leg, copy.data)
+        if len(copies) == COPIES_ROUND:
+            self._come_again()
 
     def _read_waiting(self) -> None:
         self._legs.receive_waiting(self._seconds())
         self._settle()
-        if self._legs.waiting() and self._again is None:
-            # Other descriptors have their turn first.
+        if self._legs.waiting():
+            self._come_again()
+
+    def _come_again(self) -> None:
+        """Go on when other descriptors have had their turn."""
+        if self._again is None:
             self._again = self._reactor.callLater(0, self._read_again)
 
     def _read_again(self) -> None:
         self._again = None
+        self._lift()
         self._read_waiting()
 
     def _settle(self) -> None:
         """After every input: send what is to be sent, and set the timer."""
         for data, path in self._legs.to_send():
             self._relay.send(data, path)
+        for data, leg in self._legs.to_links():
+            self._links.send(leg, data)
         self._relay.settle()
         when = self._legs.next_timeout()
         timer = self._timer

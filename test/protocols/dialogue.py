@@ -86,6 +86,18 @@ class RecordingOwner:
         """A client sends too fast."""
         self.events.append(("paused",))
 
+    def link_eased(self, link):
+        """A client has caught up."""
+        self.events.append(("eased",))
+
+    def link_media(self, link, data):
+        """A packet of media came."""
+        self.events.append(("media", data))
+
+    def link_media_path(self, link, over_link):
+        """A client says where it wants its media."""
+        self.events.append(("media path", over_link))
+
     def link_unsent(self, link, change):
         """More or less waits for the client."""
         self.unsent += change

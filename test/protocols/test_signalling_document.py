@@ -9,6 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from anychat.protocols import (
     formats_fields,
     formats_link,
+    formats_people,
+    formats_quality,
     formats_session,
     formats_transfers,
     proof,
@@ -54,12 +56,20 @@ class Declarations:
                 formats_link,
                 formats_session,
                 formats_transfers,
+                formats_quality,
                 proof,
             )
             for name, value in vars(module).items()
             if isinstance(value, int)
         }
-        for module in (formats_link, formats_session, formats_transfers):
+        for module in (
+            formats_link,
+            formats_people,
+            formats_session,
+            formats_transfers,
+            formats_layers,
+            formats_quality,
+        ):
             for node in ast.walk(ast.parse(Path(module.__file__).read_text())):
                 if (
                     isinstance(node, ast.Call)

@@ -20,6 +20,8 @@ from anychat.messages import (
     Login,
     LoginResult,
     Logout,
+    MediaPacket,
+    MediaPath,
     Resume,
     ServerHello,
 )
@@ -197,6 +199,8 @@ class DialogueTests(LinkTestCase):
             (Stage.READY, Heartbeat),
             (Stage.LOGIN, Heartbeat),
             (Stage.SESSION, Heartbeat),
+            (Stage.SESSION, MediaPacket),
+            (Stage.SESSION, MediaPath),
         }
         samples = {type(sample): sample for sample in SAMPLES}
         samples[Login] = Login("guest", "")

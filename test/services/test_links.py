@@ -11,7 +11,7 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from anychat.codes import DeviceType, ResultCode, StreamKind
+from anychat.codes import DeviceType, ResultCode, StreamKind, StreamTransMode
 from anychat.core.commands import (
     LinkLogin,
     LinkLost,
@@ -32,7 +32,9 @@ from anychat.messages import (
     Login,
     LoginResult,
     Logout,
+    MediaPath,
     MediaSetup,
+    MediaTransport,
     OnlineUser,
     OpenStream,
     QueryOnlineUsers,
@@ -118,6 +120,32 @@ class Client:
         return [event[1] for event in events if isinstance(event, tuple)]
 
 
+class RecordingMedia:
+    """A media plane that notes what comes from links."""
+
+    def __init__(self):
+        self.events = []
+        self.link = None
+
+    def link_path(self, session, link):
+        """Where a session wants its media."""
+        self.link = link
+        self.events.append(("path", session, link is not None))
+
+    def link_media(self, session, data):
+        """A packet."""
+        self.events.append(("media", session, data))
+
+    def link_eased(self, session):
+        """Room."""
+        self.events.append(("eased", session))
+
+    def take(self):
+        """What was noted since the last call, room left out."""
+        events, self.events = self.events, []
+        return [event for event in events if event[0] != "eased"]
+
+
 class LinksTestCase(SynchronousTestCase):
     """Links on a clock of the test's, and a core that only writes down."""
 
@@ -133,6 +161,7 @@ class LinksTestCase(SynchronousTestCase):
         self.grant = True
         self.users = 0
         self.ssrcs = iter(range(1000, 2000))
+        self.media = RecordingMedia()
         self.links = ClientLinks(
             self.clock,
             LinkSettings(
@@ -147,6 +176,7 @@ class LinksTestCase(SynchronousTestCase):
             counting_bytes(),
             self.log.append,
             lambda: next(self.ssrcs),
+            self.media,
         )
 
     def submit(self, command):
@@ -245,7 +275,8 @@ class LoginTests(LinksTestCase):
                 secure=True,
             ),
         )
-        result, parameters, setup = client.heard()
+        result, parameters, transport, setup = client.heard()
+        self.assertEqual(transport, MediaTransport(StreamTransMode.UDP))
         self.assertEqual(result.code, ResultCode.SUCCESS)
         self.assertEqual((result.user_id, result.nickname), (-2, "guest"))
         self.assertEqual((len(result.token), result.hold_time), (16, 30))
@@ -813,7 +844,8 @@ class ResumeTests(LinksTestCase):
 
         It is sent again before the state, unless the client had taken it.
         """
-        for tls, opening in ((True, [PARAMETERS, SETUP]), (False, [PARAMETERS])):
+        whole = [PARAMETERS, MediaTransport(StreamTransMode.UDP), SETUP]
+        for tls, opening in ((True, whole), (False, [PARAMETERS])):
             self.serve(memory_overall=50_000)
             client = self.user(tls)
             client.pipe.cut()
@@ -1578,3 +1610,87 @@ class ListeningTests(TestCase):
             self.assertFalse(second.running)
             self.assertEqual(second.addresses(), [])
         yield first.stopService()
+
+
+class MediaTests(LinksTestCase):
+    """Media over links."""
+
+    def test_packets(self):
+        """Packets go to the media plane and come from it, without numbers."""
+        client = self.user()
+        client.link.send(MediaPath(True))
+        client.link.send_media(b"up")
+        client.pipe.flush()
+        self.assertEqual(self.media.take(), [("path", 1, True), ("media", 1, b"up")])
+        sent, taken = client.link.channel.sent, client.link.channel.taken
+        packets = []
+        client.link.on_media = packets.append
+        self.assertTrue(self.media.link.write_media(b"down"))
+        client.pipe.flush()
+        self.assertEqual(packets, [b"down"])
+        channel = client.link.channel
+        self.assertEqual((channel.sent, channel.taken), (sent, taken))
+        self.assertEqual(channel.held, 0)
+
+    def test_byUdpAgain(self):
+        """A client takes its media back to UDP."""
+        client = self.user()
+        client.link.send(MediaPath(True))
+        client.link.send(MediaPath(False))
+        client.pipe.flush()
+        self.assertEqual(self.media.take(), [("path", 1, True), ("path", 1, False)])
+
+    def test_goesWithTheLink(self):
+        """What a link carried is over with it; a new one begins by UDP."""
+        client = self.user()
+        client.link.send(MediaPath(True))
+        client.pipe.flush()
+        link = self.media.link
+        client.pipe.cut()
+        self.assertEqual(self.media.take(), [("path", 1, True), ("path", 1, False)])
+        self.assertFalse(link.write_media(b"late"))
+        self.resume(client)
+        self.assertEqual(self.media.take(), [])
+
+    def test_takenOver(self):
+        """So it is where a new link comes before the old one is seen to end."""
+        client = self.user()
+        client.link.send(MediaPath(True))
+        client.pipe.flush()
+        again = self.resume(client)
+        self.assertEqual(self.media.take(), [("path", 1, True), ("path", 1, False)])
+        again.link.send(MediaPath(True))
+        again.pipe.flush()
+        self.assertEqual(self.media.take(), [("path", 1, True)])
+
+    def test_wrongLength(self):
+        """A packet that is not as long as it says is a fault."""
+        client = self.user()
+        client.link.transport.write(encode_frame(12, b"\0\7short"))
+        client.pipe.flush()
+        self.assertEqual(self.media.take(), [("path", 1, False)])
+        self.assertEqual(self.count("closed_protocolfail"), 1)
+
+    def test_countsLess(self):
+        """Five thousand packets a second make nobody wait."""
+        client = self.user()
+        for _ in range(9000):
+            self.assertTrue(client.link.send_media(b"packet"))
+            client.pipe.flush()
+        self.assertEqual(len(self.media.take()), 9000)
+        self.assertEqual(self.count("links_paused"), 0)
+        for _ in range(2000):
+            client.link.send_media(b"packet")
+            client.pipe.flush()
+        self.assertEqual(self.count("links_paused"), 1)
+
+    def test_withoutAMediaPlane(self):
+        """Nobody takes it: it is dropped."""
+        self.serve()
+        self.links._media = None
+        client = self.user()
+        client.link.send(MediaPath(True))
+        client.link.send_media(b"up")
+        client.pipe.flush()
+        client.pipe.cut()
+        self.assertEqual(self.media.take(), [])
