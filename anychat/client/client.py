@@ -57,6 +57,7 @@ from anychat.messages import (
     EnterRoomByName,
     LoginResult,
     MediaSetup,
+    MediaTransport,
     Member,
     Message,
     QueryOnlineUsers,
@@ -543,18 +544,26 @@ class Client:
         """See `SessionOwner`."""
         self.user_id = result.user_id
         self.nickname, self.level = result.nickname, result.level
+        self._link_up()
         self.log(lines.login_line(result.user_id, result.code, result.nickname))
         self._tell.on_login_system(result.user_id, result.code)
         if anew:
             self._membership.return_home()
 
+    def _link_up(self) -> None:
+        connection = self._session.connection
+        if connection is not None:
+            self._plane.link_up(connection.link)
+
     def session_held(self, code: ResultCode) -> None:
         """See `SessionOwner`."""
+        self._plane.link_down()
         self.log(f"Message OnSessionKeep(0, {code.value})")
         self._tell.on_session_keep(False, code)
 
     def session_resumed(self) -> None:
         """See `SessionOwner`."""
+        self._link_up()
         self.log(f"Message OnSessionKeep(1, {ResultCode.SUCCESS.value})")
         self._tell.on_session_keep(True, ResultCode.SUCCESS)
 
@@ -607,6 +616,10 @@ class Client:
         first, self.parameters = self.parameters is None, message
         if not first:
             self._tell.on_server_config_update(message)
+
+    @_take.register
+    def _(self, message: MediaTransport) -> None:
+        self._plane.offer(message.mode)
 
     @_take.register
     def _(self, message: MediaSetup) -> None:

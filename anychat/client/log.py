@@ -128,3 +128,5 @@ def udp_line(delay: float | None) -> str:
 
 #: UDP does not work.
 UDP_ABNORMAL = "Warning: The UDP communication with the server abnormal!"
+#: And media goes another way until it does.
+MEDIA_OVER_TCP = "Media goes over TCP until UDP reaches the server."

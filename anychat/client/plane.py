@@ -11,7 +11,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from anychat.client import log as lines
-from anychat.codes import ResultCode
+from anychat.codes import ResultCode, StreamTransMode
 from anychat.errors import LocalError, Refused
 from anychat.messages import MediaSetup
 
@@ -82,8 +82,28 @@ class Plane:
         self._warn = warn
         self._random_bytes = random_bytes
         self._setup: tuple[MediaSetup, str] | None = None
+        self._mode = StreamTransMode.UDP
+        self._link: Any = None
         self._session: Any = None
         self._stopping: Deferred[Any] = succeed(None)
+
+    def offer(self, mode: StreamTransMode) -> None:
+        """Take the server's word on how media goes."""
+        self._mode = mode
+        if self._session is not None:
+            self._session.offer(mode)
+
+    def link_up(self, link: Any) -> None:
+        """The session has a link, or a new one."""
+        self._link = link
+        if self._session is not None:
+            self._session.link_up(link)
+
+    def link_down(self) -> None:
+        """The session's link is gone."""
+        self._link = None
+        if self._session is not None:
+            self._session.link_down()
 
     def prepare(self, setup: MediaSetup, host: str, at_once: bool) -> None:
         """Take the server's set-up.
@@ -120,6 +140,9 @@ class Plane:
                 self._make(self._reactor, self._say, on_udp, self._random_bytes)
             )
             self._session = made[0]
+            self._session.offer(self._mode)
+            if self._link is not None:
+                self._session.link_up(self._link)
             self._configure()
             if self._session is None:
                 raise Refused(ResultCode.CONNECT_ERRORIP)
@@ -129,6 +152,8 @@ class Plane:
         """End all media; the set-up is forgotten."""
         session, self._session = self._session, None
         self._setup = None
+        self._link = None
+        self._mode = StreamTransMode.UDP
         if session is not None:
             before, stopped = self._stopping, maybeDeferred(session.stop)
             self._stopping = stopped.addErrback(self._fault).addCallback(
@@ -162,6 +187,8 @@ class Plane:
             self._say(lines.udp_line(delay))
         else:
             self._say(lines.UDP_ABNORMAL)
+            if self._mode is StreamTransMode.UDP_THEN_TCP:
+                self._say(lines.MEDIA_OVER_TCP)
             self._warn(ResultCode.WARNING_UDPFAIL)
 
     def _fault(self, failure: Failure) -> None:

@@ -64,6 +64,13 @@ class MediaOutlet:
         """Bytes that wait."""
         return self._size
 
+    def age(self, now: float) -> float:
+        """Seconds that the oldest packet waits; 0 when none does."""
+        return max(
+            (now - queue[0].since for queue in (self._sound, self._video) if queue),
+            default=0.0,
+        )
+
     def put(self, data: bytes, now: float) -> None:
         """Let a packet wait, or leave it out.
 

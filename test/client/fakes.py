@@ -100,6 +100,18 @@ class FakeMedia:
         self.setup, self.host = setup, server_host
         self.configured += 1
 
+    def offer(self, mode):
+        """How media goes."""
+        self.mode = mode
+
+    def link_up(self, link):
+        """There is a link."""
+        self.link = link
+
+    def link_down(self):
+        """There is none."""
+        self.link = None
+
     def formats(self, source, parameters, overrides):
         """The streams of any source."""
         self.parameters = parameters

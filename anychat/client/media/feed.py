@@ -174,7 +174,8 @@ class Feed:
         outlet = self._outlets.get(raw.kind)
         if outlet is not None:
             publication, encoder = outlet
-            if lateness > _LATE and raw.kind is StreamKind.VIDEO:
+            video = raw.kind is StreamKind.VIDEO
+            if video and (lateness > _LATE or publication.congested):
                 publication.drop()
             else:
                 self._submit(publication, encoder, raw)

@@ -61,6 +61,7 @@ class Publication:
     :param send: takes a datagram; true if it went out.
     :param cname: of the session (RFC 3550 section 6.5.1).
     :param round_trip: to the server, seconds.
+    :param congested: whether what is sent waits to go out.
     :param seconds: the reactor's clock.
     """
 
@@ -74,6 +75,7 @@ class Publication:
         cname: str,
         random_bytes: Callable[[int], bytes],
         round_trip: Callable[[], float] = lambda: 0.0,
+        congested: Callable[[], bool] = lambda: False,
     ):
         codec = by_payload_type(form.payload_type)
         if codec is None or codec.kind is not kind:
@@ -90,6 +92,7 @@ class Publication:
         self._seconds = seconds
         self._cname = cname
         self._round_trip = round_trip
+        self._congested = congested
         self._opening: list[bytes] = []
         start = int.from_bytes(random_bytes(6), "big")
         self._sequence = start & 0x7FFF
@@ -147,6 +150,11 @@ class Publication:
             self._send_unit(unit)
             for data in opening:
                 self._send(data)
+
+    @property
+    def congested(self) -> bool:
+        """Whether a picture would only make those before it late."""
+        return self._congested()
 
     def drop(self) -> None:
         """Note a picture that was left out."""

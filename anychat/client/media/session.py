@@ -1,7 +1,7 @@
 """The media of one client session: what is published and what is received.
 
-`MediaSession` is the seam to the signalling client.  It owns the UDP transport,
-the leg's RTCP (under keys that only this client and the server know), the feeds
+`MediaSession` is the seam to the signalling client.  It owns the way to the server
+(UDP, or the signalling link where UDP fails), the leg's RTCP (under keys that only this client and the server know), the feeds
 of the sources, and the playouts of the users that are watched; it routes each
 datagram to the stream it belongs to.  Every method is for the reactor's thread.
 """
@@ -18,6 +18,7 @@ from weakref import WeakKeyDictionary
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.task import LoopingCall
 
+from anychat.client.media.carrier import MediaCarrier, MediaLink
 from anychat.client.media.encode import (
     AudioSettings,
     VideoSettings,
@@ -31,8 +32,13 @@ from anychat.client.media.reception import Reception
 from anychat.client.media.sinks import Recording, Sink
 from anychat.client.media.source import Source
 from anychat.client.media.strand import Strand, ThreadWorkers, Workers
-from anychat.client.media.transport import MediaTransport
-from anychat.codes import AudioCodec, ResultCode, StreamKind, VideoCodec
+from anychat.codes import (
+    AudioCodec,
+    ResultCode,
+    StreamKind,
+    StreamTransMode,
+    VideoCodec,
+)
 from anychat.errors import LocalError, PeerError, Refused
 from anychat.media import rtcp
 from anychat.media.demux import Kind
@@ -96,7 +102,7 @@ def _check_overrides(overrides: Mapping[str, int]) -> None:
 
 
 class MediaSession:
-    """Publishes and receives over one UDP transport.
+    """Publishes and receives over one way to the server.
 
     :param log: takes a line of text about what goes wrong.
     :param on_udp: told whether UDP reaches the server: with the round trip in
@@ -120,12 +126,16 @@ class MediaSession:
         """Datagrams for no stream of ours, malformed or not authentic."""
         self._reactor = reactor
         self._log = log
-        self._on_udp = on_udp
         self._random_bytes = random_bytes
         self._wall_clock = wall_clock
         self._workers = workers
-        self._transport = MediaTransport(
-            reactor, network or reactor, random_bytes, self._datagram, self._udp
+        self._transport = MediaCarrier(
+            reactor,
+            network or reactor,
+            random_bytes,
+            self._datagram,
+            self._path_found,
+            on_udp,
         )
         self._setup: MediaSetup | None = None
         self._srtcp_out: SrtcpSender | None = None
@@ -184,6 +194,28 @@ class MediaSession:
             self._shutdown = self._reactor.addSystemEventTrigger(
                 "before", "shutdown", self._end_with_reactor
             )
+
+    def offer(self, mode: StreamTransMode) -> None:
+        """Take the server's word on how media goes; before `configure`."""
+        self._transport.mode = mode
+
+    def link_up(self, link: MediaLink) -> None:
+        """The session has a link, or a new one."""
+        self._transport.link_up(link)
+
+    def link_down(self) -> None:
+        """The session's link is gone."""
+        self._transport.link_down()
+
+    @property
+    def over_link(self) -> bool:
+        """Whether media goes over the signalling link."""
+        return self._transport.over_link
+
+    @property
+    def transport(self) -> MediaCarrier:
+        """The way to the server, for what else goes there."""
+        return self._transport
 
     @property
     def bound(self) -> bool:
@@ -289,6 +321,7 @@ class MediaSession:
             self._cname,
             self._random_bytes,
             lambda: self.round_trip,
+            lambda: self._transport.congested,
         )
         publication.on_stop = lambda stopped: self._unpublish(stopped, source)
         self._publications[publication.ssrc] = publication
@@ -330,12 +363,10 @@ class MediaSession:
             del self._feeds[source]
             feed.stop()
 
-    def _udp(self, bound: bool, delay: float | None) -> None:
-        if bound:
-            waiting, self._unbound = self._unbound, []
-            for attach in waiting:
-                attach()
-        self._on_udp(bound, delay)
+    def _path_found(self) -> None:
+        waiting, self._unbound = self._unbound, []
+        for attach in waiting:
+            attach()
 
     # Receiving.
 
