@@ -71,6 +71,14 @@ class Answer(BusinessMessage):
     code: ResultCode
     ids: tuple[int, ...] = ()
     """Users after `GetOnlineUsers`, rooms after `GetRoomIdList`."""
+    text: str = ""
+    """After `GetUserInfo` and `QueryInfoFromServer`."""
+    task_id: int = 0
+    """Of the transfer after `TransBufferEx` and `TransFile`."""
+    length: int = 0
+    """Bytes of the whole file after `FetchFile`."""
+    data: bytes = field(default=b"", repr=False)
+    """What `FetchFile` gets."""
 
 
 # Questions.
@@ -318,6 +326,93 @@ class GetRoomIdList(Call):
 
 
 @dataclass(frozen=True, slots=True)
+class TransBufferEx(Call):
+    """A portion of a big buffer to a user, who gets it from user 0."""
+
+    user_id: int
+    wparam: int
+    lparam: int
+    flags: int
+    task_id: int
+    """0: the first portion, which begins the task."""
+    length: int
+    """Bytes of the whole buffer."""
+    offset: int
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TransFile(Call):
+    """A portion of a file to a user, who gets it from user 0."""
+
+    user_id: int
+    file_name: str
+    wparam: int
+    lparam: int
+    flags: int
+    task_id: int
+    """0: the first portion, which begins the task."""
+    length: int
+    """Bytes of the whole file."""
+    offset: int
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class FetchFile(Call):
+    """A portion of a file that `OnTransFile` told of."""
+
+    task_id: int
+    offset: int
+    size: int
+    """Bytes that are wanted at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetUserInfo(Call):
+    """Give a piece of a user's information a value; an empty one removes it."""
+
+    user_id: int
+    info_id: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class GetUserInfo(Call):
+    """A piece of a user's information."""
+
+    user_id: int
+    info_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class UserInfoControl(Call):
+    """Have something done to a user; see `codes.UserControl`."""
+
+    user_id: int
+    control_code: int
+    wparam: int
+    lparam: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueryInfoFromServer(Call):
+    """One of the things the core knows; see `codes.ServerQuery`."""
+
+    query: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetSDKOption(Call):
+    """Set an option of the server; see `codes.SDKOption`."""
+
+    option: int
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Presence:
     """One who is signed in, as a business server is told after it connects."""
 
@@ -331,5 +426,7 @@ class Presence:
 
 #: Bytes of what a plug-in or business server sends to a client, or a client to it.
 MAX_BUFFER = 60_000
+#: Bytes of UTF-8 of the text of a `UserInfoControl`.
+MAX_CONTROL_TEXT = 60_000
 #: Presences in one `OnlineUsers`: with the longest names they fit one AMP value.
 MAX_PRESENCES = 100

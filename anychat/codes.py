@@ -457,6 +457,83 @@ class TransTaskStatus(IntEnum):
     CANCELLED = 4
 
 
+class SignatureScheme(IntEnum):
+    """How a signed login is signed; see ``protocols.signature``."""
+
+    RSA_MD5 = 0
+    """RSA PKCS#1 v1.5 over MD5, as the product's tools sign."""
+    RSA_PSS_SHA256 = 1
+    ED25519 = 2
+
+
+class UserControl(IntEnum):
+    """Codes of ``UserInfoControl``; from 100 on they are the application's."""
+
+    KICKOUT = 1
+    SYNCDATA = 2
+    BLOCK_IP = 4
+    UNBLOCK_IP = 5
+    ROTATION = 8
+    ADDGROUP = 20
+    DELGROUP = 21
+    ADDFRIEND = 22
+    DELFRIEND = 23
+    SETGROUPRELATION = 24
+
+
+class ServerQuery(IntEnum):
+    """Kinds of ``QueryInfoFromServer``."""
+
+    ID_BY_NAME = 1
+    ID_BY_STRING_ID = 2
+    STRING_ID_BY_ID = 3
+    NAME_BY_ID = 4
+    NAME_BY_STRING_ID = 5
+    USER_INFO_BY_ID = 6
+    RUNNING_STATUS = 200
+    ONLINE_USERS = 201
+
+
+class SDKOption(IntEnum):
+    """Options of ``SetSDKOption``."""
+
+    VIDEO_BITRATE = 30
+    VIDEO_QUALITY = 31
+    VIDEO_GOP = 32
+    VIDEO_FPS = 33
+    VIDEO_PRESET = 34
+    APPLY_PARAMETERS = 35
+    VIDEO_WIDTH = 38
+    VIDEO_HEIGHT = 39
+    P2P_POLICY = 40
+    VIDEO_CODEC = 93
+    KICK_USER = 110
+    QUERY_TIMEOUT = 213
+    ADAPTIVE_STREAM = 228
+    SERVER_TIME = 230
+
+
+class StreamInfo(IntEnum):
+    """Kinds of ``GetUserStreamInfo``."""
+
+    VIDEO_WIDTH = 180
+    VIDEO_HEIGHT = 181
+    VIDEO_FPS = 182
+    VIDEO_BITRATE = 183
+    VIDEO_CODEC = 184
+    VIDEO_LOSS = 185
+    VIDEO_DEVICE = 186
+    AUDIO_SAMPLE_RATE = 190
+    AUDIO_CHANNELS = 191
+    AUDIO_SAMPLE_BITS = 192
+    AUDIO_BITRATE = 193
+    AUDIO_CODEC = 194
+    AUDIO_LOSS = 195
+
+
+#: The first control code that is the application's.
+FIRST_OWN_CONTROL = 100
+
 #: Target of a text or a buffer that goes to the whole room.
 WHOLE_ROOM = -1
 #: "Myself" where a call names a user.

@@ -14,12 +14,13 @@ from construct import ConstructError
 from anychat import messages
 from anychat.errors import LocalError, PeerError
 from anychat.messages import Message
+from anychat.protocols import formats_layers as layers
 from anychat.protocols import formats_link as link
 from anychat.protocols import formats_people as people
 from anychat.protocols import formats_quality as quality
 from anychat.protocols import formats_session as session
-
 from anychat.protocols import formats_transfers as transfers
+
 #: The protocol version that these formats are.  A change that an older peer
 #: could not read makes a new one; each side speaks the lower of the two.
 VERSION = 1
@@ -93,7 +94,6 @@ REGISTRY: tuple[Format, ...] = (
     Format(62, messages.Resync, _SERVER, session.RESYNC),
     Format(63, messages.SendSDKFilterData, _CLIENT, session.SEND_SDK_FILTER_DATA),
     Format(64, messages.SDKFilterData, _SERVER, session.SDK_FILTER_DATA),
-)
     Format(70, messages.TransferData, _CLIENT, transfers.TRANSFER_DATA),
     Format(71, messages.TransferPortion, _SERVER, transfers.TRANSFER_PORTION),
     Format(72, messages.TransferTaken, _CLIENT, transfers.TRANSFER_TAKEN),

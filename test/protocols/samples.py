@@ -17,6 +17,8 @@ from anychat.codes import (
     DeviceType,
     ResultCode,
     RoomState,
+    SignatureScheme,
+    StreamInfo,
     StreamKind,
     StreamTransMode,
     TraceMode,
@@ -24,11 +26,14 @@ from anychat.codes import (
     UserState,
 )
 from anychat.messages import (
+    Friend,
     Member,
     OpenStreamInfo,
     PublishedStream,
     StreamFormat,
     Subscription,
+    UserGroup,
+    UserInfoItem,
 )
 
 FORMAT = StreamFormat(
@@ -250,6 +255,7 @@ _FIELDS = {
     "data": st.binary(min_size=1, max_size=1000),
     "digest": st.binary(min_size=32, max_size=32),
     "config": st.binary(max_size=1024),
+    "signature": st.binary(max_size=1024),
     "password": _TEXTS,
     "text": _TEXTS,
     "local_address": st.text("0123456789abcdef:.", max_size=45),
@@ -267,7 +273,10 @@ _FIELDS = {
     "height": st.integers(0, 0xFFFF),
 }
 
-_SIGNED = {"user_id", "level", "room_id", "target", "source", "number", "user_ids"}
+_SIGNED = {
+    *("user_id", "level", "room_id", "target", "source", "number", "user_ids"),
+    *("group_id", "group_ids", "info_id", "kind", "wparam", "lparam"),
+}
 
 
 def _values(name, kind):

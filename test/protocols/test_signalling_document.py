@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from anychat.protocols import (
     formats_fields,
+    formats_layers,
     formats_link,
     formats_people,
     formats_quality,
@@ -34,6 +35,7 @@ _NAMES = {
     "TASK_KIND": "u8",
     "CHUNK_DATA": "octets(57344)",
     "I32": "i32",
+    "I64": "i64",
     "FLAG": "flag",
     "CODE": "code",
     "KIND": "kind",
@@ -54,6 +56,7 @@ class Declarations:
             for module in (
                 formats_fields,
                 formats_link,
+                formats_people,
                 formats_session,
                 formats_transfers,
                 formats_quality,
