@@ -52,6 +52,11 @@ cdef enum:
     KEPT_SECONDS = 1
     #: Bytes that one UDP_SEGMENT send may join.
     JOINED = 64000
+    #: In a second, of the times of arrivals.
+    TICKS = 16384
+
+cdef enum:
+    TICKS_MASK = 0xFFFFFFFFF
 
 #: How a target stands.
 cdef enum:
@@ -109,6 +114,8 @@ cdef struct Target:
     int state
     #: It would not take a run in one piece.
     int plain
+    #: Discardable frames are left out.
+    int sparing
     Tally tally
     #: Among the former ones of its receiver.
     Target *next
@@ -118,6 +125,7 @@ cdef struct Receiver:
     #: A destination; Python's alone.
     int64_t leg
     int gated
+    int sparing
     Target *target
     #: Of addresses it had before, until no thread can know them.
     Target *former
@@ -200,6 +208,11 @@ cdef struct Stream:
     Kept *kept
     uint32_t kept_first
     uint32_t kept_count
+    #: How many targets are sparing.
+    uint32_t sparing
+    #: When which packet came, one word each, by the lower bits of its index.
+    uint64_t *came
+    uint32_t came_mask
 
 cdef struct Table:
     uint32_t mask

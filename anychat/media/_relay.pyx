@@ -78,6 +78,7 @@ from anychat.media.demux import Kind
 from anychat.media.path import UPWARD, Path
 from anychat.media.routes import (
     ARRIVALS,
+    ARRIVALS_KEPT,
     CACHE_PACKETS,
     CACHE_TIME,
     COPIES,
@@ -85,6 +86,7 @@ from anychat.media.routes import (
     MAX_JUMP,
     RING_SIZES,
     UNLIMITED,
+    PacketArrival,
     Copy,
     Datagram,
     Filled,
@@ -289,16 +291,19 @@ cdef void forward_packet(Lane *lane, Stream *stream, Packet *packet) noexcept no
         drop(lane, LIMITED, 1)
         return
     store_double(&stream.last_seen, &lane.now, __ATOMIC_RELAXED)
+    note_arrival(lane, stream, index, view.size)
     add(&stream.packets, 1)
     add(&stream.bytes, view.size)
-    if lane.run_count and (not joins(lane, view.size) or (starts and stream.held)):
+    if lane.run_count and (
+        not joins(lane, view.size) or (starts and (stream.held or stream.sparing))
+    ):
         end_run(lane, stream)
     if lane.run_count == 0:
         begin_run(lane, stream)
     if starts:
         add(&stream.key_frames, (bits & 2) >> 1)
-        if stream.held:
-            start_frame(stream, bits & 2)
+        if stream.held or stream.sparing:
+            start_frame(stream, bits)
     if route.listeners == 0:
         return
     keep(stream, index, view, lane.now)
@@ -742,6 +747,7 @@ cdef void free_stream(Stream *stream) noexcept nogil:
         stream.first_receiver = receiver.after
         free_receiver(receiver)
     free(stream.route)
+    free(stream.came)
     forget_packets(stream)
     let_go(stream.allowance)
     pthread_mutex_destroy(&stream.lock)
@@ -953,7 +959,8 @@ cdef class Forwarder:
         cdef Route *route
         cdef Allowance *allowance
         cdef sockaddr_in6 address
-        cdef uint32_t number = ssrc
+        cdef uint64_t *came
+        cdef uint32_t number = ssrc, kept
         if ssrc in self.publications:
             raise LocalError(f"stream {ssrc:#010x} opened twice")
         memset(&address, 0, sizeof(address))
@@ -964,7 +971,10 @@ cdef class Forwarder:
         allowance = make_allowance() if sharing is None else sharing.allowance
         stream = <Stream *>calloc(1, sizeof(Stream))
         route = <Route *>calloc(1, sizeof(Route))
-        if stream == NULL or route == NULL or allowance == NULL:
+        kept = ARRIVALS_KEPT[kind]
+        came = <uint64_t *>calloc(kept, sizeof(uint64_t))
+        if stream == NULL or route == NULL or allowance == NULL or came == NULL:
+            free(came)
             free(stream)
             free(route)
             if sharing is None:
@@ -979,6 +989,8 @@ cdef class Forwarder:
         stream.ssrc = number
         stream.video = kind is StreamKind.VIDEO
         stream.highest = -1
+        stream.came = came
+        stream.came_mask = kept - 1
         if publisher is not None:
             if sharing is None:
                 sharing = _Publisher.__new__(_Publisher)
@@ -1104,6 +1116,7 @@ cdef class Forwarder:
                 free(route)
                 raise MemoryError
             target.state = GATED if receiver.gated else FLOWING
+            target.sparing = receiver.sparing
             receiver.target = target
             entry.target = target
             route.entries[route.count] = entry
@@ -1138,6 +1151,22 @@ cdef class Forwarder:
         while route.entries[each].target != target:
             each += 1
         return &route.entries[each]
+
+    def spare_destination(self, ssrc, leg, sparing):
+        """See `routes.Forwarder.spare_destination`."""
+        cdef _Publication publication = self._publication(ssrc)
+        cdef _Destination destination = publication.destinations.get(leg)
+        cdef Receiver *receiver
+        if destination is None:
+            raise LocalError(f"leg {leg} does not receive stream {ssrc:#010x}")
+        receiver = destination.receiver
+        receiver.sparing = bool(sparing)
+        if receiver.target != NULL:
+            store_int(&receiver.target.sparing, receiver.sparing, __ATOMIC_RELAXED)
+            # The lane counts anew with the next route.
+            self._publish(
+                publication.stream, self._copy_route(publication.stream, 0)
+            )
 
     def remove_destination(self, ssrc, leg):
         """See `routes.Forwarder.remove_destination`."""
@@ -1372,6 +1401,46 @@ cdef class Forwarder:
         for each in range(route.count):
             gated += state_of(route.entries[each].target) == GATED
         return gated
+
+    def is_gated(self, ssrc, leg):
+        """See `routes.Forwarder.is_gated`."""
+        cdef _Publication publication = self.publications.get(ssrc)
+        cdef _Destination destination
+        if publication is None:
+            return False
+        destination = publication.destinations.get(leg)
+        if destination is None or destination.receiver.target == NULL:
+            return False
+        return state_of(destination.receiver.target) == GATED
+
+    def arrivals(self, ssrc, start, double now):
+        """See `routes.Forwarder.arrivals`."""
+        cdef _Publication publication = self.publications.get(ssrc)
+        cdef Stream *stream
+        cdef int64_t highest, index, elapsed, first = start
+        cdef uint64_t word, present = <uint64_t>(now * TICKS) & TICKS_MASK
+        if publication is None:
+            return []
+        stream = publication.stream
+        highest = load_i64(&stream.highest, __ATOMIC_RELAXED)
+        if first < highest - stream.came_mask:
+            first = highest - stream.came_mask
+        came = []
+        for index in range(first if first > 0 else 0, highest + 1):
+            word = load_u64(&stream.came[index & stream.came_mask], __ATOMIC_RELAXED)
+            if word == 0 or (word & 0xFFFF) != <uint64_t>(index & 0xFFFF):
+                continue
+            # The shorter way round: it may have come after `now` was read.
+            elapsed = <int64_t>((present - (word >> 28)) & TICKS_MASK)
+            if elapsed > <int64_t>TICKS_MASK >> 1:
+                elapsed -= <int64_t>TICKS_MASK + 1
+            came.append(PacketArrival(
+                index,
+                now - elapsed / <double>TICKS,
+                (word >> 16) & 0x7FF,
+                bool((word >> 27) & 1),
+            ))
+        return came
 
     def key_frames(self, ssrc):
         """See `routes.Forwarder.key_frames`."""

@@ -37,8 +37,9 @@ cdef inline void adopt(Lane *lane, Stream *stream) noexcept nogil:
         # There was nobody for a while: what was kept is nobody's.
         stream.cache_version = route.cache_version
         forget_packets(stream)
-    stream.held = stream.skipping = 0
+    stream.held = stream.skipping = stream.sparing = 0
     for each in range(route.count):
+        stream.sparing += load_int(&route.entries[each].target.sparing, __ATOMIC_RELAXED)
         state = state_of(route.entries[each].target)
         stream.held += state != FLOWING
         stream.skipping += state == SKIPPING
@@ -191,6 +192,21 @@ cdef inline int64_t locate(Lane *lane, Stream *stream, int64_t sequence) noexcep
     return index
 
 
+cdef inline void note_arrival(
+    Lane *lane, Stream *stream, int64_t index, size_t size
+) noexcept nogil:
+    """Write down when a packet came; see `PacketArrival` in `routes` and `arrivals`."""
+    cdef uint64_t ticks = <uint64_t>(lane.now * TICKS) & TICKS_MASK
+    store_u64(
+        &stream.came[index & stream.came_mask],
+        ticks << 28
+        | <uint64_t>(index != stream.highest) << 27
+        | <uint64_t>size << 16
+        | <uint64_t>(index & 0xFFFF),
+        __ATOMIC_RELAXED,
+    )
+
+
 cdef inline bint take_allowance(Lane *lane, Allowance *allowance, size_t size) noexcept nogil:
     """One packet of that many bytes, if there is so much left."""
     cdef double most_packets = lane.shared.most_packets
@@ -224,8 +240,9 @@ cdef inline bint allows(Lane *lane, Stream *stream, size_t size, bint starts) no
     return allowed
 
 
-cdef inline void start_frame(Stream *stream, bint independent) noexcept nogil:
-    """Let flow what waited for this frame."""
+cdef inline void start_frame(Stream *stream, int bits) noexcept nogil:
+    """Let flow what waited for this frame, and hold back those that are spared
+    a discardable one."""
     cdef Route *route = stream.current
     cdef uint32_t each
     cdef Target *target
@@ -233,7 +250,12 @@ cdef inline void start_frame(Stream *stream, bint independent) noexcept nogil:
     for each in range(route.count):
         target = route.entries[each].target
         state = state_of(target)
-        if state == SKIPPING or (state == GATED and independent):
+        if bits & 1 and state != GATED and load_int(&target.sparing, __ATOMIC_RELAXED):
+            if state == FLOWING:
+                stream.held += 1
+                stream.skipping += 1
+                set_state(target, SKIPPING)
+        elif state == SKIPPING or (state == GATED and bits & 2):
             stream.held -= 1
             stream.skipping -= state == SKIPPING
             set_state(target, FLOWING)

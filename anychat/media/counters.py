@@ -221,3 +221,7 @@ class MediaCounters:
     """Legs that get their media over their TCP links."""
     links_waiting: int = 0
     """Bytes of media that wait for such links."""
+    traces: int = 0
+    """Clients that send UDP traces."""
+    probes: int = 0
+    """Probes of traces that were taken."""

@@ -30,6 +30,9 @@ independent frame (RFC 9626).  A video destination whose send buffer was full
 gets nothing until the next frame starts.  One without an address gets nothing,
 and is gated again when it has one.
 
+**Spared.**  A video destination may be spared: the frames that no other frame
+needs (RFC 9626, discardable) are left out for it, each as a whole.
+
 **Upward.**  The copies for a destination whose path is `UPWARD` are put into
 the ring of media, which is to it what the send buffer is to the others.
 
@@ -71,7 +74,13 @@ from anychat.media.counters import (
 )
 from anychat.media.demux import Kind, classify
 from anychat.media.path import UPWARD, Address, Path, Send
-from anychat.media.rtp import MAX_DATAGRAM, SRTP_TAG, header_length, marking_of
+from anychat.media.rtp import (
+    MAX_DATAGRAM,
+    SRTP_TAG,
+    FrameMarking,
+    header_length,
+    marking_of,
+)
 from anychat.media.sequence import extend
 
 #: How far behind the latest packet one is still taken, and known for a duplicate.
@@ -79,6 +88,12 @@ WINDOW = 1024
 _SLOT = WINDOW - 1
 #: Indexes may not jump this far; half the sequence numbers.
 MAX_JUMP = 1 << 15
+
+#: Of how many packets of a stream the arrival is known; powers of two.
+ARRIVALS_KEPT: Mapping[StreamKind, int] = {
+    StreamKind.VIDEO: 1024,
+    StreamKind.AUDIO: 128,
+}
 
 #: What is kept of each stream to be sent again.
 CACHE_PACKETS = 512
@@ -134,6 +149,19 @@ class Filled(NamedTuple):
     ssrc: Ssrc
     sequence: int
     now: float
+
+
+class PacketArrival(NamedTuple):
+    """A packet that came; see `Forwarder.arrivals`."""
+
+    index: int
+    """Its sequence number, with the turns counted."""
+    when: float
+    """To a sixteenth of a millisecond."""
+    size: int
+    """Of the datagram, bytes."""
+    late: bool
+    """A later one had come before it."""
 
 
 class Copy(NamedTuple):
@@ -207,6 +235,7 @@ class _Destination:
         "path",
         "retransmitted",
         "send",
+        "sparing",
         "state",
         "wants_gate",
     )
@@ -217,6 +246,7 @@ class _Destination:
         self.path: Path | None = None
         self.send: Send | None = None
         self.state = _UNBOUND
+        self.sparing = False
         self.packets = self.bytes = self.base_packets = self.base_bytes = 0
         self.retransmitted = self.dropped = 0
 
@@ -246,6 +276,7 @@ class _Stream:
         "allowance",
         "bytes",
         "cache",
+        "came",
         "destinations",
         "duplicates",
         "first",
@@ -265,6 +296,7 @@ class _Stream:
         "sent_bytes",
         "sent_packets",
         "source",
+        "sparing",
         "ssrc",
         "targets",
         "video",
@@ -289,6 +321,10 @@ class _Stream:
         self.highest = -1
         """Index of the latest packet; -1 before the first one."""
         self.first = 0
+        self.came: list[PacketArrival | None] = [None] * ARRIVALS_KEPT[kind]
+        """By the lower bits of an index."""
+        self.sparing = False
+        """Whether some destination is spared."""
         self.seen = bytearray(WINDOW)
         """By the lower bits of an index: whether that packet came."""
         self.destinations: dict[SessionId, _Destination] = {}
@@ -419,6 +455,18 @@ class Forwarder:
                 self._set_state(stream, destination, state)
         self._rebuild(stream)
 
+    def spare_destination(self, ssrc: Ssrc, leg: SessionId, sparing: bool) -> None:
+        """From the next frame on, leave discardable frames out for a leg, or not.
+
+        :raise LocalError: no such stream, or the leg does not have it.
+        """
+        stream = self._stream(ssrc)
+        destination = stream.destinations.get(leg)
+        if destination is None:
+            raise LocalError(f"leg {leg} does not receive stream {ssrc:#010x}")
+        destination.sparing = sparing
+        self._rebuild(stream)
+
     def remove_destination(self, ssrc: Ssrc, leg: SessionId) -> None:
         """Forward the stream to the leg no longer, if it is."""
         stream = self._streams.get(ssrc)
@@ -490,12 +538,16 @@ class Forwarder:
         stream.packets += 1
         stream.bytes += size
         stream.last_seen = now
+        came = stream.came
+        came[index & len(came) - 1] = PacketArrival(
+            index, now, size, index < stream.highest
+        )
 
         if marking is not None and marking.start:
             if marking.independent:
                 stream.key_frames += 1
-            if stream.held_back:
-                self._start_frame(stream, marking.independent)
+            if stream.held_back or stream.sparing:
+                self._start_frame(stream, marking)
         if not stream.destinations:
             return
         self._keep(stream, index, data, now)
@@ -584,6 +636,31 @@ class Forwarder:
         if stream is None:
             return 0
         return sum(held.state == _GATED for held in stream.held_back)
+
+    def is_gated(self, ssrc: Ssrc, leg: SessionId) -> bool:
+        """Whether a leg that has an address waits for a key frame of the stream."""
+        stream = self._streams.get(ssrc)
+        destination = stream.destinations.get(leg) if stream else None
+        return destination is not None and destination.state == _GATED
+
+    def arrivals(self, ssrc: Ssrc, start: int, now: float) -> list[PacketArrival]:
+        """When the latest packets came, in the order of their indexes.
+
+        :param start: the first index that is of interest; at most
+            `ARRIVALS_KEPT` indexes up to the latest one are looked at.
+        :param now: the present, by which the times are told.
+        """
+        stream = self._streams.get(ssrc)
+        if stream is None:
+            return []
+        came, highest = stream.came, stream.highest
+        kept = len(came)
+        found = []
+        for index in range(max(start, highest + 1 - kept, 0), highest + 1):
+            arrival = came[index & kept - 1]
+            if arrival is not None and arrival.index == index:
+                found.append(arrival)
+        return found
 
     def key_frames(self, ssrc: Ssrc) -> int:
         """How many key frames have started so far; 0 for no such stream."""
@@ -750,11 +827,16 @@ class Forwarder:
         while order[0][0] < oldest or len(order) > CACHE_PACKETS:
             del cache[order.popleft()[1]]
 
-    def _start_frame(self, stream: _Stream, independent: bool) -> None:
-        """Let flow what waited for this frame."""
-        for held in stream.held_back:
-            if independent or held.state == _SKIPPING:
-                self._set_state(stream, held, _FLOWING)
+    def _start_frame(self, stream: _Stream, marking: FrameMarking) -> None:
+        """Let flow what waited for this frame, and hold back those that are
+        spared a discardable one."""
+        for destination in stream.destinations.values():
+            state = destination.state
+            if marking.discardable and destination.sparing and state != _GATED:
+                if state == _FLOWING:
+                    self._set_state(stream, destination, _SKIPPING)
+            elif state == _SKIPPING or (state == _GATED and marking.independent):
+                self._set_state(stream, destination, _FLOWING)
         self._rebuild(stream)
 
     def _count_skipped(self, stream: _Stream) -> None:
@@ -798,6 +880,10 @@ class Forwarder:
             if destination.state == _FLOWING
             and destination.send is not None
             and destination.path is not None
+        )
+        stream.sparing = any(
+            destination.sparing and destination.path is not None
+            for destination in destinations
         )
         stream.held_back = tuple(
             destination

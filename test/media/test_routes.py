@@ -19,6 +19,7 @@ from anychat.media.demux import Kind
 from anychat.media.path import UPWARD, Address, Path, Send
 from anychat.media.routes import (
     ARRIVALS,
+    ARRIVALS_KEPT,
     CACHE_PACKETS,
     COPIES,
     RING_SIZES,
@@ -966,6 +967,113 @@ class ForwarderTestsMixin:
         aside = sum(len(self.forwarder.take(kind, 99)) for kind in RING_SIZES)
         dropped = sum(self.drops().values())
         self.assertEqual(taken + aside + dropped, len(datagrams))
+
+    # Arrivals.
+
+    def arrivals(self, start=0, wait=1.0):
+        """What is known of the stream's arrivals: index, milliseconds ago, size,
+        whether it was late."""
+        now = self.rig.now() + wait
+        return [
+            (came.index, round((now - came.when) * 1000), came.size, came.late)
+            for came in self.forwarder.arrivals(SSRC, start, now)
+        ]
+
+    def test_whenPacketsCame(self):
+        """When each packet came is known, in order, and which were late."""
+        self.open(VIDEO)
+        for sequence in (65534, 65535, 2, 1):
+            self.deliver(rtp(sequence))
+            self.rig.advance(0.01)
+        size = len(rtp(0))
+        self.assertEqual(
+            self.arrivals(wait=0.96),
+            [
+                (65534, 1000, size, False),
+                (65535, 990, size, False),
+                (65537, 970, size, True),
+                (65538, 980, size, False),
+            ],
+        )
+        self.assertEqual([came[0] for came in self.arrivals(65537)], [65537, 65538])
+        self.assertEqual(self.arrivals(70000), [])
+        self.assertEqual(self.forwarder.arrivals(OTHER, 0, self.rig.now()), [])
+
+    def test_arrivalsKept(self):
+        """Only the latest are known, and none that did not come."""
+        self.open(AUDIO)
+        kept = ARRIVALS_KEPT[AUDIO]
+        for sequence in range(3 * kept):
+            if sequence != 3 * kept - 5:
+                self.deliver(rtp(sequence))
+        known = [came[0] for came in self.arrivals()]
+        self.assertEqual(
+            known, [each for each in range(2 * kept, 3 * kept) if each != 3 * kept - 5]
+        )
+
+    def test_arrivalsAfterDays(self):
+        """The times are right however long the machine has been running."""
+        self.open(VIDEO)
+        for sequence, days in enumerate((0.5, 48, 1, 500)):
+            self.rig.advance(days * 86400.0)
+            self.deliver(rtp(sequence))
+            self.assertEqual(
+                self.arrivals(sequence, 2.0), [(sequence, 2000, len(rtp(0)), False)]
+            )
+
+    # Spared.
+
+    def test_spared(self):
+        """A destination that is spared gets no discardable frame, another one
+        does; what follows the frame goes to both."""
+        self.open(VIDEO, (ALICE, BOB))
+        self.forwarder.spare_destination(SSRC, ALICE, True)
+        begins = FrameMarking(start=True, discardable=True)
+        ends = FrameMarking(end=True, discardable=True)
+        markings = (KEY_START, END, begins, ends, START, END, begins)
+        packets = [rtp(*each) for each in enumerate(markings)]
+        self.deliver(*packets)
+        sent = self.rig.sent()
+        self.assertEqual([d for d, to in sent if to == self.rig.address(3)], packets)
+        self.assertEqual(
+            [d for d, to in sent if to == self.rig.address(2)],
+            packets[:2] + packets[4:6],
+        )
+        self.assertEqual(self.drops(), {Drop.SKIPPED: 3})
+        self.forwarder.spare_destination(SSRC, ALICE, False)
+        more = [rtp(7, ends), rtp(8, begins), rtp(9, ends)]
+        self.deliver(*more)
+        self.assertEqual(self.received(ALICE), more[1:])
+
+    def test_sparedFromTheBeginning(self):
+        """Who waits for a key frame gets it, spared or not, wherever he moves."""
+        self.open(VIDEO, (ALICE,))
+        self.forwarder.spare_destination(SSRC, ALICE, True)
+        self.forwarder.move_destination(SSRC, ALICE, None)
+        self.forwarder.move_destination(SSRC, ALICE, self.rig.path(2))
+        key = FrameMarking(start=True, end=True, independent=True, discardable=True)
+        spare = FrameMarking(start=True, end=True, discardable=True)
+        self.deliver(rtp(0, spare), rtp(1, key), rtp(2, spare), rtp(3, START))
+        self.assertEqual(self.received(ALICE), [rtp(1, key), rtp(3, START)])
+
+    def test_sparedNobody(self):
+        """Only who receives a stream can be spared of it."""
+        self.open(VIDEO)
+        for ssrc in (SSRC, OTHER):
+            with self.assertRaises(LocalError):
+                self.forwarder.spare_destination(ssrc, ALICE, True)
+
+    def test_isGated(self):
+        """Whether one of several waits for a key frame can be asked."""
+        self.open(VIDEO, (ALICE,))
+        self.forwarder.add_destination(SSRC, BOB, None, True)
+        asked = [(SSRC, ALICE), (SSRC, BOB), (SSRC, CAROL), (OTHER, ALICE)]
+        self.assertEqual(
+            [self.forwarder.is_gated(*each) for each in asked],
+            [True, False, False, False],
+        )
+        self.deliver(rtp(1, KEY_START))
+        self.assertFalse(self.forwarder.is_gated(SSRC, ALICE))
 
 
 class PortableForwarderTests(ForwarderTestsMixin, SynchronousTestCase):
