@@ -14,6 +14,7 @@ from anychat.codes import (
     UserState,
 )
 from anychat.core.commands import SessionMessage
+from anychat.core.effects import ReplyFigure
 from anychat.core.state import Publication, Room, Session, State
 from anychat.core.turn import MessageTable, Turn
 from anychat.errors import Refused
@@ -84,6 +85,12 @@ def user_state(
         if other is None:
             raise Refused(ResultCode.INVALID_USERID)
         user = other
+    if message.state in _MEASURED:
+        if command.request:
+            turn.effects.append(
+                ReplyFigure(asker.id, command.request, user.id, message.state)
+            )
+        return
     known = _KNOWN.get(message.state)
     if known is None:
         raise Refused(ResultCode.DATANOTEXIST)
@@ -126,16 +133,6 @@ def _device(state: State, user: Session, kind: StreamKind) -> int:
     if _stream(state, user, kind) is None:
         return DeviceState.CLOSED
     return DeviceState.OPEN
-
-
-def _video_bitrate(state: State, user: Session) -> int:
-    stream = _stream(state, user, StreamKind.VIDEO)
-    return 0 if stream is None else stream.format.bitrate
-
-
-def _audio_bitrate(state: State, user: Session) -> int:
-    stream = _stream(state, user, StreamKind.AUDIO)
-    return 0 if stream is None else stream.format.bitrate
 
 
 def _video_size(state: State, user: Session) -> int:
@@ -199,8 +196,6 @@ _KNOWN: dict[UserState, Callable[[State, Session], int | str]] = {
     UserState.NICKNAME: _nickname,
     UserState.LOCAL_IP: _local_address,
     UserState.INTERNET_IP: _address,
-    UserState.VIDEO_BITRATE: _video_bitrate,
-    UserState.AUDIO_BITRATE: _audio_bitrate,
     UserState.P2P: _p2p,
     UserState.VIDEO_SIZE: _video_size,
     UserState.DEVICE: _device_type,
@@ -209,6 +204,17 @@ _KNOWN: dict[UserState, Callable[[State, Session], int | str]] = {
     UserState.AUDIO_CODEC: _audio_codec,
     UserState.VIDEO_CODEC: _video_codec,
 }
+
+#: The kinds that the media plane measures.
+_MEASURED = frozenset(
+    {
+        UserState.VIDEO_BITRATE,
+        UserState.AUDIO_BITRATE,
+        UserState.NETWORK_QUALITY,
+        UserState.PACKET_LOSS,
+        UserState.LOSS_AFTER_REPAIR,
+    }
+)
 
 #: What is decided here, by the type of the message.
 MESSAGES: MessageTable = {

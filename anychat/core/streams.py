@@ -7,7 +7,12 @@ serves twice.
 
 from anychat.codecs import by_payload_type
 from anychat.codes import ResultCode, StreamKind
-from anychat.core.changes import Change, PublicationClosed, PublicationOpened
+from anychat.core.changes import (
+    Change,
+    LayerOpened,
+    PublicationClosed,
+    PublicationOpened,
+)
 from anychat.core.commands import SessionMessage
 from anychat.core.effects import CloseRoute, OpenRoute
 from anychat.core.state import Membership, Publication, Room, Session, State
@@ -103,7 +108,7 @@ def open_stream(
     )
     if old is None:
         _tell_others(turn, asker, room, publication, is_open=True)
-    for watcher in _watchers(membership, publication):
+    for watcher in watchers(membership, publication):
         turn.effects.append(join(watcher, asker.user_id, publication))
 
 
@@ -136,12 +141,13 @@ def _end(
     turn: Turn, owner: Session, membership: Membership, publication: Publication
 ) -> None:
     turn.effects.append(CloseRoute(publication.ssrc))
-    turn.send(_watchers(membership, publication), ended(owner.user_id, publication))
+    if publication.layer is not None:
+        turn.effects.append(CloseRoute(publication.layer.ssrc))
+    turn.send(watchers(membership, publication), ended(owner.user_id, publication))
 
 
-def _watchers(
-    membership: Membership, publication: Publication
-) -> tuple[SessionId, ...]:
+def watchers(membership: Membership, publication: Publication) -> tuple[SessionId, ...]:
+    """Who is subscribed to that stream."""
     return tuple(
         membership.watchers.get((publication.kind, publication.stream_index), ())
     )
@@ -195,8 +201,14 @@ def snapshot(room: Room, session: Session) -> list[Change]:
             publication.ssrc,
             publication.format,
         )
-        for publication in room.members[session.id].published.values()
-    ]
+        layer = publication.layer
+        if layer is not None:
+            changes.append(
+                LayerOpened(
+                    session.id, publication.stream_index, layer.ssrc, layer.format
+                )
+            )
+    return changes
 
 
 #: What is decided here, by the type of the message.

@@ -59,6 +59,7 @@ def join(watcher: SessionId, owner: UserId, publication: Publication) -> JoinRou
         publication.kind,
         publication.stream_index,
         publication.format,
+        publication.layer,
     )
 
 

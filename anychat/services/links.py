@@ -39,6 +39,7 @@ from anychat.messages import (
     MediaSetup,
     MediaTransport,
     Message,
+    OpenLayer,
     OpenStream,
     Resume,
     Resumed,
@@ -474,7 +475,7 @@ class ClientLinks(Service):
     def session_message(self, session: Session, request: int, message: Message) -> None:
         """Let the core carry it out."""
         ssrc, digest = 0, b""
-        if isinstance(message, OpenStream):
+        if isinstance(message, OpenStream | OpenLayer):
             ssrc = self._new_ssrc()
         elif isinstance(message, EnterRoom | EnterRoomByName) and message.password:
             if session.link is not None and not session.link.secure:

@@ -172,6 +172,17 @@ class MediaService(Service):
         self._keys[ssrc] = keys
         return keys
 
+    def publish_layer(
+        self, session: SessionId, ssrc: Ssrc, stream: Ssrc
+    ) -> tuple[bytes, bytes]:
+        """Begin the smaller layer of a publication; as `publish`.
+
+        :raise LocalError: there is no such publication, or it has one.
+        """
+        keys = self.publish(session, ssrc, StreamKind.VIDEO)
+        self._legs.add_layer(stream, ssrc)
+        return keys
+
     def unpublish(self, ssrc: Ssrc) -> None:
         """End a publication for all its receivers, if it is open."""
         self._forget_keys(ssrc)
@@ -184,6 +195,12 @@ class MediaService(Service):
         :raise LocalError: the session has no leg, or there is no such stream.
         """
         self._legs.subscribe(session, ssrc, self._seconds())
+        keys = self.keys(ssrc)
+        self._settle()
+        return keys
+
+    def keys(self, ssrc: Ssrc) -> StreamKeys:
+        """What decrypts a publication that is open."""
         roc, sequence = self._forwarder.position(ssrc)
         key, salt_key = self._keys[ssrc]
         self._settle()

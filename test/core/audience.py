@@ -165,6 +165,7 @@ class Audience:
         self.clients = {}
         """Those whose session has not ended, by session."""
         self.routes = {}
+        self.layers = {}
         """Owner and set of receivers, by SSRC."""
         self.arbiter = Arbiter()
 
@@ -205,9 +206,13 @@ class Audience:
         assert effect.session in self.clients
         assert effect.ssrc not in self.routes
         self.routes[effect.ssrc] = (effect.session, set())
+        if effect.layer_of:
+            assert self.routes[effect.layer_of][0] == effect.session
+            self.layers[effect.ssrc] = effect.layer_of
 
     def CloseRoute(self, effect):
         del self.routes[effect.ssrc]
+        self.layers.pop(effect.ssrc, None)
 
     def JoinRoute(self, effect):
         owner, receivers = self.routes[effect.ssrc]
@@ -215,6 +220,12 @@ class Audience:
         receivers.add(effect.session)
         stream = (effect.user_id, effect.kind, effect.stream_index)
         self.clients[effect.session].granted[stream] = effect.ssrc
+        if effect.layer is not None:
+            assert self.layers[effect.layer.ssrc] == effect.ssrc
+
+    def ReplyFigure(self, effect):
+        assert effect.session in self.clients
+        assert effect.target in self.clients
 
     def LeaveRoute(self, effect):
         self.routes[effect.ssrc][1].remove(effect.session)
@@ -239,7 +250,7 @@ class Audience:
         assert self.arbiter.users == {
             session.user_id: session.room_id or 0 for session in state.sessions.values()
         }
-        routes = {}
+        routes, layers = {}, {}
         for room in state.rooms.values():
             for session, membership in room.members.items():
                 client = self.clients[session]
@@ -253,6 +264,9 @@ class Audience:
                     stream = (publication.kind, publication.stream_index)
                     watchers = set(membership.watchers.get(stream, ()))
                     routes[publication.ssrc] = (session, watchers)
+                    if publication.layer is not None:
+                        routes[publication.layer.ssrc] = (session, set())
+                        layers[publication.layer.ssrc] = publication.ssrc
                 granted = {}
                 for wanted in membership.watching:
                     target = room.members[state.users[wanted.user_id]]
@@ -262,6 +276,7 @@ class Audience:
                         granted[wanted.user_id, *stream] = target.published[stream].ssrc
                 assert client.granted == granted
         assert self.routes == routes
+        assert self.layers == layers
         for session, client in self.clients.items():
             if state.sessions[session].room_id is None:
                 assert client == Client()

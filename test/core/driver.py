@@ -29,6 +29,7 @@ from anychat.ids import LinkId, SessionId, Ssrc
 from anychat.messages import (
     EnterRoom,
     Login,
+    OpenLayer,
     OpenStream,
     StreamFormat,
     UserCameraControl,
@@ -155,7 +156,8 @@ class Driver:
 
     def ask(self, session, message, *, password=b"", request=7):
         """The effects of a message."""
-        ssrc = Ssrc(self.fresh() if isinstance(message, OpenStream) else 0)
+        wants = isinstance(message, OpenStream | OpenLayer)
+        ssrc = Ssrc(self.fresh() if wants else 0)
         return self.run(SessionMessage(session, request, message, ssrc, password))
 
     def answer(self, session, message, **more):

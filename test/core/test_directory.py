@@ -15,6 +15,7 @@ from anychat.codes import (
     UserState,
     VideoCodec,
 )
+from anychat.core.effects import ReplyFigure
 from anychat.messages import (
     OpenStream,
     QueryOnlineUsers,
@@ -135,8 +136,6 @@ class UserStateTests(SynchronousTestCase):
         for kind in (
             UserState.VOLUME,
             UserState.RECORDING,
-            UserState.NETWORK_QUALITY,
-            UserState.PACKET_LOSS,
             UserState.VIDEO_ROTATION,
             UserState.VIDEO_MIRROR,
             UserState.LOSS_AFTER_REPAIR,
@@ -165,16 +164,11 @@ class UserStateTests(SynchronousTestCase):
     def test_video(self):
         """Size, bit rate and codec are those of the stream of lowest index."""
         self.core.enter(self.alice)
-        for kind in (
-            UserState.VIDEO_BITRATE,
-            UserState.VIDEO_SIZE,
-            UserState.VIDEO_CODEC,
-        ):
+        for kind in (UserState.VIDEO_SIZE, UserState.VIDEO_CODEC):
             self.assertEqual(self.state(kind), 0)
         small = replace(H264, payload_type=97, width=160, height=120, bitrate=5000)
         self.core.ask(self.alice, OpenStream(StreamKind.VIDEO, 2, small))
         self.assertEqual(self.state(UserState.VIDEO_SIZE), 160 | 120 << 16)
-        self.assertEqual(self.state(UserState.VIDEO_BITRATE), 5000)
         self.assertEqual(self.state(UserState.VIDEO_CODEC), VideoCodec.VP8)
         self.core.publish(self.alice)
         self.assertEqual(self.state(UserState.VIDEO_SIZE), 320 | 240 << 16)
@@ -184,7 +178,23 @@ class UserStateTests(SynchronousTestCase):
         """Bit rate and codec of the microphone."""
         self.core.enter(self.alice)
         self.assertEqual(self.state(UserState.AUDIO_CODEC), AudioCodec.NONE)
-        self.assertEqual(self.state(UserState.AUDIO_BITRATE), 0)
         self.core.publish(self.alice, StreamKind.AUDIO)
         self.assertEqual(self.state(UserState.AUDIO_CODEC), AudioCodec.OPUS)
-        self.assertEqual(self.state(UserState.AUDIO_BITRATE), 16000)
+
+    def test_measured(self):
+        """What only the media plane knows it is asked for, of whoever is meant."""
+        for kind in (
+            UserState.VIDEO_BITRATE,
+            UserState.AUDIO_BITRATE,
+            UserState.NETWORK_QUALITY,
+            UserState.PACKET_LOSS,
+            UserState.LOSS_AFTER_REPAIR,
+        ):
+            for user_id, target in ((1, self.alice), (-1, self.bob)):
+                query = QueryUserState(user_id, kind)
+                self.assertEqual(
+                    self.core.ask(self.bob, query, request=5),
+                    [ReplyFigure(self.bob, 5, target, kind)],
+                )
+                self.assertEqual(self.core.ask(self.bob, query, request=0), [])
+            self.assertEqual(self.state(kind, 99), ResultCode.INVALID_USERID)

@@ -43,6 +43,7 @@ from anychat.core.effects import (
     OpenRoute,
     RefuseLogin,
     Reply,
+    ReplyFigure,
     StartSession,
 )
 from anychat.core.hall import Hall
@@ -56,6 +57,7 @@ from anychat.messages import (
     LeaveRoom,
     Login,
     Logout,
+    OpenLayer,
     OpenStream,
     QueryOnlineUsers,
     QueryRoomState,
@@ -97,6 +99,7 @@ MESSAGES = weighted(
     (2, st.builds(OpenStream, st.just(StreamKind.AUDIO), INDEXES, st.just(OPUS))),
     (1, st.builds(OpenStream, KINDS, INDEXES, st.sampled_from([H264, OPUS]))),
     (2, st.builds(CloseStream, KINDS, INDEXES)),
+    (3, st.builds(OpenLayer, INDEXES, st.just(H264))),
     (4, st.builds(UserCameraControl, USERS, st.just(True), INDEXES)),
     (2, st.builds(UserCameraControl, USERS, st.just(False), INDEXES)),
     (2, st.builds(UserSpeakControl, USERS, st.booleans(), INDEXES)),
@@ -237,7 +240,9 @@ class Theatre:
         answers = [
             effect.request
             for effect in decision.effects
-            if isinstance(effect, (Reply, OpenRoute, StartSession, RefuseLogin))
+            if isinstance(
+                effect, (Reply, OpenRoute, StartSession, RefuseLogin, ReplyFigure)
+            )
         ]
         assert answers == ([request] if request else [])
         calls = [e.number for e in decision.effects if isinstance(e, AnswerCall)]
