@@ -193,6 +193,16 @@ class PublicationOpened(Change):
 
 
 @dataclass(frozen=True, slots=True)
+class LayerOpened(Change):
+    """An open camera of a member has a smaller layer too."""
+
+    session: SessionId
+    stream_index: int
+    ssrc: Ssrc
+    format: StreamFormat
+
+
+@dataclass(frozen=True, slots=True)
 class PublicationClosed(Change):
     """A member closed a camera or a microphone."""
 

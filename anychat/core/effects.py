@@ -8,7 +8,8 @@ from anychat.business_messages import (
     PrepareEnterRoom,
     VerifyUser,
 )
-from anychat.codes import ResultCode, StreamKind
+from anychat.codes import ResultCode, StreamKind, UserState
+from anychat.core.state import Layer
 from anychat.ids import LinkId, SessionId, Ssrc, UserId
 from anychat.messages import Message, StreamFormat
 
@@ -79,6 +80,8 @@ class OpenRoute(Effect):
     ssrc: Ssrc
     kind: StreamKind
     format: StreamFormat
+    layer_of: Ssrc = Ssrc(0)
+    """Of a smaller layer: the publication that it belongs to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,8 @@ class CloseRoute(Effect):
 
 @dataclass(frozen=True, slots=True)
 class JoinRoute(Effect):
-    """Forward the publication to that session and send it `StreamGranted`."""
+    """Forward the publication to that session and send it `StreamGranted`, and
+    `LayerGranted` where there is a layer."""
 
     session: SessionId
     ssrc: Ssrc
@@ -98,6 +102,7 @@ class JoinRoute(Effect):
     kind: StreamKind
     stream_index: int
     format: StreamFormat
+    layer: Layer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,3 +143,13 @@ class AnswerCall(Effect):
 
     number: int
     answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyFigure(Effect):
+    """Answer a query with what the media plane measures of a session."""
+
+    session: SessionId
+    request: int
+    target: SessionId
+    state: UserState

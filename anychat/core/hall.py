@@ -20,6 +20,7 @@ from anychat.core import (
     business,
     channels,
     directory,
+    layers,
     logins,
     rooms,
     roster,
@@ -45,6 +46,7 @@ from anychat.messages import (
     EnterRoomByName,
     EnterRoomResult,
     Message,
+    OpenLayer,
     OpenStream,
     QueryOnlineUsers,
     QueryRoomState,
@@ -150,6 +152,7 @@ _MESSAGES: MessageTable = {
     **subscriptions.MESSAGES,
     **channels.MESSAGES,
     **directory.MESSAGES,
+    **layers.MESSAGES,
 }
 
 _CHANGES: ChangeTable = {
@@ -160,6 +163,7 @@ _CHANGES: ChangeTable = {
     **rooms.CHANGES,
     **streams.CHANGES,
     **subscriptions.CHANGES,
+    **layers.CHANGES,
 }
 
 #: How a request is refused that is not answered by a plain `Result`.
@@ -167,6 +171,7 @@ _ANSWERS: dict[type[Message], Callable[[Any, ResultCode], Message]] = {
     EnterRoom: lambda message, code: EnterRoomResult(code, message.room_id),
     EnterRoomByName: lambda message, code: EnterRoomResult(code, 0),
     OpenStream: lambda message, code: StreamOpened(code),
+    OpenLayer: lambda message, code: StreamOpened(code),
     QueryOnlineUsers: lambda message, code: UserList(code),
     QueryRoomUsers: lambda message, code: UserList(code),
     QueryRoomState: lambda message, code: StateValue(code),

@@ -46,6 +46,14 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
+class Layer:
+    """The same picture once more, smaller, under an SSRC of its own."""
+
+    ssrc: Ssrc
+    format: StreamFormat
+
+
+@dataclass(frozen=True, slots=True)
 class Publication:
     """A stream that a member has open."""
 
@@ -53,6 +61,8 @@ class Publication:
     stream_index: int
     ssrc: Ssrc
     format: StreamFormat
+    layer: Layer | None = None
+    """What a receiver with a thin link gets in its place."""
 
 
 @dataclass(slots=True)

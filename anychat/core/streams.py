@@ -193,13 +193,16 @@ def _refresh_member(membership: Membership) -> None:
 
 def snapshot(room: Room, session: Session) -> list[Change]:
     """The changes that bring a member's publications back."""
-    return [
-        PublicationOpened(
-            session.id,
-            publication.kind,
-            publication.stream_index,
-            publication.ssrc,
-            publication.format,
+    changes: list[Change] = []
+    for publication in room.members[session.id].published.values():
+        changes.append(
+            PublicationOpened(
+                session.id,
+                publication.kind,
+                publication.stream_index,
+                publication.ssrc,
+                publication.format,
+            )
         )
         layer = publication.layer
         if layer is not None:

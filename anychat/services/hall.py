@@ -31,7 +31,13 @@ from anychat.core.hall import Hall
 from anychat.core.journal import Journal
 from anychat.errors import LocalError
 from anychat.ids import SessionId, UserId
-from anychat.messages import Result, StreamGranted, StreamOpened
+from anychat.messages import (
+    LayerGranted,
+    Result,
+    StateValue,
+    StreamGranted,
+    StreamOpened,
+)
 from anychat.services.filter import FilterSlot
 from anychat.services.links import ClientLinks
 from anychat.services.media import MediaService
@@ -98,7 +104,14 @@ class Effects:
 
     @execute.register
     def _(self, effect: effects.OpenRoute) -> None:
-        key, salt_key = self._media.publish(effect.session, effect.ssrc, effect.kind)
+        if effect.layer_of:
+            key, salt_key = self._media.publish_layer(
+                effect.session, effect.ssrc, effect.layer_of
+            )
+        else:
+            key, salt_key = self._media.publish(
+                effect.session, effect.ssrc, effect.kind
+            )
         self._links.reply(
             effect.session,
             effect.request,
@@ -125,6 +138,31 @@ class Effects:
                 key=keys.key,
                 salt_key=keys.salt_key,
             ),
+        )
+        layer = effect.layer
+        if layer is None:
+            return
+        keys = self._media.keys(layer.ssrc)
+        self._links.send(
+            (effect.session,),
+            LayerGranted(
+                user_id=effect.user_id,
+                stream_index=effect.stream_index,
+                stream_ssrc=effect.ssrc,
+                ssrc=layer.ssrc,
+                format=layer.format,
+                roc=keys.roc,
+                sequence=keys.sequence,
+                key=keys.key,
+                salt_key=keys.salt_key,
+            ),
+        )
+
+    @execute.register
+    def _(self, effect: effects.ReplyFigure) -> None:
+        number = self._media.figure(effect.target, effect.state)
+        self._links.reply(
+            effect.session, effect.request, StateValue(ResultCode.SUCCESS, number)
         )
 
     @execute.register

@@ -138,7 +138,6 @@ class UserStateTests(SynchronousTestCase):
             UserState.RECORDING,
             UserState.VIDEO_ROTATION,
             UserState.VIDEO_MIRROR,
-            UserState.LOSS_AFTER_REPAIR,
         ):
             self.assertEqual(self.state(kind), ResultCode.DATANOTEXIST)
         self.assertEqual(self.state(UserState.LOCAL_IP, 2), ResultCode.DATANOTEXIST)
@@ -162,7 +161,7 @@ class UserStateTests(SynchronousTestCase):
         self.assertEqual(self.state(UserState.CAMERA, 3), DeviceState.NONE)
 
     def test_video(self):
-        """Size, bit rate and codec are those of the stream of lowest index."""
+        """Size and codec are those of the stream of lowest index."""
         self.core.enter(self.alice)
         for kind in (UserState.VIDEO_SIZE, UserState.VIDEO_CODEC):
             self.assertEqual(self.state(kind), 0)
@@ -175,7 +174,7 @@ class UserStateTests(SynchronousTestCase):
         self.assertEqual(self.state(UserState.VIDEO_CODEC), VideoCodec.H264)
 
     def test_audio(self):
-        """Bit rate and codec of the microphone."""
+        """The codec of the microphone."""
         self.core.enter(self.alice)
         self.assertEqual(self.state(UserState.AUDIO_CODEC), AudioCodec.NONE)
         self.core.publish(self.alice, StreamKind.AUDIO)
