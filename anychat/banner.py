@@ -99,9 +99,7 @@ def missing(config: Config) -> Iterator[str]:
     """What the configuration asks for that this version does not have."""
     function = config.function
     for key, value in (
-        ("StreamTransMode", function.stream_trans_mode),
         ("ExternFlags", function.extern_flags),
-        ("AutoUploadLogInfo", config.debug.auto_upload_log_info),
         ("OutputThreadStatus", config.debug.output_thread_status),
         ("OutputRecordTask", config.debug.output_record_task),
     ):

@@ -7,6 +7,7 @@ sockets and timers come with the service's start.
 import os
 import platform
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from twisted.application.service import IService, MultiService, Service
@@ -33,10 +34,12 @@ from anychat.services.business import (
     BusinessService,
     resting,
 )
+from anychat.services.client_logs import ClientLogs
 from anychat.services.filter import FilterSlot
 from anychat.services.hall import Effects, HallService
 from anychat.services.links import ClientLinks, LinkSettings
 from anychat.services.media import MediaService
+from anychat.services.notices import Notices
 
 
 class Line(Service):
@@ -85,7 +88,13 @@ def build(config: Config, reactor: Any, log: Log) -> IService:
         trans_mode,
     )
     slot = FilterSlot(hall.submit, hall.hall.state)
-    hall.connect(Effects(links, media, slot, log))
+    client_logs = ClientLogs(
+        config.debug.save_log_root_dir,
+        config.debug.auto_upload_log_info,
+        datetime.now,
+        Notices(log, reactor.seconds),
+    )
+    hall.connect(Effects(links, media, slot, log, client_logs=client_logs))
     business = None
     kind = chosen(config.function.sdk_filter_plus, config.directory).kind
     if kind is FilterKind.CHANNEL:
@@ -114,6 +123,7 @@ def build(config: Config, reactor: Any, log: Log) -> IService:
         links,
         Line(log, banner.started("TCP", config.base.tcp_listen_port)),
         media,
+        client_logs,
     ]
     if business is not None:
         parts += [

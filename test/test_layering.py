@@ -69,6 +69,7 @@ LAYERS = {
     "anychat.business.sample.command": 4,
     "anychat.services": 3,
     "anychat.services.event_queue": 1,
+    "anychat.services.traces": 1,
     "anychat.services.verdict_roles": 1,
     "anychat.ops": 3,
     "anychat.client": 3,

@@ -6,7 +6,7 @@ import re
 DEFAULT_PORT = 8906
 
 
-def parse_address(text: str) -> tuple[str, int]:
+def parse_address(text: str, default: int = DEFAULT_PORT) -> tuple[str, int]:
     """Host and port of ``HOST``, ``HOST:PORT``, ``::1`` or ``[::1]:PORT``.
 
     :raises ValueError: it is none of these.
@@ -15,12 +15,12 @@ def parse_address(text: str) -> tuple[str, int]:
         host, bracket, rest = text[1:].partition("]")
         if not bracket or (rest and not rest.startswith(":")):
             raise ValueError(text)
-        port = rest[1:] if rest else str(DEFAULT_PORT)
+        port = rest[1:] if rest else str(default)
     elif text.count(":") > 1:
-        host, port = text, str(DEFAULT_PORT)
+        host, port = text, str(default)
     else:
         host, colon, port = text.partition(":")
-        port = port if colon else str(DEFAULT_PORT)
+        port = port if colon else str(default)
     if not re.fullmatch(r"[^\s/@\[\]]+", host) or not re.fullmatch(r"\d{1,5}", port):
         raise ValueError(text)
     if not 1 <= int(port) <= 65535:

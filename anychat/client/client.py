@@ -34,11 +34,13 @@ from anychat.client.calls import Calls, Need, checked
 from anychat.client.events import ClientEvents
 from anychat.client.link import CONNECT_TIMEOUT, Backoff, Dialler
 from anychat.client.log import LOG_NAME, ClientLog
+from anychat.client.log_upload import LogUpload
 from anychat.client.membership import Entry, Membership
 from anychat.client.plane import Plane, media_session, open_source
 from anychat.client.room import Room
 from anychat.client.session import Phase, Session
 from anychat.client.streams import Streams
+from anychat.client.trace import UdpTrace
 from anychat.client.trust import KnownServers, Trust
 from anychat.client.wishes import Publishing, SessionLost, Sink, Watching
 from anychat.codes import (
@@ -56,6 +58,7 @@ from anychat.messages import (
     EnterRoom,
     EnterRoomByName,
     LoginResult,
+    LogWanted,
     MediaSetup,
     MediaTransport,
     Member,
@@ -180,6 +183,16 @@ class Client:
             lambda code: tell.on_sdk_warning(code),
             random_bytes,
         )
+        self.trace = UdpTrace(
+            reactor,
+            self._command,
+            self._plane.session,
+            lambda: self._plane.setup,
+            lambda: self.user_id,
+        )
+        """Measures the network (options 160 to 168)."""
+        self.logs = LogUpload(self.log, self._command)
+        """Sends the client's log (option 134)."""
         self._streams = Streams(
             self._request, self._plane.session, lambda: self.parameters, tell, self.log
         )
@@ -603,6 +616,7 @@ class Client:
         self.user_id = self.level = 0
         self.nickname = ""
         self.hello = self.parameters = None
+        self.trace.forget()
         self._plane.stop()
 
     # What the server says.
@@ -616,6 +630,10 @@ class Client:
         first, self.parameters = self.parameters is None, message
         if not first:
             self._tell.on_server_config_update(message)
+
+    @_take.register
+    def _(self, message: LogWanted) -> None:
+        self.logs.wanted(message.maximum)
 
     @_take.register
     def _(self, message: MediaTransport) -> None:

@@ -48,6 +48,11 @@ class ClientLog:
         self.on_failure: Callable[[OSError], None] | None = None
         """Called with what kept the first of them from being written."""
 
+    @property
+    def path(self) -> str | None:
+        """Where it is; None for none."""
+        return self._path
+
     def __call__(self, text: str) -> None:
         """Write one line."""
         if self._path is None:

@@ -3,10 +3,12 @@
 import argparse
 import re
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import anychat
 from anychat.client.address import parse_address
 from anychat.client.log import LOG_NAME
+from anychat.client.trace import LARGEST_RATE, SMALLEST_RATE
 from anychat.client.trust import (
     AnyCertificate,
     Authority,
@@ -15,6 +17,9 @@ from anychat.client.trust import (
     Trust,
 )
 from anychat.errors import ConfigError
+
+#: UDPServicePort, unless the server has another.
+UDP_PORT = 8907
 
 _DESCRIPTION = """\
 AnyChat client for the console.
@@ -180,7 +185,91 @@ def parser() -> argparse.ArgumentParser:
         help="print what a server says about itself",
         description="Print the server's hello and its certificate's fingerprint.",
     )
+    _add_nettest(commands, common)
+    _add_udpcheck(commands)
     return main
+
+
+def _rate(text: str) -> int:
+    match = re.fullmatch(r"(\d{1,8}(?:\.\d{1,3})?)([kKmM]?)", text)
+    factor = {"": 1, "k": 1000, "m": 1_000_000}
+    rate = round(float(match[1]) * factor[match[2].lower()]) if match else 0
+    if not SMALLEST_RATE <= rate <= LARGEST_RATE:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no rate from {SMALLEST_RATE // 1000}k to "
+            f"{LARGEST_RATE // 1_000_000}M bits a second"
+        )
+    return rate
+
+
+def _user(text: str) -> int:
+    if not re.fullmatch(r"-?\d{1,10}", text) or not -(1 << 31) <= int(text) < 1 << 31:
+        raise argparse.ArgumentTypeError(f"{text!r} is no user id")
+    return int(text)
+
+
+def _add_nettest(commands: Any, common: argparse.ArgumentParser) -> None:
+    nettest = commands.add_parser(
+        "nettest",
+        parents=[common],
+        help="measure loss, delay and jitter of UDP",
+        description="Send a UDP trace through the server and say what became of it: "
+        "to the server and back, or with --peer to a member who runs this too.",
+    )
+    nettest.add_argument("--room", required=True, type=_room, metavar="N|NAME")
+    nettest.add_argument("--room-password", default="", metavar="P")
+    nettest.add_argument(
+        "--peer", type=_user, metavar="ID", help="user id; of a guest: --peer=-2"
+    )
+    nettest.add_argument(
+        "--size",
+        type=_number(64, 1200),
+        default=1000,
+        metavar="BYTES",
+        help="of a datagram, 64 to 1200; 1000 if not given",
+    )
+    nettest.add_argument(
+        "--rate",
+        type=_rate,
+        default=500_000,
+        metavar="BITS",
+        help="a second, as 500k or 2M; 500k if not given",
+    )
+    nettest.add_argument(
+        "--seconds", type=_seconds, default=10.0, metavar="N", help="10 if not given"
+    )
+    nettest.add_argument("--user", default="nettest", metavar="NAME")
+    nettest.add_argument(
+        "--password", metavar="P", help="empty: as a guest; better in ANYCHAT_PASSWORD"
+    )
+    nettest.add_argument(
+        "--auth-pass", metavar="S", help="SDKAuthPass; better in ANYCHAT_AUTH_PASS"
+    )
+
+
+def _udp_address(text: str) -> tuple[str, int]:
+    try:
+        return parse_address(text, UDP_PORT)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not HOST, HOST:PORT or [IPV6]:PORT"
+        ) from None
+
+
+def _add_udpcheck(commands: Any) -> None:
+    udpcheck = commands.add_parser(
+        "udpcheck",
+        help="say whether UDP gets through, and what the NAT does",
+        description="Send plain STUN requests to the server's UDP port. Exit code 3: "
+        "nothing was answered.",
+    )
+    udpcheck.add_argument(
+        "address",
+        type=_udp_address,
+        metavar="HOST[:PORT]",
+        help=f"UDP port {UDP_PORT} by default",
+    )
+    udpcheck.add_argument("--json", action="store_true", help="one JSON object")
 
 
 def parse(
@@ -189,10 +278,17 @@ def parse(
     """Options of a command line; exits with 2 if it is wrong."""
     whole = parser()
     options = whole.parse_args(arguments)
+    if options.command == "udpcheck":
+        return options
     try:
         options.trust = _trust(options)
     except ConfigError as error:
         whole.error(str(error))
+    if options.command == "nettest":
+        _fill_secrets(options, environment)
+        if options.plain:
+            whole.error("--plain carries no media, so nothing can be measured")
+        return options
     if options.command == "join":
         if options.password is None:
             options.password = environment.get("ANYCHAT_PASSWORD", "")
@@ -210,6 +306,13 @@ def parse(
         if options.overrides and options.publish is None:
             whole.error("--video-size, --fps and --video-bitrate go with --publish")
     return options
+
+
+def _fill_secrets(options: argparse.Namespace, environment: Mapping[str, str]) -> None:
+    if options.password is None:
+        options.password = environment.get("ANYCHAT_PASSWORD", "")
+    if options.auth_pass is None:
+        options.auth_pass = environment.get("ANYCHAT_AUTH_PASS", "")
 
 
 def _overrides(options: argparse.Namespace) -> dict[str, int]:

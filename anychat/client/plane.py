@@ -105,6 +105,11 @@ class Plane:
         if self._session is not None:
             self._session.link_down()
 
+    @property
+    def setup(self) -> MediaSetup | None:
+        """The server's set-up; None before it came, and over a plain link."""
+        return None if self._setup is None else self._setup[0]
+
     def prepare(self, setup: MediaSetup, host: str, at_once: bool) -> None:
         """Take the server's set-up.
 

@@ -2,8 +2,8 @@
 
 import signal
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
-from typing import Any, TextIO
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TextIO
 
 from twisted.internet.defer import Deferred
 from twisted.logger import (
@@ -16,15 +16,37 @@ from twisted.logger import (
 
 from anychat.client.info import Info
 from anychat.client.join import FINE, Join
+from anychat.client.nettest import NetTest
 from anychat.client.options import parse
 from anychat.client.output import Output
+from anychat.client.udpcheck import UdpCheck
 
 
-def make_job(
-    reactor: Any, options: Namespace, stdout: TextIO, stderr: TextIO
-) -> Join | Info:
+class Job(Protocol):
+    """The run of one command."""
+
+    done: Deferred[int]
+    """Fires with the exit code."""
+
+    def start(self) -> None:
+        """Begin."""
+
+    def finish(self, code: int) -> "Deferred[int]":
+        """End it early."""
+
+
+#: What each command runs.
+_JOBS: dict[str, Callable[..., Job]] = {
+    "join": Join,
+    "info": Info,
+    "nettest": NetTest,
+    "udpcheck": UdpCheck,
+}
+
+
+def make_job(reactor: Any, options: Namespace, stdout: TextIO, stderr: TextIO) -> Job:
     """What the command line asks for."""
-    job: Join | Info
+    job: Job
 
     def complain(text: str) -> None:
         print(f"anychat-client: {text}", file=stderr, flush=True)
@@ -35,8 +57,7 @@ def make_job(
         reactor.seconds,
         lambda: reactor.callLater(0, job.finish, FINE),
     )
-    kind = Join if options.command == "join" else Info
-    job = kind(reactor, options, output, complain)
+    job = _JOBS[options.command](reactor, options, output, complain)
     return job
 
 

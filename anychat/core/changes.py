@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from anychat.business_messages import Arbiter
 from anychat.codes import DeviceType, ResultCode, StreamKind
+from anychat.core.state import TracePart
 from anychat.ids import LinkId, RoomId, SessionId, Ssrc, UserId
 from anychat.messages import StreamFormat
 
@@ -229,3 +230,11 @@ class Unsubscribed(Change):
     user_id: UserId
     kind: StreamKind
     stream_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class TraceSet(Change):
+    """What a member does in UDP traces from now on; None: nothing."""
+
+    session: SessionId
+    part: TracePart | None

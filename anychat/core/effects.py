@@ -11,7 +11,7 @@ from anychat.business_messages import (
 from anychat.codes import ResultCode, StreamKind, UserState
 from anychat.core.state import Layer
 from anychat.ids import LinkId, SessionId, Ssrc, UserId
-from anychat.messages import Message, StreamFormat
+from anychat.messages import LogPart, Message, StreamFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,3 +153,21 @@ class ReplyFigure(Effect):
     request: int
     target: SessionId
     state: UserState
+
+
+@dataclass(frozen=True, slots=True)
+class RouteTrace(Effect):
+    """Pass the session's trace probes on to these; None: it sends none any more."""
+
+    session: SessionId
+    user_id: UserId
+    receivers: tuple[SessionId, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeepLog(Effect):
+    """Keep a part of a client's log, and answer."""
+
+    session: SessionId
+    request: int
+    part: LogPart

@@ -22,11 +22,13 @@ from anychat.core import (
     directory,
     layers,
     logins,
+    logs,
     rooms,
     roster,
     sessions,
     streams,
     subscriptions,
+    traces,
 )
 from anychat.core.changes import ArbitersSet, Change, RoomAdded
 from anychat.core.commands import Command, SessionMessage
@@ -111,6 +113,7 @@ class Hall:
                 session = self.state.sessions[member]
                 changes.extend(streams.snapshot(room, session))
                 changes.extend(subscriptions.snapshot(room, session))
+                changes.extend(traces.snapshot(room, session))
         return tuple(changes)
 
 
@@ -152,6 +155,8 @@ _MESSAGES: MessageTable = {
     **subscriptions.MESSAGES,
     **channels.MESSAGES,
     **directory.MESSAGES,
+    **traces.MESSAGES,
+    **logs.MESSAGES,
     **layers.MESSAGES,
 }
 
@@ -163,6 +168,7 @@ _CHANGES: ChangeTable = {
     **rooms.CHANGES,
     **streams.CHANGES,
     **subscriptions.CHANGES,
+    **traces.CHANGES,
     **layers.CHANGES,
 }
 

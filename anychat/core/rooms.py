@@ -47,6 +47,7 @@ from anychat.core.state import (
 )
 from anychat.core.streams import close_routes
 from anychat.core.subscriptions import forget_member, leave_routes
+from anychat.core.traces import leave_traces
 from anychat.core.turn import ChangeTable, CommandTable, MessageTable, Turn
 from anychat.errors import LocalError, Refused
 from anychat.ids import RoomId, SessionId
@@ -142,6 +143,7 @@ def depart(turn: Turn, asker: Session) -> None:
     room = turn.state.rooms[asker.room_id]
     close_routes(turn, asker, room)
     leave_routes(turn, asker, room)
+    leave_traces(turn, asker, room)
     turn.changes.append(RoomLeft(room.id, asker.id))
     turn.send(room.others(asker.id), UserAtRoom(False, _bare_member(asker)))
     turn.effects.append(Tell(OnUserLeaveRoomAction(asker.user_id, room.id)))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from anychat.business_messages import Arbiter
-from anychat.codes import FIRST_GUEST_ID, DeviceType, ResultCode, StreamKind
+from anychat.codes import FIRST_GUEST_ID, DeviceType, ResultCode, StreamKind, TraceMode
 from anychat.core.numbers import FreeNumbers
 from anychat.errors import Refused
 from anychat.ids import LinkId, RoomId, SessionId, Ssrc, UserId
@@ -65,6 +65,15 @@ class Publication:
     """What a receiver with a thin link gets in its place."""
 
 
+@dataclass(frozen=True, slots=True)
+class TracePart:
+    """What a member does in UDP traces."""
+
+    mode: TraceMode
+    target: int
+    """Who gets its probes: a user, -1 all who take part, 0 itself."""
+
+
 @dataclass(slots=True)
 class Membership:
     """A session's being in a room, with the streams that hang on it."""
@@ -76,6 +85,8 @@ class Membership:
     """Its subscriptions, oldest first."""
     watchers: dict[StreamId, dict[SessionId, None]] = field(default_factory=dict)
     """Who subscribed to its streams: ``watching`` seen from the other end."""
+    trace: TracePart | None = None
+    """Its part in UDP traces."""
 
 
 @dataclass(slots=True)

@@ -100,6 +100,7 @@ class Metrics:
             ("legs", "Sessions with media", media.legs),
             ("legs_bound", "Sessions whose UDP address is known", media.bound),
             ("legs_over_links", "Sessions with media over TCP", media.over_links),
+            ("traces", "Clients that send UDP traces", media.traces),
             ("links_waiting", "Bytes of media that wait for TCP", media.links_waiting),
             ("streams", "Open publications", len(forwarder.streams)),
             (
@@ -119,6 +120,7 @@ class Metrics:
             ("key_frames_asked", "Key-frame requests", media.key_frames_asked),
             ("packets_asked", "Packets asked of publishers", media.packets_asked),
             ("stun_answered", "Plain Binding requests answered", media.answered),
+            ("trace_probes", "Probes of UDP traces taken", media.probes),
             ("receive_errors", "Failed receives", media.port.receive_errors),
             ("send_errors", "Failed sends, media left out", media.port.send_errors),
             ("failures", "Bugs met, see the log", media.port.failures),

@@ -33,11 +33,13 @@ from anychat.errors import LocalError
 from anychat.ids import SessionId, UserId
 from anychat.messages import (
     LayerGranted,
+    LogWanted,
     Result,
     StateValue,
     StreamGranted,
     StreamOpened,
 )
+from anychat.services.client_logs import MAX_LOG, ClientLogs
 from anychat.services.filter import FilterSlot
 from anychat.services.links import ClientLinks
 from anychat.services.media import MediaService
@@ -55,7 +57,10 @@ class Effects:
         media: MediaService,
         plug_in: FilterSlot,
         log: Callable[[str], None],
+        *,
+        client_logs: ClientLogs | None = None,
     ) -> None:
+        self._client_logs = client_logs
         self._links = links
         self._media = media
         self._plug_in = plug_in
@@ -90,6 +95,10 @@ class Effects:
         setup = self._media.open_leg(effect.session) if effect.secure else None
         self._links.start_session(effect, setup)
         self._users[effect.session] = effect.user_id
+        if self._client_logs is not None:
+            self._client_logs.begin(effect.session, effect.user_id, effect.address)
+            if self._client_logs.ask:
+                self._links.send((effect.session,), LogWanted(MAX_LOG))
         self._log(
             f"User login, userid:{effect.user_id}, username:{effect.nickname}, "
             f"ip:{effect.address}"
@@ -99,6 +108,8 @@ class Effects:
     def _(self, effect: effects.EndSession) -> None:
         self._links.end_session(effect.session, effect.code)
         self._media.close_leg(effect.session)
+        if self._client_logs is not None:
+            self._client_logs.end(effect.session)
         user_id = self._users.pop(effect.session)
         self._log(f"User logout, userid:{user_id}, errorcode:{effect.code:d}")
 
@@ -177,6 +188,17 @@ class Effects:
         effect: effects.AskVerifyUser | effects.AskPrepareEnterRoom | effects.Tell,
     ) -> None:
         self._plug_in.put(effect)
+
+    @execute.register
+    def _(self, effect: effects.RouteTrace) -> None:
+        self._media.route_trace(effect.session, effect.user_id, effect.receivers)
+
+    @execute.register
+    def _(self, effect: effects.KeepLog) -> None:
+        code = ResultCode.FUNCNOTALLOW
+        if self._client_logs is not None:
+            code = self._client_logs.take(effect.session, effect.part)
+        self._links.reply(effect.session, effect.request, Result(code))
 
     @execute.register
     def _(self, effect: effects.AnswerCall) -> None:

@@ -22,10 +22,12 @@ from anychat.media.counters import Drop, MediaCounters
 from anychat.media.leg import Credentials, Legs, Reception
 from anychat.media.port import PortSettings, Reactor
 from anychat.media.relay import Make, PortableRelay
+from anychat.media.routes import Datagram
 from anychat.media.srtp import KEY_LENGTH, SALT_LENGTH
 from anychat.media.ssrc import SsrcSource
 from anychat.messages import MediaSetup
 from anychat.services.media_links import MediaLink, MediaLinks
+from anychat.services.traces import Traces
 
 #: Bytes of the key that signs a leg's STUN messages.
 STUN_KEY_LENGTH = 20
@@ -78,6 +80,7 @@ class MediaService(Service):
         self._forwarder = self._relay.forwarder
         self._legs = Legs(self._forwarder, random_bytes)
         self._links = MediaLinks(over_links, self._legs.drops, seconds)
+        self._traces = Traces(self._legs.drops)
         self._ssrcs = SsrcSource(random_bytes)
         self._keys: dict[Ssrc, tuple[bytes, bytes]] = {}
         self._credentials: dict[SessionId, Credentials] = {}
@@ -133,6 +136,12 @@ class MediaService(Service):
         )
         self._legs.open(session, credentials)
         self._credentials[session] = credentials
+        self._traces.open(
+            session,
+            credentials.client_ssrc,
+            credentials.server_ssrc,
+            credentials.stun_key,
+        )
         self._ssrcs.hold(credentials.client_ssrc)
         self._ssrcs.hold(credentials.server_ssrc)
         return MediaSetup(
@@ -154,6 +163,7 @@ class MediaService(Service):
         for ssrc in self._legs.published(session):
             self._forget_keys(ssrc)
         self._links.end(session)
+        self._traces.close(session)
         self._legs.close(session)
         self._ssrcs.release(credentials.client_ssrc)
         self._ssrcs.release(credentials.server_ssrc)
@@ -211,6 +221,12 @@ class MediaService(Service):
         self._legs.unsubscribe(session, ssrc)
         self._settle()
 
+    def route_trace(
+        self, session: SessionId, user_id: int, receivers: tuple[SessionId, ...] | None
+    ) -> None:
+        """Pass a session's trace probes on to these; None: it sends none any more."""
+        self._traces.route(session, user_id, receivers)
+
     # What clients' links report.
 
     def link_path(self, session: SessionId, link: MediaLink | None) -> None:
@@ -257,6 +273,8 @@ class MediaService(Service):
             bound=self._legs.bindings.bound,
             over_links=len(self._links),
             links_waiting=self._links.waiting,
+            traces=len(self._traces),
+            probes=self._traces.probes,
             answered=self._legs.bindings.answered,
             key_frames_asked=self._legs.key_frames_asked,
             packets_asked=self._legs.uplink.asked,
@@ -289,10 +307,21 @@ class MediaService(Service):
             self._come_again()
 
     def _read_waiting(self) -> None:
-        self._legs.receive_waiting(self._seconds())
+        now = self._seconds()
+        self._legs.receive_waiting(now)
+        for leg, datagram in self._legs.control():
+            self._trace(leg, datagram, now)
         self._settle()
         if self._legs.waiting():
             self._come_again()
+
+    def _trace(self, leg: SessionId, datagram: Datagram, now: float) -> None:
+        for receiver, data in self._traces.receive(
+            leg, datagram.data, datagram.now, now
+        ):
+            path = self._legs.path(receiver)
+            if path is not None:
+                self._relay.send(data, path)
 
     def _come_again(self) -> None:
         """Go on when other descriptors have had their turn."""

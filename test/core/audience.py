@@ -10,7 +10,7 @@ before it left it, and the pictures must agree with the core's state.
 from dataclasses import dataclass, field
 
 from anychat.business_messages import PrepareEnterRoom
-from anychat.codes import StreamKind
+from anychat.codes import StreamKind, TraceMode
 from anychat.core import changes
 from anychat.messages import (
     CameraState,
@@ -167,6 +167,8 @@ class Audience:
         self.routes = {}
         self.layers = {}
         """Owner and set of receivers, by SSRC."""
+        self.traces = {}
+        """Who gets whose probes, by the session that sends them."""
         self.arbiter = Arbiter()
 
     def witness(self, decision):
@@ -227,6 +229,17 @@ class Audience:
         assert effect.session in self.clients
         assert effect.target in self.clients
 
+    def RouteTrace(self, effect):
+        assert effect.session in self.clients
+        if effect.receivers is None:
+            del self.traces[effect.session]
+        else:
+            self.traces[effect.session] = effect.receivers
+
+    def KeepLog(self, effect):
+        assert effect.request
+        assert effect.session in self.clients
+
     def LeaveRoute(self, effect):
         self.routes[effect.ssrc][1].remove(effect.session)
 
@@ -251,9 +264,16 @@ class Audience:
             session.user_id: session.room_id or 0 for session in state.sessions.values()
         }
         routes, layers = {}, {}
+        for session, receivers in self.traces.items():
+            room = state.rooms[state.sessions[session].room_id]
+            for receiver in receivers:
+                assert room.members[receiver].trace is not None
         for room in state.rooms.values():
             for session, membership in room.members.items():
                 client = self.clients[session]
+                part = membership.trace
+                sends = part is not None and part.mode is TraceMode.SEND
+                assert sends == (session in self.traces)
                 assert client.room_id == room.id == state.sessions[session].room_id
                 assert client.members == {
                     other.member.user_id: set(other.published)

@@ -22,7 +22,14 @@ from anychat.business_messages import (
     TransBufferToUser,
     Verdict,
 )
-from anychat.codes import DeviceType, ResultCode, RoomState, StreamKind, UserState
+from anychat.codes import (
+    DeviceType,
+    ResultCode,
+    RoomState,
+    StreamKind,
+    TraceMode,
+    UserState,
+)
 from anychat.core.changes import RoomEntered
 from anychat.core.commands import (
     ArbitersChanged,
@@ -40,6 +47,7 @@ from anychat.core.effects import (
     AnswerCall,
     AskPrepareEnterRoom,
     AskVerifyUser,
+    KeepLog,
     OpenRoute,
     RefuseLogin,
     Reply,
@@ -57,6 +65,7 @@ from anychat.messages import (
     LeaveRoom,
     Login,
     Logout,
+    LogPart,
     OpenLayer,
     OpenStream,
     QueryOnlineUsers,
@@ -65,6 +74,7 @@ from anychat.messages import (
     QueryUserState,
     SendSDKFilterData,
     SendText,
+    SetUdpTrace,
     TransBuffer,
     UserCameraControl,
     UserSpeakControl,
@@ -103,6 +113,8 @@ MESSAGES = weighted(
     (4, st.builds(UserCameraControl, USERS, st.just(True), INDEXES)),
     (2, st.builds(UserCameraControl, USERS, st.just(False), INDEXES)),
     (2, st.builds(UserSpeakControl, USERS, st.booleans(), INDEXES)),
+    (2, st.builds(SetUdpTrace, st.sampled_from(TraceMode), USERS)),
+    (1, st.builds(LogPart, st.sampled_from([0, 1]), st.just(2), BUFFERS)),
     (1, st.just(QueryOnlineUsers())),
     (1, st.builds(QueryRoomUsers, ROOMS)),
     (1, st.builds(QueryRoomState, ROOMS, st.sampled_from(RoomState))),
@@ -241,7 +253,8 @@ class Theatre:
             effect.request
             for effect in decision.effects
             if isinstance(
-                effect, (Reply, OpenRoute, StartSession, RefuseLogin, ReplyFigure)
+                effect,
+                (Reply, OpenRoute, StartSession, RefuseLogin, ReplyFigure, KeepLog),
             )
         ]
         assert answers == ([request] if request else [])

@@ -58,6 +58,8 @@ class MediaTransport:
     ):
         self.unwanted = 0
         """Datagrams of no kind that is taken."""
+        self.on_control: Callable[[bytes], None] | None = None
+        """Given each control datagram."""
         self._reactor = reactor
         self._network = network
         self._random_bytes = random_bytes
@@ -144,6 +146,8 @@ class MediaTransport:
         elif kind is Kind.STUN and self._binding is not None:
             self._binding.receive(data, source, self._reactor.seconds())
             self._drain()
+        elif kind is Kind.CONTROL and self.on_control is not None:
+            self.on_control(data)
         else:
             self.unwanted += 1
 
