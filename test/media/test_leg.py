@@ -614,3 +614,169 @@ class LegsTests(SynchronousTestCase):
         self.publish()
         self.alice.send(rtp(1, FrameMarking(start=True, discardable=True)))
         self.assertEqual(self.bob.media, [])
+
+
+class OverLinkTests(SynchronousTestCase):
+    """Legs whose media goes over their TCP links."""
+
+    def setUp(self):
+        """Alice publishes; Bob watches over his link."""
+        self.world = World()
+        self.alice = self.world.peer(ALICE)
+        self.bob = self.world.peer(BOB, bound=False)
+        self.legs = self.world.legs
+        self.legs.publish(ALICE, SSRC, VIDEO)
+        self.legs.over_link(BOB, True, self.world.now)
+        self.legs.subscribe(BOB, SSRC, self.world.now)
+
+    def lifted(self):
+        """What was lifted for Bob."""
+        return [copy.data for copy in self.world.forwarder.take_copies(99)]
+
+    def from_link(self, peer, *packets):
+        """Packets over a peer's link."""
+        for data in packets:
+            self.legs.receive_from_link(peer.leg, data, self.world.now)
+        self.world.settle()
+
+    def protect(self, peer, *packets):
+        """RTCP of a peer's."""
+        return peer.sender.protect(rtcp.build(packets))
+
+    def test_down(self):
+        """What he watches is lifted, from a key frame on, which is asked for."""
+        self.assertEqual(self.legs.over_links, 1)
+        self.alice.send(rtp(1), rtp(2, KEY_START), rtp(3))
+        self.assertEqual(self.lifted(), [rtp(2, KEY_START), rtp(3)])
+        self.assertIsInstance(self.alice.feedback[0], rtcp.Pli)
+
+    def test_up(self):
+        """What he publishes is let in, and nobody else's with it."""
+        self.legs.publish(BOB, OTHER, AUDIO)
+        self.legs.subscribe(ALICE, OTHER, self.world.now)
+        good = rtp(1, ssrc=OTHER)
+        self.from_link(self.bob, good, fake_rtcp(200, OTHER), rtp(1))
+        self.assertEqual(self.alice.media, [good, fake_rtcp(200, OTHER)])
+        self.assertEqual(self.legs.drops[Drop.WRONG_SOURCE], 1)
+
+    def test_bothWays(self):
+        """While he moves, what he sends is taken from both."""
+        self.legs.publish(BOB, OTHER, AUDIO)
+        self.legs.subscribe(ALICE, OTHER, self.world.now)
+        self.bob.bind()
+        self.bob.send(rtp(1, ssrc=OTHER))
+        self.from_link(self.bob, rtp(2, ssrc=OTHER))
+        self.bob.send(rtp(3, ssrc=OTHER))
+        self.assertEqual(len(self.alice.media), 3)
+
+    def test_switching(self):
+        """Down goes one way or the other, without a gate between."""
+        self.alice.send(rtp(1, KEY_START))
+        self.bob.bind()
+        self.alice.send(rtp(2))
+        self.assertEqual(self.lifted(), [rtp(1, KEY_START), rtp(2)])
+        self.legs.over_link(BOB, False, self.world.now)
+        self.alice.send(rtp(3))
+        self.assertEqual((self.lifted(), self.bob.media), ([], [rtp(3)]))
+        self.legs.over_link(BOB, True, self.world.now)
+        self.alice.send(rtp(4))
+        self.assertEqual(self.lifted(), [rtp(4)])
+        self.legs.over_link(BOB, True, self.world.now)
+
+    def test_linkGone(self):
+        """Without UDP and without a link nothing goes; then from a key frame on."""
+        self.alice.send(rtp(1, KEY_START))
+        self.legs.over_link(BOB, False, self.world.now)
+        self.alice.send(rtp(2))
+        self.legs.over_link(BOB, True, self.world.now)
+        self.alice.send(rtp(3), rtp(4, KEY_START))
+        self.assertEqual(self.lifted(), [rtp(1, KEY_START), rtp(4, KEY_START)])
+
+    def test_feedback(self):
+        """His RTCP counts, under his own SSRC alone."""
+        own = self.bob.credentials.client_ssrc
+        self.alice.send(rtp(1, KEY_START))
+        self.alice.feedback.clear()
+        self.world.now += 5
+        self.from_link(self.bob, self.protect(self.bob, rtcp.Pli(own, SSRC)))
+        self.assertEqual(len(self.alice.feedback), 1)
+        forged = self.protect(self.alice, rtcp.Pli(0xC0 + ALICE, SSRC))
+        self.from_link(self.bob, forged)
+        self.assertEqual(self.legs.drops[Drop.RTCP_WRONG_SOURCE], 1)
+
+    def test_requestsGoOverTheLink(self):
+        """A publisher on his link is asked for key frames there."""
+        self.legs.publish(BOB, OTHER, VIDEO)
+        self.legs.subscribe(ALICE, OTHER, self.world.now)
+        ((data, leg),) = self.legs.to_links()
+        self.assertEqual(leg, BOB)
+        (packet,) = rtcp.parse(self.bob.receiver.unprotect(data))
+        self.assertEqual(packet.media_ssrc, OTHER)
+
+    def test_leftOut(self):
+        """Long after the change nothing is asked for again, on either side."""
+        own = self.bob.credentials.client_ssrc
+        self.alice.send(rtp(1, KEY_START), rtp(2))
+        self.lifted()
+        nack = rtcp.Nack(own, SSRC, (1, 2))
+        self.from_link(self.bob, self.protect(self.bob, nack))
+        self.assertEqual(len(self.lifted()), 2)
+        self.world.now += 2
+        self.alice.send(rtp(3))
+        self.lifted()
+        self.from_link(self.bob, self.protect(self.bob, nack))
+        self.assertEqual(self.lifted(), [])
+        self.assertEqual(self.legs.drops[Drop.LEFT_OUT], 2)
+        self.legs.publish(BOB, OTHER, AUDIO)
+        self.from_link(self.bob, rtp(1, ssrc=OTHER), rtp(9, ssrc=OTHER))
+        self.world.wait(1.0)
+        self.assertEqual(self.legs.to_links(), [])
+
+    def test_gapOfTheChange(self):
+        """What UDP lost just before the change is asked for over the link."""
+        self.legs.over_link(BOB, False, self.world.now)
+        self.bob.bind()
+        self.legs.publish(BOB, OTHER, AUDIO)
+        self.bob.send(rtp(1, ssrc=OTHER))
+        self.legs.over_link(BOB, True, self.world.now)
+        self.from_link(self.bob, rtp(4, ssrc=OTHER))
+        self.world.wait(0.1)
+        data = self.legs.to_links()[0][0]
+        (nack,) = rtcp.parse(self.bob.receiver.unprotect(data))
+        self.assertEqual(nack.sequences, (2, 3))
+
+    def test_noise(self):
+        """Anything else over a link is dropped."""
+        self.from_link(self.bob, b"", b"\x04control", bytes(20), b"\x80", b"\x80\xc9")
+        self.assertEqual(self.legs.drops[Drop.UNWANTED], 5)
+
+    def test_nothingStays(self):
+        """A leg that ends is over no link."""
+        self.legs.close(BOB)
+        self.assertEqual(self.legs.over_links, 0)
+
+    @settings(deadline=None, max_examples=100)
+    @given(st.binary(max_size=100))
+    def test_garbage(self, data):
+        """Any bytes over a link are taken or counted."""
+        self.legs.receive_from_link(BOB, data, self.world.now)
+
+
+class ControlTests(SynchronousTestCase):
+    """Control datagrams find their legs."""
+
+    def test_from(self):
+        """By the SSRC, from the bound address; whether they are, keys tell."""
+        world = World()
+        alice = world.peer(ALICE)
+        world.peer(BOB, bound=False)
+        data = bytes((4, 0, 0, 0)) + (0xC0 + ALICE).to_bytes(4, "big") + bytes(20)
+        alice.send(data)
+        ((leg, datagram),) = world.legs.control()
+        self.assertEqual((leg, datagram.data), (ALICE, data))
+        self.assertEqual(world.legs.control(), [])
+        world.deliver(data, Path(("198.51.100.1", 1)))
+        alice.send(bytes((4, 0, 0, 0)) + (0xC0 + BOB).to_bytes(4, "big") + bytes(20))
+        alice.send(b"\x04")
+        self.assertEqual(world.legs.control(), [])
+        self.assertEqual(world.legs.drops[Drop.CONTROL_UNKNOWN], 3)
