@@ -212,6 +212,22 @@ class MediaSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TransferSettings:
+    """[Transfer Settings], our own."""
+
+    max_file_size: int
+    """MiB of a file that is transferred."""
+    user_quota: int
+    """MiB of one user's files in TempFilePath."""
+    total_quota: int
+    """MiB of all files there."""
+    part_hours: int
+    """Hours that an unfinished file is kept for another attempt."""
+    file_hours: int
+    """Hours that a file is kept; 0: for ever."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """A whole configuration."""
 
@@ -227,6 +243,7 @@ class Config:
     business: BusinessSettings
     http: HttpSettings
     media: MediaSettings
+    transfer: TransferSettings
     path: Path
     """The file, absolute."""
     warnings: tuple[str, ...]
@@ -272,6 +289,7 @@ SECTIONS: dict[str, tuple[str, type[Any]]] = {
     "Business Settings": ("business", BusinessSettings),
     "Http Settings": ("http", HttpSettings),
     "Media Settings": ("media", MediaSettings),
+    "Transfer Settings": ("transfer", TransferSettings),
 }
 
 

@@ -114,6 +114,30 @@ class Login(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class LoginEx(Message):
+    """LOGINSYSTEM request of a user for whom a signature speaks.
+
+    See ``protocols.signature`` for what is signed.
+    """
+
+    nickname: str
+    user_id: int
+    """Positive, or -1: the server gives ``string_id`` a number."""
+    string_id: str
+    """The application's own id of the user, empty for none."""
+    app_id: str
+    timestamp: int
+    """When it was signed: seconds since 1970, UTC."""
+    scheme: SignatureScheme
+    signature: bytes = field(repr=False)
+    """The bytes, without base64."""
+    parameters: str
+    """JSON for business objects, or empty."""
+    local_address: str = ""
+    """The client's own address, for user-state kind 7."""
+
+
+@dataclass(frozen=True, slots=True)
 class LoginResult(Message):
     """LOGINSYSTEM: the session begins when ``code`` is 0."""
 
@@ -170,30 +194,6 @@ class LinkClose(Message):
     """LINKCLOSE: the server is about to close the link, and why."""
 
     code: ResultCode
-
-
-@dataclass(frozen=True, slots=True)
-class LoginEx(Message):
-    """LOGINSYSTEM request of a user for whom a signature speaks.
-
-    See ``protocols.signature`` for what is signed.
-    """
-
-    nickname: str
-    user_id: int
-    """Positive, or -1: the server gives ``string_id`` a number."""
-    string_id: str
-    """The application's own id of the user, empty for none."""
-    app_id: str
-    timestamp: int
-    """When it was signed: seconds since 1970, UTC."""
-    scheme: SignatureScheme
-    signature: bytes = field(repr=False)
-    """The bytes, without base64."""
-    parameters: str
-    """JSON for business objects, or empty."""
-    local_address: str = ""
-    """The client's own address, for user-state kind 7."""
 
 
 # Session messages: numbered, acknowledged and replayed after a lost link.

@@ -6,11 +6,13 @@ sockets and timers come with the service's start.
 
 import os
 import platform
+import time
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 from twisted.application.service import IService, MultiService, Service
+from twisted.internet.threads import deferToThreadPool
 
 import anychat
 from anychat import banner
@@ -40,6 +42,8 @@ from anychat.services.hall import Effects, HallService
 from anychat.services.links import ClientLinks, LinkSettings
 from anychat.services.media import MediaService
 from anychat.services.notices import Notices
+from anychat.services.store import FileStore, StoreSettings
+from anychat.services.transfers import TransferService
 
 
 class Line(Service):
@@ -88,13 +92,22 @@ def build(config: Config, reactor: Any, log: Log) -> IService:
         trans_mode,
     )
     slot = FilterSlot(hall.submit, hall.hall.state)
+    store = FileStore(store_settings(config), time.time)
+    transfers = TransferService(
+        reactor,
+        links,
+        hall.submit,
+        slot.answer,
+        store,
+        lambda *work: deferToThreadPool(reactor, reactor.getThreadPool(), *work),
+    )
     client_logs = ClientLogs(
         config.debug.save_log_root_dir,
         config.debug.auto_upload_log_info,
         datetime.now,
         Notices(log, reactor.seconds),
     )
-    hall.connect(Effects(links, media, slot, log, client_logs=client_logs))
+    hall.connect(Effects(links, media, slot, log, transfers, client_logs=client_logs))
     business = None
     kind = chosen(config.function.sdk_filter_plus, config.directory).kind
     if kind is FilterKind.CHANNEL:
@@ -120,6 +133,7 @@ def build(config: Config, reactor: Any, log: Log) -> IService:
     parts: list[Service] = [
         Line(log, *banner.opening(config), *certificate_lines(config, context)),
         hall,
+        transfers,
         links,
         Line(log, banner.started("TCP", config.base.tcp_listen_port)),
         media,
@@ -182,6 +196,7 @@ def hall_settings(config: Config) -> HallSettings:
         auto_add_room=function.auto_add_room,
         max_users_per_room=function.max_users_per_room,
         hold_time=float(config.media.hold_time),
+        max_file_size=config.transfer.max_file_size << 20,
         verifier=verifier,
         admitter=admitter,
     )
@@ -211,6 +226,18 @@ def channel_settings(config: Config) -> BusinessChannelSettings:
         require=config.business.require_business,
         heartbeat=config.function.net_check_time / 1000,
         timeout=config.function.net_timeout_time / 1000,
+    )
+
+
+def store_settings(config: Config) -> StoreSettings:
+    """Where the files of clients go, and how many."""
+    transfer = config.transfer
+    return StoreSettings(
+        directory=config.function.temp_file_path,
+        user_quota=transfer.user_quota << 20,
+        total_quota=transfer.total_quota << 20,
+        part_time=transfer.part_hours * 3600.0,
+        file_time=transfer.file_hours * 3600.0,
     )
 
 

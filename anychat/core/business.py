@@ -12,14 +12,18 @@ from anychat.business_messages import (
     MAX_BUFFER,
     Answer,
     Call,
+    FetchFile,
     GetOnlineUsers,
     GetRoomIdList,
     OnRecvUserFilterData,
     SendBufToRoom,
     SendBufToUser,
+    TransBufferEx,
     TransBufferToUser,
+    TransFile,
 )
 from anychat.codes import BUSINESS_SERVER, ResultCode
+from anychat.core import options, people, queries, transfers
 from anychat.core.changes import ArbitersSet, Change
 from anychat.core.channels import check_buffer
 from anychat.core.commands import ArbitersChanged, FilterCall, SessionMessage
@@ -60,9 +64,14 @@ def send_filter_data(
 
 def call(turn: Turn, command: FilterCall) -> None:
     """Do what a business server or plug-in wants; a refusal is an answer."""
+    if isinstance(command.call, FetchFile):
+        transfers.fetch_file(turn, command, command.call)
+        return
     try:
-        ids = _CALLS[type(command.call)](turn, command.call)
-        answer = Answer(ResultCode.SUCCESS, ids)
+        given = _CALLS[type(command.call)](turn, command.call)
+        answer = (
+            given if isinstance(given, Answer) else Answer(ResultCode.SUCCESS, given)
+        )
     except Refused as refused:
         answer = Answer(refused.code)
     turn.effects.append(AnswerCall(command.number, answer))
@@ -125,13 +134,18 @@ def snapshot(state: State) -> list[Change]:
     return [ArbitersSet(state.verifier, state.admitter, state.hears)]
 
 
-#: Who carries out a call, by its type; gives the ids of the answer.
-_CALLS: dict[type[Call], Callable[[Turn, Any], tuple[int, ...]]] = {
+#: Who carries out a call, by its type; gives the answer, or the ids of one.
+_CALLS: dict[type[Call], Callable[[Turn, Any], tuple[int, ...] | Answer]] = {
     SendBufToUser: _send_to_user,
     SendBufToRoom: _send_to_room,
     TransBufferToUser: _trans_buffer,
     GetOnlineUsers: _online_users,
     GetRoomIdList: _rooms,
+    **people.CALLS,
+    **options.CALLS,
+    **queries.CALLS,
+    TransBufferEx: transfers.trans_buffer_ex,
+    TransFile: transfers.trans_file,
 }
 
 #: What is decided here, by the type of the message.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from anychat.business_messages import Arbiter
 from anychat.codes import DeviceType, ResultCode, StreamKind
-from anychat.core.state import TracePart
+from anychat.core.state import TracePart, Transfer
 from anychat.ids import LinkId, RoomId, SessionId, Ssrc, UserId
 from anychat.messages import StreamFormat
 
@@ -93,6 +93,10 @@ class SessionStarted(Change):
     """Whether it may have media."""
     vouched: bool
     """Whoever decides about entering rooms was not away."""
+    signed: bool = False
+    """A signature spoke for the user."""
+    string_id: str = ""
+    """The application's own id of the user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,8 +237,180 @@ class Unsubscribed(Change):
 
 
 @dataclass(frozen=True, slots=True)
+class TransferAdded(Change):
+    """A buffer or a file is on its way; what is in it is never told."""
+
+    transfer: Transfer
+
+
+@dataclass(frozen=True, slots=True)
+class TransferRemoved(Change):
+    """A transfer is over."""
+
+    task_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class TransferIdsGiven(Change):
+    """Numbers of transfers up to this are used up; only snapshots say so."""
+
+    next_transfer: int
+
+
+@dataclass(frozen=True, slots=True)
 class TraceSet(Change):
     """What a member does in UDP traces from now on; None: nothing."""
 
     session: SessionId
     part: TracePart | None
+
+
+# User data, see `anychat.core.profiles`.
+
+
+@dataclass(frozen=True, slots=True)
+class UserInfoSet(Change):
+    """A piece of a user's information has that value; empty: it is gone."""
+
+    user_id: UserId
+    info_id: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class GroupAdded(Change):
+    """A user has a group, or it has another name now."""
+
+    user_id: UserId
+    group_id: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class GroupDeleted(Change):
+    """A group is gone; no friend is in it any more."""
+
+    user_id: UserId
+    group_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class FriendAdded(Change):
+    """A user has a friend."""
+
+    user_id: UserId
+    friend_id: UserId
+
+
+@dataclass(frozen=True, slots=True)
+class FriendDeleted(Change):
+    """A user has that friend no more."""
+
+    user_id: UserId
+    friend_id: UserId
+
+
+@dataclass(frozen=True, slots=True)
+class FriendGrouped(Change):
+    """A friend is in that group, too."""
+
+    user_id: UserId
+    friend_id: UserId
+    group_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class UserDataSynchronised(Change):
+    """A user is told of his friends from now on."""
+
+    user_id: UserId
+
+
+@dataclass(frozen=True, slots=True)
+class UserDataForgotten(Change):
+    """A user is gone, and with him what was kept of him.
+
+    Information stays while he is somebody's friend.
+    """
+
+    user_id: UserId
+
+
+@dataclass(frozen=True, slots=True)
+class AddressBlocked(Change):
+    """Who comes from there may not connect."""
+
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddressUnblocked(Change):
+    """Who comes from there may connect again."""
+
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class ControlAsked(Change):
+    """A user's control code waits for its verdict."""
+
+    session: SessionId
+    request: int
+
+
+@dataclass(frozen=True, slots=True)
+class ControlSettled(Change):
+    """It waits no longer."""
+
+    session: SessionId
+    request: int
+
+
+@dataclass(frozen=True, slots=True)
+class PictureTurned(Change):
+    """A user's picture is to be shown turned, or mirrored."""
+
+    session: SessionId
+    rotation: int
+    """Degrees."""
+    mirrored: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OptionSet(Change):
+    """A session's option has that value."""
+
+    session: SessionId
+    option: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterChosen(Change):
+    """A default media parameter is to have that value once they are applied."""
+
+    option: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class ParametersApplied(Change):
+    """The chosen media parameters are the server's; or its own are again."""
+
+    chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureUsed(Change):
+    """A signature has let somebody in, and lets nobody in any more."""
+
+    digest: bytes
+    until: float
+    """Monotonic seconds; from then on it is too old anyway."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureForgotten(Change):
+    """The oldest used signature is too old to be used again."""
+
+    digest: bytes

@@ -4,12 +4,12 @@ Commands carry everything that the core may not make up itself: ids, SSRCs,
 and digests in place of passwords.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from anychat.business_messages import Arbiter, Call, Verdict
-from anychat.codes import DeviceType
+from anychat.business_messages import Arbiter, Call, OnUserInfoControl, Verdict
+from anychat.codes import DeviceType, ResultCode
 from anychat.ids import LinkId, SessionId, Ssrc
-from anychat.messages import Login, Message
+from anychat.messages import Login, LoginEx, Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,8 @@ class SessionMessage(Command):
     """A fresh SSRC, with `OpenStream`."""
     password: bytes = b""
     """Keyed digest of the message's room password, empty for an empty one."""
+    clock: int = 0
+    """Milliseconds since 1970, with `QuerySDKOption`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,3 +115,48 @@ class FilterCall(Command):
     number: int
     """Given back with the answer."""
     call: Call
+
+
+@dataclass(frozen=True, slots=True)
+class TransferFinished(Command):
+    """The server's own end of a transfer has done with it, or it must end."""
+
+    task_id: int
+    code: ResultCode
+    path: str = ""
+    """Where a file for the server is stored."""
+    data: bytes = field(default=b"", repr=False)
+    """A buffer for the business server."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSignedLogin(Command):
+    """A link without a session asks to sign in with a signature."""
+
+    link: LinkId
+    request: int
+    message: LoginEx
+    session: SessionId
+    """A fresh id, taken if the login is granted."""
+    address: str
+    """The client's address as the server sees it."""
+    device: DeviceType
+    secure: bool
+    """Whether the link is encrypted."""
+    checked: ResultCode
+    """What came of the signature and its time: 0, or why it is refused."""
+    digest: bytes
+    """Of the signature."""
+    remaining: float
+    """Seconds for which the signature would be taken again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ControlJudged(Command):
+    """The answer to `AskUserInfoControl`."""
+
+    session: SessionId
+    request: int
+    question: OnUserInfoControl
+    """As it was asked: the core does not keep it."""
+    verdict: Verdict

@@ -10,12 +10,14 @@ from anychat.codes import (
     ResultCode,
     RoomState,
     SelfStatus,
+    StreamInfo,
     StreamKind,
     UserState,
 )
 from anychat.core.commands import SessionMessage
 from anychat.core.effects import ReplyFigure
 from anychat.core.state import Publication, Room, Session, State
+from anychat.core.subscriptions import STREAM_INDEXES
 from anychat.core.turn import MessageTable, Turn
 from anychat.errors import Refused
 from anychat.ids import RoomId
@@ -23,6 +25,7 @@ from anychat.messages import (
     QueryOnlineUsers,
     QueryRoomState,
     QueryRoomUsers,
+    QueryStreamInfo,
     QueryUserState,
     StateValue,
     UserList,
@@ -102,6 +105,36 @@ def user_state(
     turn.reply(asker.id, command.request, answer)
 
 
+def stream_info(
+    turn: Turn, asker: Session, command: SessionMessage, message: QueryStreamInfo
+) -> None:
+    """What a stream of a member of one's room, or of one's own, is like."""
+    room = turn.state.room_of(asker)
+    if message.stream_index not in STREAM_INDEXES:
+        raise Refused(ResultCode.FUNCOPTERROR)
+    user = asker
+    if message.user_id != SELF:
+        other = turn.state.session_of(message.user_id)
+        if other is None:
+            raise Refused(ResultCode.INVALID_USERID)
+        user = other
+    membership = room.members.get(user.id)
+    kind, value = _STREAM_INFO.get(message.info, (None, None))
+    kind = kind or _STREAM_LOSS.get(message.info)
+    if membership is None or kind is None:
+        raise Refused(ResultCode.DATANOTEXIST)
+    stream = membership.published.get((kind, message.stream_index))
+    if stream is None:
+        raise Refused(ResultCode.DATANOTEXIST)
+    if value is not None:
+        answer = StateValue(ResultCode.SUCCESS, value(stream))
+        turn.reply(asker.id, command.request, answer)
+    elif command.request:
+        turn.effects.append(
+            ReplyFigure(asker.id, command.request, user.id, UserState.PACKET_LOSS)
+        )
+
+
 def _room(state: State, room_id: int) -> Room:
     room = state.rooms.get(RoomId(room_id))
     if room is None:
@@ -171,6 +204,19 @@ def _address(state: State, user: Session) -> str:
     return user.address
 
 
+def _recording(state: State, user: Session) -> int:
+    """Nothing is recorded by this server."""
+    return 0
+
+
+def _rotation(state: State, user: Session) -> int:
+    return user.rotation
+
+
+def _mirror(state: State, user: Session) -> int:
+    return user.mirrored
+
+
 def _p2p(state: State, user: Session) -> int:
     """All media goes through the server."""
     return 0
@@ -201,6 +247,9 @@ _KNOWN: dict[UserState, Callable[[State, Session], int | str]] = {
     UserState.DEVICE: _device_type,
     UserState.SELF_STATUS: _status,
     UserState.SELF_ID: _id,
+    UserState.RECORDING: _recording,
+    UserState.VIDEO_ROTATION: _rotation,
+    UserState.VIDEO_MIRROR: _mirror,
     UserState.AUDIO_CODEC: _audio_codec,
     UserState.VIDEO_CODEC: _video_codec,
 }
@@ -216,8 +265,36 @@ _MEASURED = frozenset(
     }
 )
 
+#: What is known of a stream by its format, for each kind of stream.
+_STREAM_INFO: dict[StreamInfo, tuple[StreamKind, Callable[[Publication], int]]] = {
+    StreamInfo.VIDEO_WIDTH: (StreamKind.VIDEO, lambda stream: stream.format.width),
+    StreamInfo.VIDEO_HEIGHT: (StreamKind.VIDEO, lambda stream: stream.format.height),
+    StreamInfo.VIDEO_FPS: (StreamKind.VIDEO, lambda stream: stream.format.fps),
+    StreamInfo.VIDEO_BITRATE: (StreamKind.VIDEO, lambda stream: stream.format.bitrate),
+    StreamInfo.VIDEO_CODEC: (StreamKind.VIDEO, _codec),
+    StreamInfo.AUDIO_SAMPLE_RATE: (
+        StreamKind.AUDIO,
+        lambda stream: stream.format.clock_rate,
+    ),
+    StreamInfo.AUDIO_CHANNELS: (
+        StreamKind.AUDIO,
+        lambda stream: stream.format.channels,
+    ),
+    # What all of AnyChat's audio codecs are made from, and decoded to.
+    StreamInfo.AUDIO_SAMPLE_BITS: (StreamKind.AUDIO, lambda stream: 16),
+    StreamInfo.AUDIO_BITRATE: (StreamKind.AUDIO, lambda stream: stream.format.bitrate),
+    StreamInfo.AUDIO_CODEC: (StreamKind.AUDIO, _codec),
+}
+
+#: What the media plane measures of a stream.
+_STREAM_LOSS = {
+    StreamInfo.VIDEO_LOSS: StreamKind.VIDEO,
+    StreamInfo.AUDIO_LOSS: StreamKind.AUDIO,
+}
+
 #: What is decided here, by the type of the message.
 MESSAGES: MessageTable = {
+    QueryStreamInfo: stream_info,
     QueryOnlineUsers: online_users,
     QueryRoomUsers: room_users,
     QueryRoomState: room_state,

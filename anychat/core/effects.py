@@ -1,17 +1,18 @@
 """What the core wants done outside; ``services.hall`` carries it out in order."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from anychat.business_messages import (
     Answer,
     Event,
+    OnUserInfoControl,
     PrepareEnterRoom,
     VerifyUser,
 )
 from anychat.codes import ResultCode, StreamKind, UserState
-from anychat.core.state import Layer
+from anychat.core.state import Layer, Transfer
 from anychat.ids import LinkId, SessionId, Ssrc, UserId
-from anychat.messages import LogPart, Message, StreamFormat
+from anychat.messages import LogPart, Message, ServerParameters, StreamFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,55 @@ class ReplyFigure(Effect):
 
 
 @dataclass(frozen=True, slots=True)
+class StartTransfer(Effect):
+    """Content may go from the transfer's one end to the other."""
+
+    transfer: Transfer
+
+
+@dataclass(frozen=True, slots=True)
+class FeedTransfer(Effect):
+    """A portion of what a business server sends; it comes in order, or ends it."""
+
+    task_id: int
+    offset: int
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StopTransfer(Effect):
+    """The transfer is over: nothing more goes anywhere."""
+
+    task_id: int
+    code: ResultCode
+    """0: the receiver has it whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class SuspendTransfers(Effect):
+    """The session's link is gone; its transfers wait."""
+
+    session: SessionId
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeTransfers(Effect):
+    """The session has a link again: say where its transfers go on."""
+
+    session: SessionId
+
+
+@dataclass(frozen=True, slots=True)
+class ReadStored(Effect):
+    """Answer a `FilterCall` with a portion of a file that was stored."""
+
+    number: int
+    task_id: int
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class RouteTrace(Effect):
     """Pass the session's trace probes on to these; None: it sends none any more."""
 
@@ -171,3 +221,27 @@ class KeepLog(Effect):
     session: SessionId
     request: int
     part: LogPart
+
+
+@dataclass(frozen=True, slots=True)
+class ShowBlocked(Effect):
+    """Tell the operator who may not connect any more, or may again."""
+
+    pattern: str
+    blocked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AskUserInfoControl(Effect):
+    """Put a control code to the arbiter; its verdict comes as `ControlJudged`."""
+
+    session: SessionId
+    request: int
+    question: OnUserInfoControl
+
+
+@dataclass(frozen=True, slots=True)
+class AnnounceParameters(Effect):
+    """These are the default media parameters from now on: tell everybody."""
+
+    parameters: ServerParameters

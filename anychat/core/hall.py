@@ -17,21 +17,28 @@ from typing import Any
 
 from anychat.codes import ResultCode
 from anychat.core import (
+    blocking,
     business,
     channels,
     directory,
     layers,
     logins,
     logs,
+    options,
+    people,
+    profiles,
+    queries,
     rooms,
     roster,
     sessions,
+    signed,
     streams,
     subscriptions,
     traces,
+    transfers,
 )
 from anychat.core.changes import ArbitersSet, Change, RoomAdded
-from anychat.core.commands import Command, SessionMessage
+from anychat.core.commands import Command, SessionMessage, Tick
 from anychat.core.names import numbered_name
 from anychat.core.settings import HallSettings
 from anychat.core.state import State
@@ -44,19 +51,26 @@ from anychat.core.turn import (
 )
 from anychat.errors import LocalError, Refused
 from anychat.messages import (
+    BeginTransfer,
     EnterRoom,
     EnterRoomByName,
     EnterRoomResult,
+    InfoValue,
     Message,
     OpenLayer,
     OpenStream,
+    OptionValue,
+    QueryInfoFromServer,
     QueryOnlineUsers,
     QueryRoomState,
     QueryRoomUsers,
+    QuerySDKOption,
+    QueryStreamInfo,
     QueryUserState,
     Result,
     StateValue,
     StreamOpened,
+    TransferBegun,
     UserList,
 )
 
@@ -97,9 +111,8 @@ class Hall:
 
     def next_timeout(self) -> float | None:
         """When the next `Tick` is due, None if there is nothing to wait for."""
-        for until in self.state.held.values():
-            return until
-        return None
+        due = [next_timeout(self.state) for next_timeout, _ in _CLOCKS]
+        return min((when for when in due if when is not None), default=None)
 
     def snapshot(self) -> tuple[Change, ...]:
         """Changes that, folded on a new hall, give a state equal to this one."""
@@ -107,6 +120,13 @@ class Hall:
         changes.extend(roster.snapshot(self.state))
         changes.extend(logins.snapshot(self.state))
         changes.extend(sessions.snapshot(self.state))
+        for user in self.state.sessions.values():
+            changes.extend(people.snapshot(user))
+            changes.extend(options.session_snapshot(user))
+        changes.extend(profiles.snapshot(self.state))
+        changes.extend(options.snapshot(self.state))
+        changes.extend(blocking.snapshot(self.state))
+        changes.extend(signed.snapshot(self.state))
         changes.extend(rooms.snapshot(self.state))
         for room in self.state.rooms.values():
             for member in room.members:
@@ -114,6 +134,7 @@ class Hall:
                 changes.extend(streams.snapshot(room, session))
                 changes.extend(subscriptions.snapshot(room, session))
                 changes.extend(traces.snapshot(room, session))
+        changes.extend(transfers.snapshot(self.state))
         return tuple(changes)
 
 
@@ -133,27 +154,50 @@ def _decide_message(turn: Turn, command: SessionMessage) -> None:
         )
 
 
+def _tick(turn: Turn, command: Tick) -> None:
+    """Do one item that is due."""
+    for next_timeout, tick in _CLOCKS:
+        due = next_timeout(turn.state)
+        if due is not None and due <= turn.now:
+            tick(turn)
+            return
+
+
 def _refusal(message: Message, code: ResultCode) -> Message:
     """The answer to a message that is not granted, of the type it waits for."""
     answer = _ANSWERS.get(type(message))
     return Result(code) if answer is None else answer(message, code)
 
 
+#: Subjects that wait: when the first item is due, and who does it then.
+_CLOCKS: tuple[tuple[Callable[[State], float | None], Callable[[Turn], None]], ...] = (
+    (sessions.next_timeout, sessions.tick),
+    (signed.next_timeout, signed.tick),
+)
+
 _COMMANDS: CommandTable = {
     SessionMessage: _decide_message,
+    Tick: _tick,
+    **people.COMMANDS,
+    **signed.COMMANDS,
     **business.COMMANDS,
     **logins.COMMANDS,
     **sessions.COMMANDS,
     **rooms.COMMANDS,
+    **transfers.COMMANDS,
 }
 
 _MESSAGES: MessageTable = {
+    **people.MESSAGES,
+    **options.MESSAGES,
+    **queries.MESSAGES,
     **business.MESSAGES,
     **sessions.MESSAGES,
     **rooms.MESSAGES,
     **streams.MESSAGES,
     **subscriptions.MESSAGES,
     **channels.MESSAGES,
+    **transfers.MESSAGES,
     **directory.MESSAGES,
     **traces.MESSAGES,
     **logs.MESSAGES,
@@ -161,12 +205,18 @@ _MESSAGES: MessageTable = {
 }
 
 _CHANGES: ChangeTable = {
+    **profiles.CHANGES,
+    **people.CHANGES,
+    **options.CHANGES,
+    **blocking.CHANGES,
+    **signed.CHANGES,
     **business.CHANGES,
     **logins.CHANGES,
     **roster.CHANGES,
     **sessions.CHANGES,
     **rooms.CHANGES,
     **streams.CHANGES,
+    **transfers.CHANGES,
     **subscriptions.CHANGES,
     **traces.CHANGES,
     **layers.CHANGES,
@@ -176,10 +226,14 @@ _CHANGES: ChangeTable = {
 _ANSWERS: dict[type[Message], Callable[[Any, ResultCode], Message]] = {
     EnterRoom: lambda message, code: EnterRoomResult(code, message.room_id),
     EnterRoomByName: lambda message, code: EnterRoomResult(code, 0),
+    BeginTransfer: lambda message, code: TransferBegun(code),
     OpenStream: lambda message, code: StreamOpened(code),
     OpenLayer: lambda message, code: StreamOpened(code),
     QueryOnlineUsers: lambda message, code: UserList(code),
     QueryRoomUsers: lambda message, code: UserList(code),
     QueryRoomState: lambda message, code: StateValue(code),
     QueryUserState: lambda message, code: StateValue(code),
+    QueryStreamInfo: lambda message, code: StateValue(code),
+    QueryInfoFromServer: lambda message, code: InfoValue(code),
+    QuerySDKOption: lambda message, code: OptionValue(code),
 }

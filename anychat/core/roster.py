@@ -2,10 +2,11 @@
 
 Guests, who give no password, get -2, -3, ... and never an id again that was
 given before.  About named users an arbiter decides, who gives them their ids
-(``logins``).  Without one, in demo mode, they get positive ids from 1; a
-name keeps its id while the server runs, unless more names come than are
-remembered: then the name that has been offline longest is forgotten, and its
-id with it.
+(``logins``), or a signature brings an id (``signed``).  Without either, in demo
+mode, they get positive ids from 1; a name keeps its id while the server runs,
+unless more names come than are remembered: then the name that has been offline
+longest is forgotten, and its id with it.  String ids of signed logins stand
+among the names.
 """
 
 from itertools import islice
@@ -20,6 +21,7 @@ from anychat.core.changes import (
     UserNamed,
 )
 from anychat.core.effects import StartSession, Tell
+from anychat.core.profiles import tell_friends
 from anychat.core.sessions import end
 from anychat.core.state import PendingLogin, State
 from anychat.core.turn import ChangeTable, Turn
@@ -35,14 +37,16 @@ def start_guest(turn: Turn, login: PendingLogin) -> None:
     start(turn, login, turn.state.next_guest_id, DEFAULT_LEVEL, login.name)
 
 
-def start_named(turn: Turn, login: PendingLogin) -> None:
+def start_named(turn: Turn, login: PendingLogin, key: str = "") -> None:
     """Let a named user in without asking anybody.
 
+    :param key: what the id is remembered by, if not by the name.
     :raises Refused: 201, see `make_way`.
     """
-    user_id = _known_id(turn.state, login.name)
+    key = key or login.name
+    user_id = _known_id(turn.state, key)
     if user_id is None:
-        user_id = _name(turn, login.name)
+        user_id = _name(turn, key)
     else:
         make_way(turn, user_id)
     start(turn, login, user_id, DEFAULT_LEVEL, login.name)
@@ -81,6 +85,8 @@ def start(
             login.device,
             login.secure,
             turn.state.admitter is not Arbiter.AWAY,
+            login.signed,
+            login.string_id,
         )
     )
     turn.effects.append(
@@ -98,6 +104,7 @@ def start(
     turn.effects.append(
         Tell(OnUserLoginAction(user_id, login.name, level, login.address))
     )
+    tell_friends(turn, user_id, online=True)
 
 
 def _known_id(state: State, name: str) -> UserId | None:
@@ -106,7 +113,7 @@ def _known_id(state: State, name: str) -> UserId | None:
     if user_id is None:
         return None
     owner = state.session_of(user_id)
-    return user_id if owner is None or owner.name == name else None
+    return user_id if owner is None or owner.remembered_by == name else None
 
 
 def _name(turn: Turn, name: str) -> UserId:

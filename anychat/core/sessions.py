@@ -15,6 +15,7 @@ waits in the session's replay buffer.
 
 from anychat.business_messages import OnUserLogoutActionEx
 from anychat.codes import ResultCode
+from anychat.core import profiles, transfers
 from anychat.core.changes import (
     Change,
     SessionEnded,
@@ -22,7 +23,7 @@ from anychat.core.changes import (
     SessionResumed,
     SessionStarted,
 )
-from anychat.core.commands import LinkLost, LinkResumed, SessionMessage, Tick
+from anychat.core.commands import LinkLost, LinkResumed, SessionMessage
 from anychat.core.effects import EndSession, Tell
 from anychat.core.rooms import depart, give_up, tell_members
 from anychat.core.state import Room, Session, State
@@ -44,7 +45,9 @@ def logout(
 def end(turn: Turn, session: Session, code: ResultCode) -> None:
     """End a session: it leaves its room, with everything that hangs on it."""
     give_up(turn, session)
+    transfers.give_up(turn, session)
     depart(turn, session)
+    profiles.forget(turn, session)
     turn.changes.append(SessionEnded(session.id, code))
     turn.effects.append(EndSession(session.id, code))
     turn.effects.append(Tell(OnUserLogoutActionEx(session.user_id, code)))
@@ -57,6 +60,7 @@ def link_lost(turn: Turn, command: LinkLost) -> None:
         turn.changes.append(
             SessionHeld(command.session, turn.now + turn.settings.hold_time)
         )
+        transfers.suspend(turn, state.sessions[command.session])
 
 
 def link_resumed(turn: Turn, command: LinkResumed) -> None:
@@ -67,30 +71,37 @@ def link_resumed(turn: Turn, command: LinkResumed) -> None:
     turn.changes.append(SessionResumed(session.id, command.link, command.address))
     if command.resync:
         _resync(turn, session)
+    transfers.resume(turn, session, resync=command.resync)
 
 
-def tick(turn: Turn, command: Tick) -> None:
-    """End the session whose hold time was over first, if there is one."""
-    for session, until in turn.state.held.items():
-        if until <= turn.now:
-            end(turn, turn.state.sessions[session], ResultCode.CONNECT_ABORT)
-        break
+def next_timeout(state: State) -> float | None:
+    """When the first hold time is over."""
+    for until in state.held.values():
+        return until
+    return None
+
+
+def tick(turn: Turn) -> None:
+    """End the session whose hold time was over first."""
+    session = next(iter(turn.state.held))
+    end(turn, turn.state.sessions[session], ResultCode.CONNECT_ABORT)
 
 
 def _resync(turn: Turn, session: Session) -> None:
     """Tell a client that missed something the whole state."""
     if session.room_id is None:
         turn.send((session.id,), Resync(session.user_id, 0))
-        return
-    room = turn.state.rooms[session.room_id]
-    turn.send((session.id,), _whole_state(session, room))
-    tell_members(
-        turn,
-        session.id,
-        room.id,
-        [room.members[other] for other in room.others(session.id)],
-    )
-    grant_again(turn, session, room)
+    else:
+        room = turn.state.rooms[session.room_id]
+        turn.send((session.id,), _whole_state(session, room))
+        tell_members(
+            turn,
+            session.id,
+            room.id,
+            [room.members[other] for other in room.others(session.id)],
+        )
+        grant_again(turn, session, room)
+    profiles.tell_set_again(turn, session)
 
 
 def _whole_state(session: Session, room: Room) -> Resync:
@@ -124,12 +135,28 @@ def _apply_started(state: State, change: SessionStarted) -> None:
         change.device,
         change.secure,
         change.vouched,
+        change.signed,
+        change.string_id,
     )
+    session = state.sessions[change.session]
     state.users[change.user_id] = change.session
+    _index(state.by_name, change.name, change.user_id)
+    if change.string_id:
+        _index(state.by_string_id, change.string_id, change.user_id)
     if change.user_id < 0:
         state.next_guest_id = min(state.next_guest_id, UserId(change.user_id - 1))
-    elif state.names.get(change.name) == change.user_id:
-        state.offline.pop(change.name, None)
+    elif state.names.get(session.remembered_by) == change.user_id:
+        state.offline.pop(session.remembered_by, None)
+
+
+def _index(index: dict[str, dict[UserId, None]], text: str, user_id: UserId) -> None:
+    index.setdefault(text, {})[user_id] = None
+
+
+def _unindex(index: dict[str, dict[UserId, None]], text: str, user_id: UserId) -> None:
+    del index[text][user_id]
+    if not index[text]:
+        del index[text]
 
 
 def _apply_held(state: State, change: SessionHeld) -> None:
@@ -149,12 +176,19 @@ def _apply_ended(state: State, change: SessionEnded) -> None:
     session = state.sessions.pop(change.session)
     if session.room_id is not None:
         raise LocalError(f"session {session.id} ended in room {session.room_id}")
+    if session.sending or session.receiving:
+        raise LocalError(f"session {session.id} ended with transfers under way")
     del state.users[session.user_id]
     state.held.pop(session.id, None)
     if session.id in state.entering:
         raise LocalError(f"session {session.id} ended while it waits to enter")
-    if state.names.get(session.name) == session.user_id:
-        state.offline[session.name] = None
+    if session.user_id in state.profiles and state.profiles[session.user_id].friends:
+        raise LocalError(f"session {session.id} ended with friends")
+    _unindex(state.by_name, session.name, session.user_id)
+    if session.string_id:
+        _unindex(state.by_string_id, session.string_id, session.user_id)
+    if state.names.get(session.remembered_by) == session.user_id:
+        state.offline[session.remembered_by] = None
 
 
 def snapshot(state: State) -> list[Change]:
@@ -172,6 +206,8 @@ def snapshot(state: State) -> list[Change]:
             session.device,
             session.secure,
             session.vouched,
+            session.signed,
+            session.string_id,
         )
         for session in state.sessions.values()
     ]
@@ -183,7 +219,7 @@ def snapshot(state: State) -> list[Change]:
 MESSAGES: MessageTable = {Logout: logout}
 
 #: What is decided here, by the type of the command.
-COMMANDS: CommandTable = {LinkLost: link_lost, LinkResumed: link_resumed, Tick: tick}
+COMMANDS: CommandTable = {LinkLost: link_lost, LinkResumed: link_resumed}
 
 #: What is folded here, by the type of the change.
 CHANGES: ChangeTable = {

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from anychat.business_messages import Arbiter
+from anychat.messages import ServerParameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,13 @@ class HallSettings:
     """MaxUsersPerRoom."""
     hold_time: float = 30.0
     """Seconds that a session is kept after its link was lost."""
+    parameters: ServerParameters = ServerParameters(
+        *(320, 240, 15, 40, 60000, 1, 3, 3),
+        *(16000, 1, 16, 11, 15850),
+    )
+    """The default media parameters of clients."""
+    max_file_size: int = 4 << 30
+    """Bytes of a file that is transferred at most."""
     max_names: int = 100_000
     """Names whose ids are remembered; beyond it the longest offline is forgotten."""
     verifier: Arbiter = Arbiter.NOBODY

@@ -11,7 +11,14 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from anychat.business_messages import Arbiter
-from anychat.codes import FIRST_GUEST_ID, DeviceType, ResultCode, StreamKind, TraceMode
+from anychat.codes import (
+    FIRST_GUEST_ID,
+    DeviceType,
+    ResultCode,
+    StreamKind,
+    TraceMode,
+    TransferKind,
+)
 from anychat.core.numbers import FreeNumbers
 from anychat.errors import Refused
 from anychat.ids import LinkId, RoomId, SessionId, Ssrc, UserId
@@ -22,6 +29,11 @@ StreamId: TypeAlias = tuple[StreamKind, int]
 
 #: Rooms that are made by name get the lowest free number from here up.
 FIRST_NAMED_ROOM = 10001
+
+
+def string_key(string_id: str) -> str:
+    """What a string id is called among the names; no name looks like it."""
+    return f"\0{string_id}"
 
 
 @dataclass(slots=True)
@@ -42,7 +54,63 @@ class Session:
     """Whether it may have media."""
     vouched: bool
     """It began while whoever decides about entering rooms was not away."""
+    signed: bool = False
+    """A signature spoke for the user."""
+    string_id: str = ""
+    """The application's own id of the user, with a signature."""
     room_id: RoomId | None = None
+    rotation: int = 0
+    """Degrees by which its picture is to be turned."""
+    mirrored: bool = False
+    options: dict[int, int] = field(default_factory=dict)
+    """Those that it has set."""
+    controls: dict[int, None] = field(default_factory=dict)
+    """Requests with control codes whose verdict is awaited."""
+    sending: dict[str, int] = field(default_factory=dict)
+    """Its transfers as sender, by their GUIDs, oldest first."""
+    receiving: dict[int, None] = field(default_factory=dict)
+    """Its transfers as receiver, oldest first."""
+
+    @property
+    def remembered_by(self) -> str:
+        """What its id is remembered by, if it is one that the core gave."""
+        return string_key(self.string_id) if self.signed else self.name
+
+
+@dataclass(slots=True)
+class Profile:
+    """User data; of a user who is signed in, or a friend of one who is."""
+
+    infos: dict[int, str] = field(default_factory=dict)
+    groups: dict[int, str] = field(default_factory=dict)
+    friends: dict[UserId, dict[int, None]] = field(default_factory=dict)
+    """And the groups that each is in."""
+    friend_of: dict[UserId, None] = field(default_factory=dict)
+    """Who is signed in and has this one among his friends."""
+    synchronised: bool = False
+    """The user was told his data, and is told of his friends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """A buffer or a file under way; as told by `TransferAdded`."""
+
+    id: int
+    kind: TransferKind
+    guid: str
+    source: SessionId | None
+    """None: the server sends it, for a business server."""
+    source_id: UserId
+    sink: SessionId | None
+    """None: the server takes it."""
+    target_id: UserId
+    file_name: str
+    length: int
+    wparam: int
+    lparam: int
+    flags: int
+    text: str = field(repr=False)
+    """The user string of TransFileEx."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +186,9 @@ class PendingLogin:
     local_address: str
     device: DeviceType
     secure: bool
+    signed: bool = False
+    """A signature speaks for the user."""
+    string_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +251,30 @@ class State:
         default_factory=lambda: FreeNumbers(FIRST_NAMED_ROOM), compare=False
     )
     """Derived from ``room_names``."""
+
+    transfers: dict[int, Transfer] = field(default_factory=dict)
+    """Buffers and files under way, oldest first."""
+    next_transfer: int = 1
+    fed_transfers: int = 0
+    """Those of business servers among them."""
+    profiles: dict[UserId, Profile] = field(default_factory=dict)
+    """Of all of whom there is something to keep."""
+    profile_bytes: int = 0
+    """What ``profiles`` hold, as `profiles.MAX_BYTES` counts."""
+    by_name: dict[str, dict[UserId, None]] = field(default_factory=dict)
+    """Who is signed in under a name, the longest first."""
+    by_string_id: dict[str, dict[UserId, None]] = field(default_factory=dict)
+    """Who is signed in with a string id; as a rule one."""
+    blocked: dict[str, None] = field(default_factory=dict)
+    """Addresses and patterns of those who may not connect, oldest first."""
+    blocked_patterns: dict[str, None] = field(default_factory=dict)
+    """The patterns among them."""
+    signatures: OrderedDict[bytes, float] = field(default_factory=OrderedDict)
+    """Digests of used signatures and when they are too old, soonest first."""
+    chosen: dict[int, int] = field(default_factory=dict)
+    """Default media parameters that a business server has chosen, by option."""
+    applied: dict[int, int] = field(default_factory=dict)
+    """Those that are in force."""
 
     @property
     def attended(self) -> bool:

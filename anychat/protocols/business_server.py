@@ -420,7 +420,16 @@ class BusinessChannel(BusinessEnd):
         ids = sorted(answer.ids)
         if after is not None:
             ids = ids[bisect_right(ids, after) :]
-        self._answer(command, tag, ids=ids[:MAX_IDS], more=len(ids) > MAX_IDS)
+        self._answer(
+            command,
+            tag,
+            ids=ids[:MAX_IDS],
+            more=len(ids) > MAX_IDS,
+            text=answer.text,
+            task_id=answer.task_id,
+            length=answer.length,
+            data=answer.data,
+        )
 
     def _verdict(self, command: type[Command], answer: Outcome) -> Verdict:
         """What a question's answer, or the lack of one, comes to."""

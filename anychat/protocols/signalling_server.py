@@ -22,6 +22,7 @@ from anychat.messages import (
     HeartbeatReply,
     LinkClose,
     Login,
+    LoginEx,
     LoginResult,
     MediaPacket,
     MediaPath,
@@ -45,6 +46,7 @@ _log = Logger()
 _HELLO, _PROOF = number_of(ClientHello), number_of(ClientProof)
 _HEARTBEAT, _HEARTBEAT_REPLY = number_of(Heartbeat), number_of(HeartbeatReply)
 _LOGIN, _RESUME = number_of(Login), number_of(Resume)
+_LOGIN_EX = number_of(LoginEx)
 _MEDIA_PACKET, _MEDIA_PATH = number_of(MediaPacket), number_of(MediaPath)
 #: What a packet of media counts against a client's messages.
 _MEDIA_COST = 0.1
@@ -135,6 +137,9 @@ class LinkOwner(Protocol):
 
     def link_login(self, link: "ServerLink", request: int, message: Login) -> None:
         """Answer by `ServerLink.begin` or `ServerLink.refuse`, later if need be."""
+
+    def link_login_ex(self, link: "ServerLink", request: int, message: LoginEx) -> None:
+        """The same with a signature in place of a password."""
 
     def link_resume(self, link: "ServerLink", request: int, message: Resume) -> None:
         """Answer by `ServerLink.begin` or by a `Resumed` that says no."""
@@ -336,6 +341,10 @@ class ServerLink:
         self.session = session
         self.stage = Stage.SESSION
 
+    def refund(self) -> None:
+        """The frame that is being taken does not count against the client's rate."""
+        self._allowance += 1
+
     def refuse(self, request: int, code: ResultCode) -> None:
         """The login that is being looked at is not granted."""
         self.failures += 1
@@ -514,6 +523,14 @@ class ServerLink:
         self.stage = Stage.LOGIN
         self._owner.link_login(self, frame.request, message)
 
+    def _login_ex(self, frame: Frame) -> None:
+        message = decode(frame.type, frame.body)
+        assert isinstance(message, LoginEx)
+        if not self.secure:
+            raise PeerError("signature on a plain link")
+        self.stage = Stage.LOGIN
+        self._owner.link_login_ex(self, frame.request, message)
+
     def _resume(self, frame: Frame) -> None:
         message = decode(frame.type, frame.body)
         assert isinstance(message, Resume)
@@ -526,6 +543,7 @@ _STEPS: dict[tuple[Stage, int], Callable[[ServerLink, Frame], None]] = {
     (Stage.HELLO, _HELLO): ServerLink._hello,
     (Stage.PROOF, _PROOF): ServerLink._proof,
     (Stage.READY, _LOGIN): ServerLink._login,
+    (Stage.READY, _LOGIN_EX): ServerLink._login_ex,
     (Stage.READY, _RESUME): ServerLink._resume,
     (Stage.READY, _HEARTBEAT): ServerLink._heartbeat,
     (Stage.LOGIN, _HEARTBEAT): ServerLink._heartbeat,

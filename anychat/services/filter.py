@@ -10,6 +10,7 @@ done with its commands (`deliver`).
 import itertools
 from collections import deque
 from collections.abc import Callable
+from typing import TypeAlias
 
 from twisted.internet.defer import maybeDeferred
 from twisted.logger import Logger
@@ -28,16 +29,26 @@ from anychat.codes import ResultCode
 from anychat.core.commands import (
     ArbitersChanged,
     Command,
+    ControlJudged,
     FilterCall,
     RoomEntryPrepared,
     UserVerified,
 )
-from anychat.core.effects import AskPrepareEnterRoom, AskVerifyUser, Tell
+from anychat.core.effects import (
+    AskPrepareEnterRoom,
+    AskUserInfoControl,
+    AskVerifyUser,
+    Tell,
+)
 from anychat.core.state import State
 from anychat.filters.seam import Filter
 
 #: What is answered for a plug-in that is not there, or has failed.
 _UNAVAILABLE = Verdict(ResultCode.SERVERSDK_FAIL)
+
+
+#: What asks the plug-in.
+Asking: TypeAlias = AskVerifyUser | AskPrepareEnterRoom | AskUserInfoControl
 
 
 class FilterSlot:
@@ -54,7 +65,7 @@ class FilterSlot:
         self._submit = submit
         self._state = state
         self._filter: Filter | None = None
-        self._waiting: deque[AskVerifyUser | AskPrepareEnterRoom | Tell] = deque()
+        self._waiting: deque[Asking | Tell] = deque()
         self._delivering = False
         self._numbers = itertools.count(1)
         self._answers: dict[int, Answer] = {}
@@ -95,7 +106,7 @@ class FilterSlot:
 
     # What effects ask.
 
-    def put(self, effect: AskVerifyUser | AskPrepareEnterRoom | Tell) -> None:
+    def put(self, effect: Asking | Tell) -> None:
         """Something for the plug-in; it gets it at the next `deliver`."""
         if self._filter is not None or not isinstance(effect, Tell):
             self._waiting.append(effect)
@@ -115,7 +126,7 @@ class FilterSlot:
         finally:
             self._delivering = False
 
-    def _hand_over(self, effect: AskVerifyUser | AskPrepareEnterRoom | Tell) -> None:
+    def _hand_over(self, effect: Asking | Tell) -> None:
         if isinstance(effect, Tell):
             self._tell(effect.event)
         elif isinstance(effect, AskVerifyUser):
@@ -124,12 +135,22 @@ class FilterSlot:
                 effect.question,
                 lambda verdict: self._submit(UserVerified(session, verdict)),
             )
-        else:
+        elif isinstance(effect, AskPrepareEnterRoom):
             session, request = effect.session, effect.request
             self._ask(
                 effect.question,
                 lambda verdict: self._submit(
                     RoomEntryPrepared(session, request, verdict)
+                ),
+            )
+        else:
+            control = effect
+            self._ask(
+                control.question,
+                lambda verdict: self._submit(
+                    ControlJudged(
+                        control.session, control.request, control.question, verdict
+                    )
                 ),
             )
 

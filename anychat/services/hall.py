@@ -19,8 +19,10 @@ from anychat.codes import ResultCode
 from anychat.core import effects
 from anychat.core.commands import (
     Command,
+    ControlJudged,
     FilterCall,
     LinkLogin,
+    LinkSignedLogin,
     RoomEntryPrepared,
     SessionMessage,
     Tick,
@@ -43,6 +45,7 @@ from anychat.services.client_logs import MAX_LOG, ClientLogs
 from anychat.services.filter import FilterSlot
 from anychat.services.links import ClientLinks
 from anychat.services.media import MediaService
+from anychat.services.transfers import TransferService
 
 #: What becomes of a verdict that the core could not work on.
 _FAILED = Verdict(ResultCode.EXCEPTION)
@@ -57,10 +60,12 @@ class Effects:
         media: MediaService,
         plug_in: FilterSlot,
         log: Callable[[str], None],
+        transfers: TransferService,
         *,
         client_logs: ClientLogs | None = None,
     ) -> None:
         self._client_logs = client_logs
+        self._transfers = transfers
         self._links = links
         self._media = media
         self._plug_in = plug_in
@@ -180,14 +185,52 @@ class Effects:
     def _(self, effect: effects.LeaveRoute) -> None:
         self._media.unsubscribe(effect.session, effect.ssrc)
 
+    @execute.register
+    def _(self, effect: effects.ShowBlocked) -> None:
+        verb = "Block" if effect.blocked else "Unblock"
+        self._log(f"{verb} IP address {effect.pattern}")
+
+    @execute.register
+    def _(self, effect: effects.AnnounceParameters) -> None:
+        self._links.announce(effect.parameters)
+        self._log("Server parameters changed by a business server")
+
     @execute.register(effects.AskVerifyUser)
+    @execute.register(effects.AskUserInfoControl)
     @execute.register(effects.AskPrepareEnterRoom)
     @execute.register(effects.Tell)
     def _(
         self,
-        effect: effects.AskVerifyUser | effects.AskPrepareEnterRoom | effects.Tell,
+        effect: effects.AskVerifyUser
+        | effects.AskPrepareEnterRoom
+        | effects.AskUserInfoControl
+        | effects.Tell,
     ) -> None:
         self._plug_in.put(effect)
+
+    @execute.register
+    def _(self, effect: effects.StartTransfer) -> None:
+        self._transfers.start(effect.transfer)
+
+    @execute.register
+    def _(self, effect: effects.FeedTransfer) -> None:
+        self._transfers.feed(effect.task_id, effect.offset, effect.data)
+
+    @execute.register
+    def _(self, effect: effects.StopTransfer) -> None:
+        self._transfers.stop(effect.task_id, effect.code)
+
+    @execute.register
+    def _(self, effect: effects.SuspendTransfers) -> None:
+        self._transfers.suspend(effect.session)
+
+    @execute.register
+    def _(self, effect: effects.ResumeTransfers) -> None:
+        self._transfers.resume(effect.session)
+
+    @execute.register
+    def _(self, effect: effects.ReadStored) -> None:
+        self._transfers.read(effect.number, effect.task_id, effect.offset, effect.size)
 
     @execute.register
     def _(self, effect: effects.RouteTrace) -> None:
@@ -277,7 +320,7 @@ class HallService(Service):
         if isinstance(command, SessionMessage) and command.request:
             reply = Result(ResultCode.EXCEPTION)
             self._execute(effects.Reply(command.session, command.request, reply))
-        elif isinstance(command, LinkLogin):
+        elif isinstance(command, LinkLogin | LinkSignedLogin):
             self._execute(
                 effects.RefuseLogin(command.link, command.request, ResultCode.EXCEPTION)
             )
@@ -285,7 +328,7 @@ class HallService(Service):
             answer = Answer(ResultCode.EXCEPTION)
             self._execute(effects.AnswerCall(command.number, answer))
         elif (
-            isinstance(command, UserVerified | RoomEntryPrepared)
+            isinstance(command, UserVerified | RoomEntryPrepared | ControlJudged)
             and command.verdict != _FAILED
         ):
             # Somebody waits for this verdict; one that says no is simpler.

@@ -7,6 +7,7 @@ effects of the core come back as the calls under "What effects ask".
 
 import hmac
 import itertools
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
@@ -24,6 +25,7 @@ from anychat.core.commands import (
     LinkLogin,
     LinkLost,
     LinkResumed,
+    LinkSignedLogin,
     LoginDropped,
     SessionMessage,
 )
@@ -35,12 +37,14 @@ from anychat.messages import (
     EnterRoom,
     EnterRoomByName,
     Login,
+    LoginEx,
     LoginResult,
     MediaSetup,
     MediaTransport,
     Message,
     OpenLayer,
     OpenStream,
+    QuerySDKOption,
     Resume,
     Resumed,
     ServerParameters,
@@ -63,6 +67,7 @@ from anychat.services.listening import listen_tcp, raise_file_limit
 from anychat.services.notices import Notices
 from anychat.services.sessions import Session, Tokens
 from anychat.services.settings import LinkSettings
+from anychat.services.signatures import SignatureCheck, SignatureSettings, digest
 
 __all__ = ["ClientLinks", "LinkMedia", "LinkSettings"]
 
@@ -108,6 +113,9 @@ class ClientLinks(Service):
     :param log: the server's log, a line at a time.
     :param media: takes media that comes over links; None: nobody does.
     :param trans_mode: how clients are told to send media.
+    :param is_blocked: whether who comes from an address may not connect.
+    :param signatures: looks at signed logins; None: none is taken.
+    :param clock: seconds since 1970, UTC, for clients who ask.
     """
 
     def __init__(
@@ -122,6 +130,9 @@ class ClientLinks(Service):
         new_ssrc: Callable[[], int],
         media: LinkMedia | None = None,
         trans_mode: StreamTransMode = StreamTransMode.UDP,
+        is_blocked: Callable[[str], bool] = lambda address: False,
+        signatures: SignatureCheck | None = None,
+        clock: Callable[[], float] = time.time,
     ):
         self._reactor = reactor
         self._settings = settings
@@ -132,6 +143,9 @@ class ClientLinks(Service):
         self._trans_mode = encode(MediaTransport(trans_mode))
         self._notices = Notices(log, reactor.seconds)
         self._parameters = encode(parameters)
+        self._is_blocked = is_blocked
+        self._signatures = signatures or SignatureCheck(SignatureSettings(), clock)
+        self._clock = clock
         self._room_key = random_bytes(32)
         salt = random_bytes(SALT_SIZE)
         self._terms = LinkTerms(
@@ -163,6 +177,11 @@ class ClientLinks(Service):
         self._sweep.clock = reactor
         self._empty: Deferred[None] | None = None
         self._counters: Counter[str] = Counter()
+        self.carried: dict[int, Callable[[Session, bytes], bool]] = {}
+        """Who takes the session messages that carry no number, by their type;
+        he says whether one was news."""
+        self.eased: list[Callable[[SessionId], None]] = []
+        """Who is told that a session's link has caught up, after media."""
 
     # Service.
 
@@ -289,6 +308,18 @@ class ClientLinks(Service):
             + b"".join(session.open(*opening))
         )
 
+    def link_of(self, session: SessionId) -> ServerLink | None:
+        """The link that a session has, for what carries no number."""
+        end = self._sessions.get(session)
+        return end.link if end is not None else None
+
+    def announce(self, parameters: ServerParameters) -> None:
+        """These are the media parameters from now on (SERVERCFGUPDATE)."""
+        old, self._parameters = self._parameters, encode(parameters)
+        for session in self._sessions.values():
+            session.renew_opening(old, self._parameters)
+            session.notify(*self._parameters)
+
     def end_session(self, session: SessionId, code: ResultCode) -> None:
         """The session is over; its link is told why unless the code is 0."""
         end = self._sessions.pop(session, None)
@@ -364,6 +395,8 @@ class ClientLinks(Service):
 
     def link_hello(self, link: ServerLink, hello: ClientHello) -> None:
         """Plain links are for loopback, unless the configuration says else."""
+        if self._is_blocked(link.address):
+            raise PeerError("address is blocked", ResultCode.CONNECT_IPFORBID)
         if not (link.secure or self._settings.allow_plain or is_loopback(link.address)):
             raise PeerError(
                 "plain link from beyond loopback", ResultCode.CERTHIGHSECURITY
@@ -371,6 +404,11 @@ class ClientLinks(Service):
 
     def link_login(self, link: ServerLink, request: int, message: Login) -> None:
         """Let the core decide, which may take a while."""
+        if self._signatures.require:
+            self._counters["logins_refused"] += 1
+            link.refuse(request, ResultCode.APPID_SIGNEED)
+            self._count_failure(link, ResultCode.APPID_SIGNEED)
+            return
         session = SessionId(next(self._session_ids))
         self._logins[link.id] = session
         self._submit(
@@ -382,6 +420,25 @@ class ClientLinks(Service):
                 address=link.address,
                 device=link.device,
                 secure=link.secure,
+            )
+        )
+
+    def link_login_ex(self, link: ServerLink, request: int, message: LoginEx) -> None:
+        """Look at the signature, and let the core decide."""
+        session = SessionId(next(self._session_ids))
+        self._logins[link.id] = session
+        self._submit(
+            LinkSignedLogin(
+                link=link.id,
+                request=request,
+                message=message,
+                session=session,
+                address=link.address,
+                device=link.device,
+                secure=link.secure,
+                checked=self._signatures.check(message),
+                digest=digest(message),
+                remaining=self._signatures.remaining,
             )
         )
 
@@ -453,6 +510,9 @@ class ClientLinks(Service):
         """A client has caught up: media that waits goes first."""
         if self._media is not None and isinstance(link.session, Session):
             self._media.link_eased(link.session.id)
+        if isinstance(link.session, Session) and not link.behind:
+            for tell in self.eased:
+                tell(link.session.id)
 
     def link_media(self, link: ServerLink, data: bytes) -> None:
         """A packet of media came."""
@@ -461,10 +521,10 @@ class ClientLinks(Service):
 
     def link_media_path(self, link: ServerLink, over_link: bool) -> None:
         """A client says where it wants its media."""
-        session = link.session
-        if self._media is not None and isinstance(session, Session):
-            if session.link is link:
-                self._media.link_path(session.id, link if over_link else None)
+        session, media = link.session, self._media
+        # What a link says that another one has replaced is over with it.
+        if media is not None and isinstance(session, Session) and session.link is link:
+            media.link_path(session.id, link if over_link else None)
 
     # What sessions report.
 
@@ -474,16 +534,29 @@ class ClientLinks(Service):
 
     def session_message(self, session: Session, request: int, message: Message) -> None:
         """Let the core carry it out."""
-        ssrc, digest = 0, b""
+        ssrc, password = 0, b""
         if isinstance(message, OpenStream | OpenLayer):
             ssrc = self._new_ssrc()
         elif isinstance(message, EnterRoom | EnterRoomByName) and message.password:
             if session.link is not None and not session.link.secure:
                 raise PeerError("password on a plain link")
-            digest = hmac.digest(
+            password = hmac.digest(
                 self._room_key, message.password.encode("utf-8"), "sha256"
             )
-        self._submit(SessionMessage(session.id, request, message, Ssrc(ssrc), digest))
+        clock = 0
+        if isinstance(message, QuerySDKOption):
+            clock = int(self._clock() * 1000)
+        self._submit(
+            SessionMessage(session.id, request, message, Ssrc(ssrc), password, clock)
+        )
+
+    def session_carried(self, session: Session, type: int, body: bytes) -> None:
+        """A message without a number; one that says something new costs nothing."""
+        take = self.carried.get(type)
+        if take is None:
+            self.session_unknown(session, type)
+        elif take(session, body) and session.link is not None:
+            session.link.refund()
 
     def session_unknown(self, session: Session, number: int) -> None:
         """A later version's message, or nonsense."""

@@ -16,7 +16,8 @@ from twisted.application.service import Service
 from twisted.internet.interfaces import IDelayedCall
 
 from anychat import banner
-from anychat.codes import StreamKind
+from anychat.codes import StreamKind, UserState
+from anychat.errors import LocalError
 from anychat.ids import SessionId, Ssrc
 from anychat.media.counters import Drop, MediaCounters
 from anychat.media.leg import Credentials, Legs, Reception
@@ -213,7 +214,6 @@ class MediaService(Service):
         """What decrypts a publication that is open."""
         roc, sequence = self._forwarder.position(ssrc)
         key, salt_key = self._keys[ssrc]
-        self._settle()
         return StreamKeys(roc, sequence, key, salt_key)
 
     def unsubscribe(self, session: SessionId, ssrc: Ssrc) -> None:
@@ -262,6 +262,25 @@ class MediaService(Service):
         :raise LocalError: the session has no leg.
         """
         return self._legs.receptions(session)
+
+    def figure(self, session: SessionId, state: UserState) -> int:
+        """A network figure of a session, as AnyChat's user states have it; 0 of
+        one that may have no media."""
+        if session not in self._credentials:
+            return 0
+        figures = self._legs.figures(session, self._seconds())
+        match state:
+            case UserState.VIDEO_BITRATE:
+                return figures.video_bitrate
+            case UserState.AUDIO_BITRATE:
+                return figures.audio_bitrate
+            case UserState.NETWORK_QUALITY:
+                return figures.quality
+            case UserState.PACKET_LOSS:
+                return round(100 * figures.losses.loss)
+            case UserState.LOSS_AFTER_REPAIR:
+                return round(100 * figures.losses.after_repair)
+        raise LocalError(f"{state.name} is not measured")
 
     def counters(self) -> MediaCounters:
         """A snapshot of everything counted."""

@@ -19,7 +19,7 @@ from anychat.messages import (
     StreamOpened,
 )
 from anychat.protocols.formats import Sender, decode, encode, known, number_of
-from anychat.protocols.framing import Frame
+from anychat.protocols.framing import UNNUMBERED, Frame
 from anychat.protocols.reliable import (
     REPLAY_MAXIMUM,
     ReliableChannel,
@@ -44,6 +44,9 @@ class SessionOwner(Protocol):
         self, session: "Session", request: int, message: Message
     ) -> None:
         """A message that is to be carried out, once."""
+
+    def session_carried(self, session: "Session", type: int, body: bytes) -> None:
+        """A session message came that carries no number."""
 
     def session_unknown(self, session: "Session", number: int) -> None:
         """A message came whose number means nothing here."""
@@ -109,6 +112,9 @@ class Session:
 
         :raises PeerError: it is out of order, or no message.
         """
+        if frame.type in UNNUMBERED:
+            self._owner.session_carried(self, frame.type, frame.body)
+            return
         if not self.channel.take(frame.seq):
             return
         request = frame.request
@@ -155,6 +161,10 @@ class Session:
         frames = [self.channel.number(type, body) for type, body in opening]
         self._opened = self.channel.sent
         return frames
+
+    def renew_opening(self, old: tuple[int, bytes], new: tuple[int, bytes]) -> None:
+        """Something of what the client must have is another now."""
+        self._opening = tuple(new if one == old else one for one in self._opening)
 
     def resume(self, taken: int, *, again: bool) -> tuple[list[bytes], bool]:
         """Go on for a client that comes back.

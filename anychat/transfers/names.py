@@ -14,15 +14,18 @@ _DEVICES = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\.|$)")
 def safe_name(name: str) -> str:
     """The last part of a path, as a name that means a file in a directory only.
 
-    No result is empty, hidden, or leads anywhere else.
+    No result is empty, hidden, looks like an unfinished file, or leads anywhere
+    else.
     """
     last = re.split(r"[/\\]", name)[-1]
-    last = _UNFIT.sub("_", last).encode("utf-8", "replace").decode("utf-8")
-    last = last.strip(" .")
+    last = last.encode("utf-8", "replace").decode("utf-8")
+    last = _UNFIT.sub("_", last).strip(" .")
+    if len(last.encode()) > MAXIMUM:
+        last = _shortened(last).strip(" .")
     if _DEVICES.match(last):
         last = "_" + last
-    if len(last.encode()) > MAXIMUM:
-        last = _shortened(last)
+    if last.lower().endswith(".part"):
+        last = last[:-5] + "_part"
     return last or "file"
 
 

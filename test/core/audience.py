@@ -14,15 +14,25 @@ from anychat.codes import StreamKind, TraceMode
 from anychat.core import changes
 from anychat.messages import (
     CameraState,
+    FriendStatus,
     MicStateChange,
     OnlineUser,
     Resync,
     RoomMembers,
     SDKFilterData,
     StreamEnded,
+    SyncData,
     TextMessage,
     TransBufferData,
+    TransferEnded,
+    TransferOffered,
+    TransferTasks,
     UserAtRoom,
+    UserFriends,
+    UserGroups,
+    UserInfoCommand,
+    UserInfos,
+    UserInfoUpdate,
 )
 
 
@@ -35,6 +45,16 @@ class Client:
     """Of each other member, by user id, the streams it has open."""
     granted: dict = field(default_factory=dict)
     """SSRC of what it receives, by user id, kind and index."""
+    offers: set = field(default_factory=set)
+    """Transfers that it is receiving."""
+    tasks: set = field(default_factory=set)
+    """Transfers that it is sending."""
+    friends: dict = field(default_factory=dict)
+    """Whether each friend that it knows of is signed in."""
+    friend_set: dict | None = None
+    """The friends of a set that is being told."""
+    infos: dict = field(default_factory=dict)
+    """What it knows of itself and its friends."""
 
     def leave(self):
         """It is in no room."""
@@ -79,6 +99,49 @@ class Client:
         stream = (message.user_id, message.kind, message.stream_index)
         assert self.granted.pop(stream) == message.ssrc
 
+    def receive_TransferOffered(self, message):
+        self.offers.add(message.task_id)
+
+    def receive_TransferEnded(self, message):
+        assert message.task_id in self.offers | self.tasks
+        self.offers.discard(message.task_id)
+        self.tasks.discard(message.task_id)
+
+    def receive_TransferTasks(self, message):
+        assert set(message.task_ids) == self.offers | self.tasks
+
+    def receive_SyncData(self, message):
+        assert self.friend_set is None
+        assert message == SyncData()
+        self.friend_set, self.infos = {}, {}
+
+    def receive_UserGroups(self, message):
+        assert self.friend_set is not None
+        assert isinstance(message, UserGroups)
+
+    def receive_UserFriends(self, message):
+        for friend in message.friends:
+            assert friend.user_id not in self.friend_set
+            self.friend_set[friend.user_id] = friend.online
+
+    def receive_UserInfos(self, message):
+        self.infos[message.user_id] = {i.info_id: i.text for i in message.infos}
+
+    def receive_UserInfoUpdate(self, message):
+        if message == UserInfoUpdate(0, 0):
+            self.friends, self.friend_set = self.friend_set, None
+        else:
+            assert self.friend_set is None
+            assert message.user_id in self.infos
+
+    def receive_FriendStatus(self, message):
+        assert self.friend_set is None
+        assert self.friends.get(message.user_id) is not message.online
+        self.friends[message.user_id] = message.online
+
+    def receive_UserInfoCommand(self, message):
+        assert message.control_code >= 100
+
     def receive_Resync(self, message):
         self.leave()
         assert isinstance(message, Resync)
@@ -105,6 +168,16 @@ NOTIFICATIONS = {
     TextMessage,
     TransBufferData,
     SDKFilterData,
+    SyncData,
+    UserGroups,
+    UserFriends,
+    UserInfos,
+    UserInfoUpdate,
+    UserInfoCommand,
+    FriendStatus,
+    TransferOffered,
+    TransferEnded,
+    TransferTasks,
 }
 
 
@@ -157,6 +230,13 @@ class Arbiter:
     def hear_OnTransBuffer(self, event):
         assert event.user_id in self.users
 
+    def hear_OnTransFile(self, event):
+        assert event.user_id in self.users
+
+    def hear_OnTransBufferEx(self, event):
+        assert event.user_id in self.users
+        assert event.offset + len(event.data) <= event.length
+
 
 class Audience:
     """The world outside the core."""
@@ -167,8 +247,14 @@ class Audience:
         self.routes = {}
         self.layers = {}
         """Owner and set of receivers, by SSRC."""
+        self.transfers = {}
+        """What is under way, by its number."""
         self.traces = {}
         """Who gets whose probes, by the session that sends them."""
+        self.blocked = set()
+        """Addresses that the operator was shown."""
+        self.parameters = None
+        """What was announced last."""
         self.arbiter = Arbiter()
 
     def witness(self, decision):
@@ -179,6 +265,10 @@ class Audience:
                 self.clients[change.session].leave()
         for effect in decision.effects:
             getattr(self, type(effect).__name__)(effect)
+        for client in self.clients.values():
+            # The end that has ended a transfer is not told so.
+            client.tasks &= set(self.transfers)
+            client.offers &= set(self.transfers)
 
     def Send(self, effect):
         assert effect.sessions
@@ -229,6 +319,30 @@ class Audience:
         assert effect.session in self.clients
         assert effect.target in self.clients
 
+    def StartTransfer(self, effect):
+        transfer = effect.transfer
+        assert transfer.id not in self.transfers
+        self.transfers[transfer.id] = transfer
+        if transfer.source is not None:
+            self.clients[transfer.source].tasks.add(transfer.id)
+
+    def FeedTransfer(self, effect):
+        transfer = self.transfers[effect.task_id]
+        assert transfer.source is None
+        assert effect.offset + len(effect.data) <= transfer.length
+
+    def StopTransfer(self, effect):
+        del self.transfers[effect.task_id]
+
+    def SuspendTransfers(self, effect):
+        assert effect.session in self.clients
+
+    def ResumeTransfers(self, effect):
+        assert effect.session in self.clients
+
+    def ReadStored(self, effect):
+        assert effect.size >= 1
+
     def RouteTrace(self, effect):
         assert effect.session in self.clients
         if effect.receivers is None:
@@ -246,6 +360,19 @@ class Audience:
     def AskVerifyUser(self, effect):
         assert effect.session not in self.clients
         self.arbiter.ask(effect)
+
+    def AskUserInfoControl(self, effect):
+        assert effect.session in self.clients
+        assert effect.question.sender_id in self.arbiter.users
+        self.arbiter.questions.append(effect)
+
+    def ShowBlocked(self, effect):
+        assert (effect.pattern in self.blocked) is not effect.blocked
+        self.blocked ^= {effect.pattern}
+
+    def AnnounceParameters(self, effect):
+        assert effect.parameters != self.parameters
+        self.parameters = effect.parameters
 
     def AskPrepareEnterRoom(self, effect):
         assert effect.session in self.clients
@@ -299,4 +426,23 @@ class Audience:
         assert self.layers == layers
         for session, client in self.clients.items():
             if state.sessions[session].room_id is None:
-                assert client == Client()
+                assert (client.room_id, client.members, client.granted) == (
+                    *(None, {}, {}),
+                )
+            self.agree_on_friends(state, state.sessions[session].user_id, client)
+        assert self.blocked == set(state.blocked)
+        assert self.transfers == state.transfers
+        for session, client in self.clients.items():
+            assert client.tasks == set(state.sessions[session].sending.values())
+            assert client.offers == set(state.sessions[session].receiving)
+
+    @staticmethod
+    def agree_on_friends(state, user_id, client):
+        """Of the friends that it has and was told of it knows who is there."""
+        assert client.friend_set is None
+        profile = state.profiles.get(user_id)
+        if profile is None or not profile.synchronised:
+            assert not client.friends
+            return
+        for friend in set(profile.friends) & set(client.friends):
+            assert client.friends[friend] == (friend in state.users)

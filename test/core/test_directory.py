@@ -133,13 +133,7 @@ class UserStateTests(SynchronousTestCase):
     def test_unknown(self):
         """Users who are not signed in, and states the server does not know."""
         self.assertEqual(self.state(UserState.LEVEL, 99), ResultCode.INVALID_USERID)
-        for kind in (
-            UserState.VOLUME,
-            UserState.RECORDING,
-            UserState.VIDEO_ROTATION,
-            UserState.VIDEO_MIRROR,
-        ):
-            self.assertEqual(self.state(kind), ResultCode.DATANOTEXIST)
+        self.assertEqual(self.state(UserState.VOLUME), ResultCode.DATANOTEXIST)
         self.assertEqual(self.state(UserState.LOCAL_IP, 2), ResultCode.DATANOTEXIST)
 
     def test_status(self):

@@ -13,42 +13,59 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from anychat import messages
 from anychat.business_messages import (
     Arbiter,
+    FetchFile,
     GetOnlineUsers,
     GetRoomIdList,
+    GetUserInfo,
+    QueryInfoFromServer,
     SendBufToRoom,
     SendBufToUser,
+    SetSDKOption,
+    SetUserInfo,
+    TransBufferEx,
     TransBufferToUser,
+    TransFile,
+    UserInfoControl,
     Verdict,
 )
 from anychat.codes import (
     DeviceType,
     ResultCode,
     RoomState,
+    SignatureScheme,
+    StreamInfo,
     StreamKind,
     TraceMode,
+    TransferKind,
     UserState,
 )
 from anychat.core.changes import RoomEntered
 from anychat.core.commands import (
     ArbitersChanged,
+    ControlJudged,
     FilterCall,
     LinkLogin,
     LinkLost,
     LinkResumed,
+    LinkSignedLogin,
     LoginDropped,
     RoomEntryPrepared,
     SessionMessage,
     Tick,
+    TransferFinished,
     UserVerified,
 )
 from anychat.core.effects import (
     AnswerCall,
     AskPrepareEnterRoom,
+    AskUserInfoControl,
     AskVerifyUser,
     KeepLog,
     OpenRoute,
+    ReadStored,
     RefuseLogin,
     Reply,
     ReplyFigure,
@@ -58,12 +75,15 @@ from anychat.core.hall import Hall
 from anychat.core.settings import HallSettings
 from anychat.core.turn import Decision
 from anychat.messages import (
+    BeginTransfer,
     CloseStream,
+    EndTransfer,
     EnterRoom,
     EnterRoomByName,
     Heartbeat,
     LeaveRoom,
     Login,
+    LoginEx,
     Logout,
     LogPart,
     OpenLayer,
@@ -71,6 +91,8 @@ from anychat.messages import (
     QueryOnlineUsers,
     QueryRoomState,
     QueryRoomUsers,
+    QuerySDKOption,
+    QueryStreamInfo,
     QueryUserState,
     SendSDKFilterData,
     SendText,
@@ -98,6 +120,16 @@ USERS = st.sampled_from([1, 2, 3, 4, -2, -3, -1, 0, 99])
 KINDS = st.sampled_from(StreamKind)
 INDEXES = st.sampled_from([0, 0, 0, 0, 1, 16])
 
+CONTROLS = st.sampled_from(
+    [1, 1, 2, 2, 2, 4, 5, 8, 20, 20, 21, 22, 22, 22, 22, 23, 24, 24, 100, 100, 3]
+)
+WORDS = st.sampled_from([1, 2, 3, 90, 0, -1, -2, 2**32 - 2])
+INFO_TEXTS = st.sampled_from(["", "x", "y" * 5000, "group", "192.0.2.*", "*"])
+OPTIONS = st.sampled_from([40, 40, 110, 228, 230, 35, 35, 30, 33, 7])
+
+TRANSFERS = st.sampled_from(TransferKind)
+TASKS = st.integers(0, 8)
+
 MESSAGES = weighted(
     (6, st.builds(EnterRoom, ROOMS, PASSWORDS)),
     (2, st.builds(EnterRoomByName, NAMES, PASSWORDS)),
@@ -119,6 +151,45 @@ MESSAGES = weighted(
     (1, st.builds(QueryRoomUsers, ROOMS)),
     (1, st.builds(QueryRoomState, ROOMS, st.sampled_from(RoomState))),
     (1, st.builds(QueryUserState, USERS, st.sampled_from(UserState))),
+    (
+        3,
+        st.builds(
+            BeginTransfer,
+            USERS,
+            TRANSFERS,
+            st.sampled_from(["", "g", "h", "i"]),
+            st.just("../name"),
+            st.sampled_from([0, 1, 5000, 1 << 20, 1 << 40]),
+            st.just(1),
+            st.just(2),
+            st.just(3),
+            st.just("note"),
+        ),
+    ),
+    (
+        2,
+        st.builds(
+            EndTransfer,
+            TASKS,
+            TRANSFERS,
+            st.sampled_from([0, 0, 6, 715]).map(ResultCode),
+        ),
+    ),
+    (
+        3,
+        st.builds(messages.UserInfoControl, USERS, CONTROLS, WORDS, WORDS, INFO_TEXTS),
+    ),
+    (
+        1,
+        st.builds(
+            messages.QueryInfoFromServer,
+            st.sampled_from([*range(1, 7), 200, 201, 7]),
+            st.sampled_from(["ann", "1", "2", "-2", "s", ""]),
+        ),
+    ),
+    (1, st.builds(messages.SetSDKOption, OPTIONS, st.sampled_from([0, 1, 2, 9]))),
+    (1, st.builds(QuerySDKOption, OPTIONS)),
+    (1, st.builds(QueryStreamInfo, USERS, INDEXES, st.sampled_from(StreamInfo))),
     (1, st.just(Logout())),
     (1, st.just(Heartbeat(0))),
 )
@@ -129,6 +200,41 @@ CALLS = weighted(
     (1, st.builds(TransBufferToUser, USERS, BUFFERS)),
     (1, st.builds(GetOnlineUsers, st.sampled_from([-1, 1, 5]))),
     (1, st.just(GetRoomIdList())),
+    (
+        1,
+        st.builds(
+            TransBufferEx,
+            USERS,
+            st.just(1),
+            st.just(2),
+            st.just(3),
+            TASKS,
+            st.sampled_from([1, 2, 0]),
+            st.sampled_from([0, 1]),
+            st.sampled_from([b"x", b"xy", b""]),
+        ),
+    ),
+    (
+        1,
+        st.builds(
+            TransFile,
+            USERS,
+            st.just("f"),
+            st.just(1),
+            st.just(2),
+            st.just(3),
+            st.sampled_from([0, 0, 1, 2, 3]),
+            st.just(2),
+            st.sampled_from([0, 0, 1]),
+            st.just(b"x"),
+        ),
+    ),
+    (1, st.builds(FetchFile, TASKS, st.just(0), st.just(9))),
+    (2, st.builds(SetUserInfo, USERS, st.sampled_from([1, 2]), INFO_TEXTS)),
+    (1, st.builds(GetUserInfo, USERS, st.sampled_from([1, 2]))),
+    (12, st.builds(UserInfoControl, USERS, CONTROLS, WORDS, WORDS, INFO_TEXTS)),
+    (1, st.builds(QueryInfoFromServer, st.integers(0, 7), st.sampled_from(["1", "s"]))),
+    (1, st.builds(SetSDKOption, OPTIONS, st.sampled_from([b"1", b"0", b"20", b"x"]))),
 )
 
 ARBITERS = st.sampled_from([Arbiter.THERE, *Arbiter])
@@ -167,7 +273,23 @@ STEPS = weighted(
     (6, st.tuples(st.just("verdict"), WHO, VERDICTS)),
     (1, st.tuples(st.just("drop"), WHO)),
     (1, st.tuples(st.just("arbiters"), ARBITERS, ARBITERS, st.booleans())),
-    (1, st.tuples(st.just("call"), CALLS)),
+    (4, st.tuples(st.just("call"), CALLS)),
+    (
+        1,
+        st.tuples(
+            st.just("sign_in"),
+            st.sampled_from([1, 2, 5, -1, -1]),
+            st.sampled_from(["", "s", "t"]),
+            st.sampled_from([b"1", b"2", b"3", b"4"]),
+            st.sampled_from([0, 0, 0, 215]).map(ResultCode),
+        ),
+    ),
+    (
+        1,
+        st.tuples(
+            st.just("finish_transfer"), TASKS, st.sampled_from([0, 715]).map(ResultCode)
+        ),
+    ),
     (1, st.tuples(st.just("lose"), WHO)),
     (1, st.tuples(st.just("resume"), WHO, st.booleans())),
     (1, st.tuples(st.just("wait"), st.sampled_from([0.0, 3.0, 11.0]))),
@@ -241,11 +363,13 @@ class Theatre:
         asked = [
             effect.request if isinstance(effect, AskPrepareEnterRoom) else None
             for effect in decision.effects
-            if isinstance(effect, (AskVerifyUser, AskPrepareEnterRoom))
+            if isinstance(
+                effect, (AskVerifyUser, AskPrepareEnterRoom, AskUserInfoControl)
+            )
         ]
         if waiting is not None:
             request = waiting.request
-        elif asked or isinstance(command, RoomEntryPrepared):
+        elif asked or isinstance(command, RoomEntryPrepared | ControlJudged):
             request = 0
         else:
             request = getattr(command, "request", 0)
@@ -258,7 +382,9 @@ class Theatre:
             )
         ]
         assert answers == ([request] if request else [])
-        calls = [e.number for e in decision.effects if isinstance(e, AnswerCall)]
+        calls = [
+            e.number for e in decision.effects if isinstance(e, AnswerCall | ReadStored)
+        ]
         assert calls == ([command.number] if isinstance(command, FilterCall) else [])
 
     def awaited(self, command):
@@ -268,6 +394,10 @@ class Theatre:
             return state.verifying.get(command.session)
         if isinstance(command, RoomEntryPrepared):
             return state.entering.get(command.session)
+        if isinstance(command, ControlJudged):
+            session = state.sessions.get(command.session)
+            waits = session is not None and command.request in session.controls
+            return command if waits else None
         return None
 
     def check_admission(self, command, decision):
@@ -278,7 +408,11 @@ class Theatre:
         for effect in decision.effects:
             if not isinstance(effect, StartSession):
                 continue
-            if isinstance(command, UserVerified):
+            if isinstance(command, LinkSignedLogin):
+                assert command.checked == 0
+                assert command.digest not in state.signatures
+                assert command.message.user_id in (effect.user_id, -1)
+            elif isinstance(command, UserVerified):
                 assert effect.session in state.verifying
                 assert command.verdict.code == 0
                 assert command.verdict.user_id == effect.user_id
@@ -322,9 +456,9 @@ class Theatre:
         assert not set(state.verifying) & set(state.sessions)
         assert set(state.users.values()) == set(state.sessions)
         online = {
-            session.name
+            session.remembered_by
             for session in state.sessions.values()
-            if state.names.get(session.name) == session.user_id
+            if state.names.get(session.remembered_by) == session.user_id
         }
         assert set(state.names) == online | set(state.offline)
         assert not online & set(state.offline)
@@ -334,6 +468,26 @@ class Theatre:
         lowest = next(n for n in range(10001, 20000) if n not in taken)
         assert state.free_rooms.lowest == lowest
         assert list(state.held.values()) == sorted(state.held.values())
+        self.check_profiles(state)
+
+    @staticmethod
+    def check_profiles(state):
+        """What is kept of users is of those who are there, and their friends."""
+        size = 0
+        for user_id, profile in state.profiles.items():
+            size += sum(len(text) + 64 for text in profile.infos.values())
+            size += sum(len(name) + 64 for name in profile.groups.values())
+            size += sum(64 + 64 * len(g) for g in profile.friends.values())
+            own = profile.friends or profile.groups or profile.synchronised
+            assert user_id in state.users or (profile.friend_of and not own)
+            assert own or profile.friend_of or profile.infos
+            for friend, groups in profile.friends.items():
+                assert set(groups) <= set(profile.groups)
+                assert user_id in state.profiles[friend].friend_of
+            for owner in profile.friend_of:
+                assert user_id in state.profiles[owner].friends
+        assert size == state.profile_bytes
+        assert sum(map(len, state.by_name.values())) == len(state.users)
 
     def login(self, name, password, secure):
         self.run(
@@ -345,6 +499,26 @@ class Theatre:
                 "192.0.2.1",
                 DeviceType.LINUX,
                 secure,
+            )
+        )
+
+    def sign_in(self, user_id, string_id, digest, checked):
+        """A signed login; the shell refuses one without any id."""
+        if user_id < 0 and not string_id:
+            return
+        app_id, scheme = "A", SignatureScheme.ED25519
+        self.run(
+            LinkSignedLogin(
+                self.fresh(),
+                self.fresh(),
+                LoginEx("ann", user_id, string_id, app_id, 1, scheme, b"s", ""),
+                self.fresh(),
+                "192.0.2.1",
+                DeviceType.LINUX,
+                True,
+                checked,
+                digest,
+                12.0,
             )
         )
 
@@ -367,6 +541,10 @@ class Theatre:
         asked = questions.pop(which % len(questions))
         if isinstance(asked, AskVerifyUser):
             command = UserVerified(asked.session, verdict)
+        elif isinstance(asked, AskUserInfoControl):
+            command = ControlJudged(
+                asked.session, asked.request, asked.question, verdict
+            )
         else:
             command = RoomEntryPrepared(asked.session, asked.request, verdict)
             self.asked[asked.session] = asked.question
@@ -384,6 +562,13 @@ class Theatre:
 
     def call(self, call):
         self.run(FilterCall(self.fresh(), call))
+
+    def finish_transfer(self, task_id, code):
+        """The server's own end has done with a task, if it has one there."""
+        transfer = self.hall.state.transfers.get(task_id)
+        data = b"b" * transfer.length if transfer is not None else b""
+        if transfer is None or transfer.length <= 1 << 20:
+            self.run(TransferFinished(task_id, code, "/temp/1/name", data))
 
     def lose(self, who):
         self.run(LinkLost(self.session(who)))
@@ -412,7 +597,7 @@ class Theatre:
             self.run(LoginDropped(session))
         for session in list(self.hall.state.sessions):
             self.run(LinkLost(session))
-        self.wait(10.0)
+        self.wait(20.0)
         assert not self.hall.state.sessions
         assert not self.audience.routes
         assert self.hall.next_timeout() is None
@@ -420,6 +605,8 @@ class Theatre:
             self.verdict(0, Verdict(ResultCode.SUCCESS, 1))
         state = self.hall.state
         assert not (state.sessions or state.entering or state.reserved)
+        assert not (state.profiles or state.profile_bytes or state.signatures)
+        assert not (state.by_name or state.by_string_id)
         demo = self.hall.settings.demo_mode
         assert list(self.hall.state.rooms) == ([1, 2] if demo else [])
 

@@ -24,6 +24,7 @@ from anychat.messages import (
     SendText,
     StreamEnded,
     Subscription,
+    TransferTasks,
     TextMessage,
     UserAtRoom,
 )
@@ -149,7 +150,8 @@ class ResyncTests(SynchronousTestCase):
         core = Driver()
         alice = core.login("alice")
         self.assertEqual(
-            core.resume(alice, resync=True), [Send((alice,), Resync(1, 0))]
+            core.resume(alice, resync=True),
+            [Send((alice,), Resync(1, 0)), Send((alice,), TransferTasks(()))],
         )
 
     def test_inRoom(self):
@@ -181,5 +183,6 @@ class ResyncTests(SynchronousTestCase):
                 Send((alice,), RoomMembers(1, (member,))),
                 Send((alice,), OnlineUser(2, 1)),
                 JoinRoute(alice, theirs.ssrc, 2, StreamKind.VIDEO, 0, H264),
+                Send((alice,), TransferTasks(())),
             ],
         )

@@ -136,6 +136,9 @@ class MessageTests(SynchronousTestCase):
                 "TransBuffer",
                 "GetOnlineUsers",
                 "GetRoomIdList",
+                "TransBufferEx",
+                "TransFile",
+                "FetchFile",
             },
         )
         self.assertEqual(

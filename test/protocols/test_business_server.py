@@ -581,6 +581,9 @@ class CallTests(ChannelTestCase):
             b"TransBuffer",
             b"GetOnlineUsers",
             b"GetRoomIdList",
+            b"TransBufferEx",
+            b"TransFile",
+            b"FetchFile",
         }
         for name in set(CALLS) - ready:
             self.say(asked(name, "x"))

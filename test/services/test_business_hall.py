@@ -90,7 +90,7 @@ class HallTests(BusinessTestCase):
         )
         self.links = Links()
         slot = FilterSlot(self.hall.submit, self.hall.hall.state)
-        self.hall.connect(Effects(self.links, Media(), slot, self.log.append))
+        self.hall.connect(Effects(self.links, Media(), slot, self.log.append, None))
         self.service = self.make(slot, **settings)
         slot.fill(self.service)
         self.hall.startService()

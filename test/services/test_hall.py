@@ -281,7 +281,10 @@ class EffectsTests(SynchronousTestCase):
         self.media = FakeMedia()
         self.lines = []
         self.slot = FakeLinks()
-        self.effects = Effects(self.links, self.media, self.slot, self.lines.append)
+        self.transfers = FakeLinks()
+        self.effects = Effects(
+            self.links, self.media, self.slot, self.lines.append, self.transfers
+        )
 
     def test_session(self):
         """A session gets its leg only where the link is encrypted, and loses both."""

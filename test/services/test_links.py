@@ -574,7 +574,7 @@ class NameTests(LinksTestCase):
             self.clock,
         )
         slot = FilterSlot(self.hall.submit, self.hall.hall.state)
-        self.hall.connect(Effects(self.links, None, slot, self.log.append))
+        self.hall.connect(Effects(self.links, None, slot, self.log.append, None))
         self.hall.startService()
 
     def tearDown(self):
