@@ -212,6 +212,22 @@ class MediaSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SignatureSettings:
+    """[Signature Settings], our own: logins with a signature (LoginEx)."""
+
+    public_key_file: Path | None
+    """PEM; None: no such logins."""
+    app_id: str
+    """What signatures must name; empty: anything."""
+    window: int
+    """Seconds that a signature may be old."""
+    allow_md5: bool
+    """Signatures with MD5 are taken, as the product's tools make them."""
+    require: bool
+    """Nobody gets in without a signature."""
+
+
+@dataclass(frozen=True, slots=True)
 class TransferSettings:
     """[Transfer Settings], our own."""
 
@@ -243,6 +259,7 @@ class Config:
     business: BusinessSettings
     http: HttpSettings
     media: MediaSettings
+    signature: SignatureSettings
     transfer: TransferSettings
     path: Path
     """The file, absolute."""
@@ -289,6 +306,7 @@ SECTIONS: dict[str, tuple[str, type[Any]]] = {
     "Business Settings": ("business", BusinessSettings),
     "Http Settings": ("http", HttpSettings),
     "Media Settings": ("media", MediaSettings),
+    "Signature Settings": ("signature", SignatureSettings),
     "Transfer Settings": ("transfer", TransferSettings),
 }
 
@@ -690,6 +708,14 @@ def _path_fields(
         if path is not None and not path.is_file():
             reading.fault("TLS Settings", key, f"there is no file {path}")
         tls[key] = path
+    signature = values["Signature Settings"]
+    name = signature["PublicKeyFile"]
+    path = directory / name if name else None
+    if path is not None and not path.is_file():
+        reading.fault("Signature Settings", "PublicKeyFile", f"there is no file {path}")
+    if path is None and signature["Require"]:
+        reading.fault("Signature Settings", "Require", "PublicKeyFile, since it is 1")
+    signature["PublicKeyFile"] = path
 
 
 _T = TypeVar("_T")

@@ -9,6 +9,7 @@ import platform
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from twisted.application.service import IService, MultiService, Service
@@ -19,8 +20,10 @@ from anychat import banner
 from anychat.business_messages import Arbiter
 from anychat.codes import LicenceMode, StreamTransMode
 from anychat.config import Config
+from anychat.core.blocking import is_blocked
 from anychat.core.hall import Hall
 from anychat.core.settings import HallSettings
+from anychat.errors import ConfigError
 from anychat.filters.choice import FilterKind, chosen
 from anychat.log import Log
 from anychat.media.port import PortSettings
@@ -30,6 +33,7 @@ from anychat.messages import ServerParameters
 from anychat.ops.http import HttpService, site
 from anychat.ops.metrics import Metrics
 from anychat.protocols.signalling import HelloFacts
+from anychat.protocols.signature import SignatureKey
 from anychat.protocols.tls import ServerContext, make_certificate
 from anychat.services.business import (
     BusinessChannelSettings,
@@ -42,6 +46,7 @@ from anychat.services.hall import Effects, HallService
 from anychat.services.links import ClientLinks, LinkSettings
 from anychat.services.media import MediaService
 from anychat.services.notices import Notices
+from anychat.services.signatures import SignatureCheck, SignatureSettings
 from anychat.services.store import FileStore, StoreSettings
 from anychat.services.transfers import TransferService
 
@@ -90,6 +95,8 @@ def build(config: Config, reactor: Any, log: Log) -> IService:
         media.new_ssrc,
         media,
         trans_mode,
+        partial(is_blocked, hall.hall.state),
+        SignatureCheck(signature_settings(config), time.time),
     )
     slot = FilterSlot(hall.submit, hall.hall.state)
     store = FileStore(store_settings(config), time.time)
@@ -155,7 +162,7 @@ def build(config: Config, reactor: Any, log: Log) -> IService:
                 reactor,
                 config.http.listen_address,
                 config.http.listen_port,
-                site(metrics.health, metrics.exposition),
+                site(metrics.health, metrics.exposition, metrics.blocked),
                 log,
             )
         )
@@ -190,6 +197,7 @@ def hall_settings(config: Config) -> HallSettings:
         # Until the plug-in says that somebody is there.
         verifier, admitter = resting(config.business.require_business)
     return HallSettings(
+        parameters=server_parameters(config),
         demo_mode=config.base.demo_mode,
         allow_guest_login=function.allow_guest_login,
         close_front_link=function.close_front_link,
@@ -226,6 +234,29 @@ def channel_settings(config: Config) -> BusinessChannelSettings:
         require=config.business.require_business,
         heartbeat=config.function.net_check_time / 1000,
         timeout=config.function.net_timeout_time / 1000,
+    )
+
+
+def signature_settings(config: Config) -> SignatureSettings:
+    """Which signed logins are taken.
+
+    :raises ConfigError: the public key cannot be used.
+    """
+    signature, key = config.signature, None
+    path = signature.public_key_file
+    if path is not None:
+        try:
+            key = SignatureKey(path.read_bytes(), md5=signature.allow_md5)
+        except (OSError, ConfigError) as error:
+            text = getattr(error, "strerror", None) or error
+            raise ConfigError(
+                f"{config.path}: [Signature Settings] PublicKeyFile={path}: {text}"
+            ) from error
+    return SignatureSettings(
+        key,
+        signature.app_id,
+        float(signature.window),
+        signature.require,
     )
 
 

@@ -71,7 +71,7 @@ OutputRecordTask=0
 #: Keys of the product that are not in its sample file.
 LATER = {"ShowTrayIcon", "VideoPreset", "StreamTransMode", "ExternFlags"}
 #: Our own sections.
-OWN = {"Network", "TLS", "Business", "Http", "Media"}
+OWN = {"Network", "TLS", "Business", "Http", "Media", "Signature", "Transfer"}
 
 
 def entries(text: str) -> dict[str, dict[str, str]]:

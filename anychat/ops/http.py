@@ -1,4 +1,4 @@
-"""HTTP for operators: ``/health`` (JSON) and ``/metrics`` (Prometheus text).
+"""HTTP for operators: ``/health`` (JSON), ``/metrics`` (Prometheus text), ``/blocked``.
 
 Read-only, on the loopback address unless configured otherwise.  A busy port
 costs the operator these two pages and no caller anything, so it is logged and
@@ -48,17 +48,24 @@ class QuietSite(Site):
 
 
 def site(
-    health: Callable[[], Mapping[str, object]], metrics: Callable[[], bytes]
+    health: Callable[[], Mapping[str, object]],
+    metrics: Callable[[], bytes],
+    blocked: Callable[[], list[str]] = list,
 ) -> QuietSite:
-    """The site with both pages.
+    """The site with its pages.
 
     :param health: the facts that ``/health`` shows.
     :param metrics: the body of ``/metrics``.
+    :param blocked: the addresses that ``/blocked`` lists.
     """
     root = Resource()
     root.putChild(
         b"health",
         Page(b"application/json", lambda: json.dumps(health()).encode() + b"\n"),
+    )
+    root.putChild(
+        b"blocked",
+        Page(b"application/json", lambda: json.dumps(blocked()).encode() + b"\n"),
     )
     root.putChild(b"metrics", Page(b"text/plain; version=0.0.4", metrics))
     return QuietSite(root, timeout=REQUEST_TIMEOUT)

@@ -65,6 +65,10 @@ class Metrics:
             "streams": len(self._media().forwarder.streams),
         }
 
+    def blocked(self) -> list[str]:
+        """The list of ``/blocked``: addresses and patterns, oldest first."""
+        return list(self._hall.state.blocked)
+
     def _occupied_rooms(self) -> int:
         return sum(bool(room.members) for room in self._hall.state.rooms.values())
 
@@ -76,6 +80,16 @@ class Metrics:
         """Every metric (a collector's call, see prometheus_client)."""
         state = self._hall.state
         yield GaugeMetricFamily("anychat_users", "Signed-in users", len(state.users))
+        yield GaugeMetricFamily(
+            "anychat_blocked_addresses",
+            "Addresses and patterns that may not connect",
+            len(state.blocked),
+        )
+        yield GaugeMetricFamily(
+            "anychat_user_data_bytes",
+            "What business servers have said about users",
+            state.profile_bytes,
+        )
         yield GaugeMetricFamily(
             "anychat_rooms",
             "Rooms with members",
