@@ -9,7 +9,8 @@
     |                          ...                                  |
 
 Read: sender report (200), receiver report (201), source description (202, its
-CNAME), BYE (203), generic NACK (205/1), picture loss indication (206/1).
+CNAME), BYE (203), application-defined (204), generic NACK (205/1), congestion
+control feedback (205/11, RFC 8888), picture loss indication (206/1).
 Everything else is skipped by its length.  A compound may be reduced in size
 (RFC 5506): it need not begin with a report.
 """
@@ -31,15 +32,24 @@ MAX_PACKETS = 32
 MAX_NACKED = 512
 #: Most report blocks in a report: what five bits count.
 MAX_REPORTS = 31
+#: Most streams, and most packets of each, that one congestion control feedback
+#: may tell of.
+MAX_ARRIVAL_BLOCKS = 32
+MAX_ARRIVALS = 512
+#: How long before its time a feedback can place an arrival, in 1024ths of a
+#: second; what came earlier is said to have come then.
+LONGEST_OFFSET = 0x1FFD
 
 SENDER_REPORT = 200
 RECEIVER_REPORT = 201
 SOURCE_DESCRIPTION = 202
 BYE = 203
+APPLICATION = 204
 TRANSPORT_FEEDBACK = 205
 PAYLOAD_FEEDBACK = 206
 
 _GENERIC_NACK = 1
+_CONGESTION = 11
 _PICTURE_LOSS = 1
 _CNAME = 1
 #: Seconds from 1900 to 1970.
@@ -49,6 +59,7 @@ _HEADER = Struct(">BBHI")
 _SENDER_INFO = Struct(">QIII")
 _REPORT = Struct(">IIIIII")
 _PAIR = Struct(">HH")
+_ARRIVALS = Struct(">IHH")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +142,52 @@ class Pli:
     """The stream asked about."""
 
 
-RtcpPacket = SenderReport | ReceiverReport | SourceDescription | Bye | Nack | Pli
+@dataclass(frozen=True, slots=True)
+class StreamArrivals:
+    """Which packets of a stream came, and when."""
+
+    ssrc: int
+    first: int
+    """Sequence number of the first packet told of."""
+    offsets: tuple[int | None, ...]
+    """Of each from there on: how long before the feedback's time it came, in
+    1024ths of a second; None: it did not come."""
+
+
+@dataclass(frozen=True, slots=True)
+class CongestionFeedback:
+    """When the packets of some streams arrived (RFC 8888 section 3.1)."""
+
+    ssrc: int
+    """Whose feedback it is."""
+    blocks: tuple[StreamArrivals, ...]
+    timestamp: int
+    """Its time by the clock of whom it comes from, in 65536ths of a second,
+    32 bits of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """What only our own programs know (RFC 3550 section 6.7); see `signals`."""
+
+    ssrc: int
+    subtype: int
+    name: bytes
+    """Four ASCII characters."""
+    data: bytes
+    """Whole words."""
+
+
+RtcpPacket = (
+    SenderReport
+    | ReceiverReport
+    | SourceDescription
+    | Bye
+    | Nack
+    | Pli
+    | CongestionFeedback
+    | Application
+)
 
 
 def parse(data: bytes) -> list[RtcpPacket]:
@@ -250,6 +306,8 @@ def _read_bye(count: int, body: bytes) -> list[RtcpPacket]:
 def _read_transport_feedback(form: int, body: bytes) -> list[RtcpPacket]:
     if len(body) < 8:
         raise PeerError("RTCP feedback truncated")
+    if form == _CONGESTION:
+        return [_read_congestion(body)]
     if form != _GENERIC_NACK:
         return []
     if len(body) < 12:
@@ -269,6 +327,39 @@ def _read_transport_feedback(form: int, body: bytes) -> list[RtcpPacket]:
     return [Nack(_ssrc(body), _ssrc(body, 4), tuple(sequences))]
 
 
+def _read_congestion(body: bytes) -> CongestionFeedback:
+    end = len(body) - 4
+    position = 4
+    blocks: list[StreamArrivals] = []
+    while position < end:
+        if len(blocks) == MAX_ARRIVAL_BLOCKS:
+            raise PeerError("RTCP feedback tells of too many streams")
+        if end - position < 8:
+            raise PeerError("RTCP feedback truncated")
+        ssrc, first, count = _ARRIVALS.unpack_from(body, position)
+        position += 8
+        if count > MAX_ARRIVALS:
+            raise PeerError("RTCP feedback tells of too many packets")
+        if end - position < 2 * count:
+            raise PeerError("RTCP feedback truncated")
+        offsets = tuple(
+            # ECN is not used; what it says does not matter.
+            min(each & 0x1FFF, LONGEST_OFFSET) if each & 0x8000 else None
+            for each in struct.unpack_from(f">{count}H", body, position)
+        )
+        position += 2 * count + 3 & ~3
+        blocks.append(StreamArrivals(ssrc, first, offsets))
+    if position != end:
+        raise PeerError("RTCP feedback truncated")
+    return CongestionFeedback(_ssrc(body), tuple(blocks), _ssrc(body, end))
+
+
+def _read_application(subtype: int, body: bytes) -> list[RtcpPacket]:
+    if len(body) < 8:
+        raise PeerError("RTCP application packet truncated")
+    return [Application(_ssrc(body), subtype, body[4:8], body[8:])]
+
+
 def _read_payload_feedback(form: int, body: bytes) -> list[RtcpPacket]:
     if len(body) < 8:
         raise PeerError("RTCP feedback truncated")
@@ -283,6 +374,7 @@ _READERS: dict[int, Callable[[int, bytes], list[RtcpPacket]]] = {
     RECEIVER_REPORT: _read_receiver_report,
     SOURCE_DESCRIPTION: _read_source_description,
     BYE: _read_bye,
+    APPLICATION: _read_application,
     TRANSPORT_FEEDBACK: _read_transport_feedback,
     PAYLOAD_FEEDBACK: _read_payload_feedback,
 }
@@ -347,6 +439,17 @@ def _build(packet: RtcpPacket) -> bytes:
         case Pli():
             body = _word(packet.ssrc) + _word(packet.media_ssrc)
             return _packet(PAYLOAD_FEEDBACK, _PICTURE_LOSS, body)
+        case CongestionFeedback():
+            if len(packet.blocks) > MAX_ARRIVAL_BLOCKS:
+                raise ValueError(f"feedback on {len(packet.blocks)} streams")
+            body = _word(packet.ssrc) + b"".join(map(_build_arrivals, packet.blocks))
+            body += _word(packet.timestamp)
+            return _packet(TRANSPORT_FEEDBACK, _CONGESTION, body)
+        case Application():
+            if len(packet.name) != 4 or len(packet.data) % 4:
+                raise ValueError("application packet of no whole words")
+            body = _word(packet.ssrc) + packet.name + packet.data
+            return _packet(APPLICATION, packet.subtype, body)
 
 
 def _packet(kind: int, count: int, body: bytes) -> bytes:
@@ -389,6 +492,17 @@ def _build_nack(sequences: Sequence[int]) -> Iterable[bytes]:
             yield _PAIR.pack(start, mask)
             start, mask = sequence, 0
     yield _PAIR.pack(start, mask)
+
+
+def _build_arrivals(block: StreamArrivals) -> bytes:
+    count = len(block.offsets)
+    if count > MAX_ARRIVALS:
+        raise ValueError(f"feedback on {count} packets")
+    words = [0 if each is None else 0x8000 | each for each in block.offsets]
+    if any(each is not None and not 0 <= each < 0x2000 for each in block.offsets):
+        raise ValueError("an arrival too long ago")
+    data = struct.pack(f">{count}H", *words)
+    return _ARRIVALS.pack(block.ssrc, block.first, count) + data + bytes(-2 * count % 4)
 
 
 def ntp_from_unix(when: float) -> int:
