@@ -12,6 +12,10 @@ NACK from a receiver      the packets are sent again from the forwarder's cache
 PLI from a receiver, a    the publisher is asked for a key frame (`feedback`)
 receiver that is gated
 RR from a receiver        kept: loss and jitter as the receiver sees them
+when packets came to a    what its way takes, and so which layer of a video
+receiver (RFC 8888)       it gets (`switching`)
+a publisher's video       it is told when the packets came (`uplink`), from
+comes in                  which it knows what its uplink takes
 loss on the way up        the publisher is asked for the packets (`feedback`)
 ========================  ====================================================
 
@@ -30,22 +34,33 @@ server's packets are reduced in size (RFC 5506): a NACK or PLI stands alone.
 it at `next_timeout`, and send what `to_send` returns after each.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from anychat.codes import StreamKind
 from anychat.errors import LocalError, PeerError
 from anychat.ids import SessionId, Ssrc
-from anychat.media import rtcp
+from anychat.media import figures, rtcp
 from anychat.media.binding import Bindings, Bound
 from anychat.media.buckets import Limit, TokenBucket
 from anychat.media.counters import Drop, Drops
 from anychat.media.demux import Kind, classify
 from anychat.media.feedback import KeyFrameRequests, KeyFrames, UplinkRepair
+from anychat.media.figures import Losses, NetworkFigures
 from anychat.media.path import UPWARD, Address, Path
-from anychat.media.routes import CACHE_TIME, Datagram, Filled, Missing
+from anychat.media.routes import (
+    CACHE_TIME,
+    Datagram,
+    Filled,
+    Missing,
+    PacketArrival,
+)
+from anychat.media.signals import ProbeResult, Signal, unwrap, wrap
 from anychat.media.srtp import SrtcpReceiver, SrtcpSender
+from anychat.media.switching import LayerSwitching
+from anychat.media.uplink import Arrivals, UplinkReports, in_datagrams
 
 #: RTCP datagrams of one leg that are read.
 FEEDBACK = Limit(rate=250, burst=500)
@@ -54,6 +69,8 @@ RETRANSMISSIONS = Limit(rate=2000, burst=1000)
 #: Datagrams of each kind read in one go, so that a flood of one kind keeps
 #: the rest of the server waiting no longer than this takes.
 ROUND = 32
+#: Receiver reports that are kept of each stream: some seconds' worth.
+REPORTS_KEPT = 6
 
 
 #: Where the SSRC of RTP is, and that of RTCP and of our control datagrams.
@@ -63,7 +80,7 @@ _RTP_SSRC, _RTCP_SSRC = slice(8, 12), slice(4, 8)
 _NO_STREAMS: frozenset[Ssrc] = frozenset()
 
 
-class Routes(KeyFrames, Protocol):
+class Routes(KeyFrames, Arrivals, Protocol):
     """What of a forwarder the legs use; see `routes.Forwarder`."""
 
     def open_stream(
@@ -87,6 +104,12 @@ class Routes(KeyFrames, Protocol):
     ) -> None: ...
 
     def remove_destination(self, ssrc: Ssrc, leg: SessionId) -> None: ...
+
+    def spare_destination(self, ssrc: Ssrc, leg: SessionId, sparing: bool) -> None: ...
+
+    def is_gated(self, ssrc: Ssrc, leg: SessionId) -> bool: ...
+
+    def position(self, ssrc: Ssrc) -> tuple[int, int]: ...
 
     def retransmit(
         self, ssrc: Ssrc, leg: SessionId, sequences: list[int], now: float
@@ -126,6 +149,8 @@ class Reception:
     jitter: int
     """In units of the stream's clock."""
     when: float
+    highest: int = 0
+    """The highest sequence number that came, extended to 32 bits."""
 
 
 class _Incoming:
@@ -139,7 +164,8 @@ class _Incoming:
         )
         self.feedback = TokenBucket(FEEDBACK)
         self.retransmissions = TokenBucket(RETRANSMISSIONS)
-        self.receptions: dict[Ssrc, Reception] = {}
+        self.receptions: dict[Ssrc, deque[Reception]] = {}
+        """The latest reports on each stream, oldest first."""
 
 
 class _Leg:
@@ -153,13 +179,17 @@ class _Leg:
         "received",
         "round_trip",
         "sender",
+        "subscribed",
     )
 
     def __init__(self, leg: SessionId, credentials: Credentials):
         self.leg = leg
         self.credentials = credentials
         self.published = _NO_STREAMS
+        self.subscribed = _NO_STREAMS
         self.received = _NO_STREAMS
+        """What it is sent: of a video with two layers the one or the other, and
+        both while it is switched over."""
         self.round_trip = 0.0
         self.over_link = False
         self.link_since = 0.0
@@ -169,11 +199,15 @@ class _Leg:
 
 
 class _Publication:
-    __slots__ = ("kind", "leg", "receivers")
+    __slots__ = ("kind", "layer", "leg", "receivers", "stream", "subscribers")
 
     def __init__(self, leg: _Leg, kind: StreamKind):
         self.leg = leg
         self.kind = kind
+        self.stream: Ssrc | None = None
+        """Of a layer: what it is a layer of."""
+        self.layer: Ssrc | None = None
+        self.subscribers: set[SessionId] = set()
         self.receivers: set[SessionId] = set()
 
 
@@ -198,6 +232,8 @@ class Legs:
         self._control: list[tuple[SessionId, Datagram]] = []
         self.key_frames_asked = 0
         """PLIs sent to publishers."""
+        self._reports = UplinkReports(routes, self._has_subscribers)
+        self.switching = LayerSwitching(self, self._reports.rate)
 
     def __len__(self) -> int:
         return len(self._legs)
@@ -222,7 +258,7 @@ class Legs:
             return
         for ssrc in self.published(leg):
             self.unpublish(ssrc)
-        for ssrc in tuple(state.received):
+        for ssrc in tuple(state.subscribed):
             self.unsubscribe(leg, ssrc)
         self.bindings.remove(leg)
         del self._legs[leg]
@@ -240,6 +276,27 @@ class Legs:
         self._publications[ssrc] = _Publication(state, kind)
         state.published |= {ssrc}
         self.uplink.round_trip(ssrc, state.round_trip)
+        if kind is StreamKind.VIDEO:
+            self._reports.open(leg, ssrc)
+
+    def add_layer(self, stream: Ssrc, layer: Ssrc) -> None:
+        """Make one published video the smaller layer of another one.
+
+        :raise LocalError: one of them is not there, or is in use that way.
+        """
+        publication = self._publications.get(stream)
+        smaller = self._publications.get(layer)
+        if (
+            publication is None
+            or smaller is None
+            or smaller.subscribers
+            or publication.layer is not None
+        ):
+            raise LocalError(f"{layer:#010x} cannot be a layer of {stream:#010x}")
+        publication.layer = layer
+        smaller.stream = stream
+        for leg in publication.subscribers:
+            self.switching.add(leg, stream, layer)
 
     def unpublish(self, ssrc: Ssrc) -> None:
         """End a stream for all who receive it, if it is open."""
@@ -251,8 +308,22 @@ class Legs:
         self.uplink.forget(ssrc)
         owner = publication.leg
         owner.published = owner.published - {ssrc} or _NO_STREAMS
+        if publication.kind is StreamKind.VIDEO:
+            self._reports.close(owner.leg, ssrc)
         for leg in publication.receivers:
-            self._drop_subscription(self._legs[leg], ssrc)
+            self._drop_reception(self._legs[leg], ssrc)
+        for leg in publication.subscribers:
+            state = self._legs[leg]
+            state.subscribed = state.subscribed - {ssrc} or _NO_STREAMS
+            self.switching.remove(leg, ssrc)
+            if publication.layer is not None:
+                self.stop_forwarding(leg, publication.layer)
+        if publication.layer in self._publications:
+            self._publications[publication.layer].stream = None
+        if publication.stream is not None:
+            self._publications[publication.stream].layer = None
+            for leg in self._publications[publication.stream].subscribers:
+                self.switching.without_layer(leg, publication.stream)
 
     def subscribe(self, leg: SessionId, ssrc: Ssrc, now: float) -> None:
         """Forward a stream to the leg; once more does nothing.
@@ -263,25 +334,28 @@ class Legs:
         publication = self._publications.get(ssrc)
         if publication is None:
             raise LocalError(f"no stream {ssrc:#010x} to subscribe to")
-        if ssrc in state.received:
+        if ssrc in state.subscribed:
             return
-        video = publication.kind is StreamKind.VIDEO
-        path = self._path(state)
-        self._routes.add_destination(ssrc, leg, path, gated=video)
-        state.received |= {ssrc}
-        publication.receivers.add(leg)
-        if video and path is not None:
-            self._key_frames.want(ssrc, now)
+        state.subscribed |= {ssrc}
+        publication.subscribers.add(leg)
+        self.forward(leg, ssrc, now)
+        if publication.kind is StreamKind.VIDEO:
+            self._wake_reports(publication.leg, now)
+            self.switching.add(leg, ssrc, publication.layer)
             self._ask(now)
 
     def unsubscribe(self, leg: SessionId, ssrc: Ssrc) -> None:
         """Forward a stream to the leg no longer, if it is."""
         publication = self._publications.get(ssrc)
-        if publication is None or leg not in publication.receivers:
+        if publication is None or leg not in publication.subscribers:
             return
-        self._routes.remove_destination(ssrc, leg)
-        publication.receivers.discard(leg)
-        self._drop_subscription(self._legs[leg], ssrc)
+        publication.subscribers.discard(leg)
+        state = self._legs[leg]
+        state.subscribed = state.subscribed - {ssrc} or _NO_STREAMS
+        self.switching.remove(leg, ssrc)
+        self.stop_forwarding(leg, ssrc)
+        if publication.layer is not None:
+            self.stop_forwarding(leg, publication.layer)
 
     def published(self, leg: SessionId) -> tuple[Ssrc, ...]:
         """The streams that come from a leg."""
@@ -290,7 +364,36 @@ class Legs:
     def receptions(self, leg: SessionId) -> dict[Ssrc, Reception]:
         """How a leg receives its streams, by its latest reports."""
         incoming = self._leg(leg).incoming
-        return dict(incoming.receptions) if incoming else {}
+        if incoming is None:
+            return {}
+        return {ssrc: reports[-1] for ssrc, reports in incoming.receptions.items()}
+
+    def figures(self, leg: SessionId, now: float) -> NetworkFigures:
+        """How the network is doing for a leg.
+
+        :raise LocalError: no such leg.
+        """
+        state = self._leg(leg)
+        bitrates = dict.fromkeys(StreamKind, 0)
+        losses = []
+        for ssrc in state.published:
+            arrivals = self._routes.arrivals(ssrc, 0, now)
+            kind = self._publications[ssrc].kind
+            bitrates[kind] += figures.bitrate(arrivals, now)
+            if not self._leaves_out(state, now):
+                losses.append(figures.uplink_losses(arrivals, now))
+        if state.incoming is not None:
+            losses += [
+                _reported(reports, now)
+                for reports in state.incoming.receptions.values()
+            ]
+        queue, loss = self.switching.condition(leg)
+        return NetworkFigures(
+            bitrates[StreamKind.VIDEO],
+            bitrates[StreamKind.AUDIO],
+            figures.worse([*losses, Losses(loss)]),
+            state.round_trip + queue,
+        )
 
     def over_link(self, leg: SessionId, on: bool, now: float) -> None:
         """Send what the leg receives over its TCP link from now on, or by UDP.
@@ -309,6 +412,7 @@ class Legs:
             for ssrc in state.published:
                 if self._routes.gated(ssrc):
                     self._key_frames.want(ssrc, now)
+        self._wake_reports(state, now)
         self._ask(now)
 
     @property
@@ -319,6 +423,54 @@ class Legs:
     def path(self, leg: SessionId) -> Path | None:
         """The UDP path that a leg is bound to."""
         return self.bindings.path(leg)
+
+    # What `switching` does.
+
+    def forward(self, leg: SessionId, ssrc: Ssrc, now: float) -> None:
+        """Send the leg a stream, of video from the next key frame on."""
+        state, publication = self._legs[leg], self._publications[ssrc]
+        if leg in publication.receivers:
+            return
+        video = publication.kind is StreamKind.VIDEO
+        path = self._path(state)
+        self._routes.add_destination(ssrc, leg, path, gated=video)
+        state.received |= {ssrc}
+        publication.receivers.add(leg)
+        if video and path is not None:
+            self._key_frames.want(ssrc, now)
+
+    def stop_forwarding(self, leg: SessionId, ssrc: Ssrc) -> None:
+        """Send it no longer, if it is."""
+        publication = self._publications.get(ssrc)
+        if publication is None or leg not in publication.receivers:
+            return
+        self._routes.remove_destination(ssrc, leg)
+        publication.receivers.discard(leg)
+        self._drop_reception(self._legs[leg], ssrc)
+
+    def spare(self, leg: SessionId, ssrc: Ssrc, sparing: bool) -> None:
+        """Leave the discardable frames of a video out for the leg, or not."""
+        publication = self._publications.get(ssrc)
+        if publication is not None and leg in publication.receivers:
+            self._routes.spare_destination(ssrc, leg, sparing)
+
+    def gated(self, leg: SessionId, ssrc: Ssrc) -> bool:
+        """Whether the leg, or its address, is still waited for."""
+        unbound = self._path(self._legs[leg]) is None
+        return unbound or self._routes.is_gated(ssrc, leg)
+
+    def position(self, ssrc: Ssrc) -> tuple[int, int]:
+        """ROC and sequence number of a stream's latest packet."""
+        return self._routes.position(ssrc)
+
+    def arrivals(self, ssrc: Ssrc, start: int, now: float) -> list[PacketArrival]:
+        """When the latest packets of a stream came."""
+        return self._routes.arrivals(ssrc, start, now)
+
+    def signal(self, leg: SessionId, signal: Signal) -> None:
+        """Tell the leg's client something."""
+        state = self._legs[leg]
+        self._send_to(state, wrap(state.credentials.server_ssrc, signal))
 
     # The machine.
 
@@ -391,6 +543,8 @@ class Legs:
             self.bindings.next_timeout(),
             self._key_frames.next_timeout(),
             self.uplink.next_timeout(),
+            self._reports.next_timeout(),
+            self.switching.next_timeout(),
         )
         return min((time for time in times if time is not None), default=None)
 
@@ -398,6 +552,8 @@ class Legs:
         """Do what time has brought."""
         self.bindings.handle_timeout(now)
         self._follow_bindings(now)
+        self._report_arrivals(now)
+        self.switching.handle_timeout(now)
         self._ask(now)
 
     # Inside.
@@ -408,7 +564,42 @@ class Legs:
             raise LocalError(f"no leg {leg}")
         return state
 
-    def _drop_subscription(self, state: _Leg, ssrc: Ssrc) -> None:
+    def _has_subscribers(self, ssrc: Ssrc) -> bool:
+        """Whether somebody receives a video, in one layer or the other, and its
+        publisher can be told how it arrives."""
+        publication = self._publications[ssrc]
+        if self._path(publication.leg) is None:
+            return False
+        if publication.stream is not None:
+            publication = self._publications[publication.stream]
+        return bool(publication.subscribers)
+
+    def _wake_reports(self, state: _Leg, now: float) -> None:
+        """The leg may have to be told how its video arrives."""
+        if any(
+            self._publications[ssrc].kind is StreamKind.VIDEO
+            and self._has_subscribers(ssrc)
+            for ssrc in state.published
+        ):
+            self._reports.wake(state.leg, now)
+
+    def _report_arrivals(self, now: float) -> None:
+        """Tell publishers how their video arrives; see what comes in at all."""
+        for leg, blocks, turned in self._reports.due(now):
+            state = self._legs[leg]
+            for some in in_datagrams(blocks):
+                feedback = rtcp.CongestionFeedback(
+                    state.credentials.server_ssrc, some, int(now * 65536) & 0xFFFFFFFF
+                )
+                self._send_to(state, feedback)
+            if turned:
+                for ssrc in state.published:
+                    publication = self._publications[ssrc]
+                    if publication.layer is not None:
+                        for subscriber in publication.subscribers:
+                            self.switching.consider(subscriber, now)
+
+    def _drop_reception(self, state: _Leg, ssrc: Ssrc) -> None:
         state.received = state.received - {ssrc} or _NO_STREAMS
         if state.incoming is not None:
             state.incoming.receptions.pop(ssrc, None)
@@ -420,6 +611,7 @@ class Legs:
             if isinstance(event, Bound):
                 path = event.path
                 state.round_trip = event.round_trip
+                self.switching.moved(state.leg)
             self._move(state, path, now)
 
     def _move(self, state: _Leg, path: Path | None, now: float) -> None:
@@ -431,6 +623,7 @@ class Legs:
                 self._key_frames.want(ssrc, now)
         for ssrc in state.received:
             self._follow_destination(state, ssrc, now)
+        self._wake_reports(state, now)
 
     def _path(self, state: _Leg) -> Path | None:
         """Where what the leg receives goes."""
@@ -512,18 +705,51 @@ class Legs:
                 rtcp.Nack(ssrc=ssrc)
                 | rtcp.Pli(ssrc=ssrc)
                 | rtcp.ReceiverReport(ssrc=ssrc)
+                | rtcp.CongestionFeedback(ssrc=ssrc)
+                | rtcp.Application(ssrc=ssrc)
             ) if ssrc != own:
                 self.drops.add(Drop.FORGED_RTCP)
             case rtcp.Nack():
                 self._receive_nack(state, incoming, packet, now)
             case rtcp.Pli():
                 self._receive_pli(state, packet, now)
+            case rtcp.CongestionFeedback():
+                self._receive_feedback(state, packet, now)
+            case rtcp.Application():
+                signal = unwrap(packet)
+                if isinstance(signal, ProbeResult):
+                    self.switching.probe_result(state.leg, signal, now)
             case rtcp.ReceiverReport():
                 for block in packet.reports:
                     if block.ssrc in state.received:
-                        incoming.receptions[Ssrc(block.ssrc)] = Reception(
-                            block.fraction_lost / 256, block.lost, block.jitter, now
+                        reports = incoming.receptions.setdefault(
+                            Ssrc(block.ssrc), deque(maxlen=REPORTS_KEPT)
                         )
+                        reports.append(
+                            Reception(
+                                block.fraction_lost / 256,
+                                block.lost,
+                                block.jitter,
+                                now,
+                                block.highest,
+                            )
+                        )
+
+    def _receive_feedback(
+        self, state: _Leg, feedback: rtcp.CongestionFeedback, now: float
+    ) -> None:
+        blocks = tuple(
+            block
+            for block in feedback.blocks
+            if block.ssrc in state.received
+            and self._publications[Ssrc(block.ssrc)].kind is StreamKind.VIDEO
+        )
+        if len(blocks) < len(feedback.blocks):
+            # Of a layer that it was switched from, mostly.
+            self.drops.add(Drop.NOT_SUBSCRIBED, len(feedback.blocks) - len(blocks))
+        if blocks:
+            feedback = replace(feedback, blocks=blocks)
+            self.switching.feedback(state.leg, feedback, state.round_trip, now)
 
     def _receive_pli(self, state: _Leg, pli: rtcp.Pli, now: float) -> None:
         ssrc = Ssrc(pli.media_ssrc)
@@ -564,7 +790,10 @@ class Legs:
 
     def _send_rtcp(self, ssrc: Ssrc, packet: rtcp.Nack | rtcp.Pli) -> bool:
         """Send one packet to a publisher; False if it has no address."""
-        state = self._publications[ssrc].leg
+        return self._send_to(self._publications[ssrc].leg, packet)
+
+    def _send_to(self, state: _Leg, packet: rtcp.RtcpPacket) -> bool:
+        """Send one packet to a leg; False if it has no address."""
         path = self._path(state)
         if path is None:
             return False
@@ -579,3 +808,15 @@ class Legs:
         else:
             self._out.append((data, path))
         return True
+
+
+def _reported(reports: Sequence[Reception], now: float) -> Losses:
+    """What a receiver's latest reports on a stream say."""
+    recent = [report for report in reports if report.when > now - figures.SPAN]
+    if not recent:
+        return Losses()
+    expected = recent[-1].highest - recent[0].highest
+    lost = max(0, recent[-1].lost - recent[0].lost)
+    after_repair = min(1.0, lost / expected) if expected > 0 else 0.0
+    at_first = sum(report.fraction_lost for report in recent) / len(recent)
+    return Losses(max(at_first, after_repair), after_repair)

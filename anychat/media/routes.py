@@ -154,7 +154,7 @@ class Filled(NamedTuple):
 class PacketArrival(NamedTuple):
     """A packet that came; see `Forwarder.arrivals`."""
 
-    index: int
+    position: int
     """Its sequence number, with the turns counted."""
     when: float
     """To a sixteenth of a millisecond."""
@@ -658,7 +658,7 @@ class Forwarder:
         found = []
         for index in range(max(start, highest + 1 - kept, 0), highest + 1):
             arrival = came[index & kept - 1]
-            if arrival is not None and arrival.index == index:
+            if arrival is not None and arrival.position == index:
                 found.append(arrival)
         return found
 

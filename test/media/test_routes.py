@@ -975,7 +975,7 @@ class ForwarderTestsMixin:
         whether it was late."""
         now = self.rig.now() + wait
         return [
-            (came.index, round((now - came.when) * 1000), came.size, came.late)
+            (came.position, round((now - came.when) * 1000), came.size, came.late)
             for came in self.forwarder.arrivals(SSRC, start, now)
         ]
 
