@@ -30,6 +30,10 @@ class Conditions:
     """Share that overtakes what was sent before; the others stay in order."""
     duplicate: float = 0.0
     """Share that arrives twice."""
+    rate: float = 0.0
+    """Bits per second that get through; 0: any number."""
+    queue: int = 50_000
+    """Bytes that may wait for that; what is more is lost."""
 
 
 #: What issue 2 asks the media to survive.
@@ -47,10 +51,15 @@ class Netem:
         self._random = Random(seed)
         self._losing = 0
         self._last = -1.0
+        self._free = -1.0
 
-    def arrivals(self, now):
+    def change(self, conditions):
+        """Let it be like that from now on."""
+        self._conditions = conditions
+
+    def arrivals(self, now, size=0):
         """When the copies of a datagram sent now arrive; none if it is lost."""
-        if self._is_lost():
+        if self._is_lost() or not self._has_room(now, size):
             self.lost += 1
             return []
         self.passed += 1
@@ -73,8 +82,23 @@ class Netem:
         self._losing = self._random.randint(1, conditions.burst) - 1
         return True
 
+    def _has_room(self, now, size):
+        """Whether a datagram gets into the queue before the narrowest place."""
+        rate = self._conditions.rate
+        if not rate:
+            self._free = now
+            return True
+        self._free = max(self._free, now)
+        # IP and UDP take their share.
+        taken = (size + 28) * 8 / rate
+        if (self._free - now) * rate / 8 + size > self._conditions.queue:
+            return False
+        self._free += taken
+        return True
+
     def _arrival(self, now):
         conditions = self._conditions
+        now = max(now, self._free)
         arrival = now + conditions.delay + self._random.random() * conditions.jitter
         if self._random.random() < conditions.reorder:
             return now + conditions.delay
@@ -123,7 +147,7 @@ class MemoryNetwork:
         """A datagram is on its way."""
         now = self._clock.seconds()
         path = self._paths.get((source[0], target[0]))
-        for arrival in [now] if path is None else path.arrivals(now):
+        for arrival in [now] if path is None else path.arrivals(now, len(data)):
             wait = arrival - now + self.extra(data)
             self._clock.callLater(wait, self._arrive, data, source, target)
 
@@ -227,7 +251,7 @@ class UdpProxy:
 
     def _pass(self, path, data, port, target):
         now = self._reactor.seconds()
-        for arrival in path.arrivals(now):
+        for arrival in path.arrivals(now, len(data)):
             call = self._reactor.callLater(arrival - now, lambda: None)
             call.func = lambda call=call: self._write(call, port, data, target)
             self._calls.add(call)

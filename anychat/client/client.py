@@ -57,6 +57,7 @@ from anychat.errors import Refused
 from anychat.messages import (
     EnterRoom,
     EnterRoomByName,
+    LayerGranted,
     LoginResult,
     LogWanted,
     MediaSetup,
@@ -662,6 +663,10 @@ class Client:
     @_take.register
     def _(self, message: StreamGranted) -> None:
         self._streams.granted(message)
+
+    @_take.register
+    def _(self, message: LayerGranted) -> None:
+        self._streams.layer_granted(message)
 
     @_take.register
     def _(self, message: StreamEnded) -> None:

@@ -32,8 +32,10 @@ from anychat.codes import ResultCode, StreamKind
 from anychat.errors import AnyChatError, Refused
 from anychat.messages import (
     CloseStream,
+    LayerGranted,
     Member,
     Message,
+    OpenLayer,
     OpenStream,
     PublishedStream,
     Result,
@@ -156,6 +158,29 @@ class Streams:
             sending = media.publish(opened, kind, format, publishing.source)
             publishing.opened[kind] = opened.ssrc
             publishing.sending[kind] = sending
+            if kind is StreamKind.VIDEO:
+                yield self._open_layer(publishing, media, sending)
+
+    @inlineCallbacks
+    def _open_layer(
+        self, publishing: Publishing, media: MediaPlane, sending: Any
+    ) -> Generator["Deferred[Any]", Any, None]:
+        """Open the smaller layer of a video, if there is to be one.
+
+        Without it the video is published all the same.
+        """
+        source = publishing.source
+        form = media.layer(source)
+        if form is None:
+            return
+        try:
+            reply = yield self._request(OpenLayer(publishing.stream_index, form))
+            opened = checked(reply, StreamOpened)
+        except Refused as refused:
+            self._say(f"Warning: the small picture is not published: {refused}")
+            return
+        if publishing.sending.get(StreamKind.VIDEO) is sending:
+            media.publish_layer(opened, form, source, sending)
 
     def _conclude(self, wish: Publishing | Watching, attempt: "Deferred[Any]") -> None:
         """See to the outcome of an attempt to carry a wish out."""
@@ -257,6 +282,15 @@ class Streams:
         self._events.on_stream_granted(
             granted.user_id, granted.kind, granted.stream_index
         )
+
+    def layer_granted(self, granted: LayerGranted) -> None:
+        """LayerGranted: what is received may come in a smaller layer too."""
+        watching = self._watching.get((granted.user_id, granted.stream_index))
+        if watching is None:
+            return
+        current = watching.receiving.get(StreamKind.VIDEO)
+        if current is not None and current[0].ssrc == granted.stream_ssrc:
+            self._media().receive_layer(granted)
 
     def ended(self, ended: StreamEnded) -> None:
         """StreamEnded: it is closed, the subscription waits for the next one."""

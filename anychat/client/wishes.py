@@ -15,6 +15,7 @@ from anychat.client.events import ClientEvents
 from anychat.codes import ResultCode, StreamKind
 from anychat.errors import AnyChatError, Refused
 from anychat.messages import (
+    LayerGranted,
     Member,
     ServerParameters,
     StreamFormat,
@@ -50,8 +51,19 @@ class MediaPlane(Protocol):
     ) -> Any:
         """Begin to send."""
 
+    def layer(self, source: Any) -> StreamFormat | None:
+        """The smaller layer of the source's video, if there is to be one."""
+
+    def publish_layer(
+        self, opened: StreamOpened, format: StreamFormat, source: Any, full: Any
+    ) -> Any:
+        """Begin to send it; it ends with the full picture."""
+
     def receive(self, granted: StreamGranted, sink: Any) -> Any:
         """Begin to receive."""
+
+    def receive_layer(self, granted: LayerGranted) -> None:
+        """What is received may come in a smaller layer too."""
 
     def end(self, ssrc: int) -> "Deferred[None] | None":
         """Receive that stream no longer; fires when its last frames are out."""

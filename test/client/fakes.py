@@ -89,6 +89,9 @@ class FakeMedia:
         self.configured = 0
         self.publications = []
         self.receptions = []
+        self.layers = []
+        self.small = None
+        """What the smaller layer of any video is to carry; None: there is none."""
         self.stopped = False
         self.streams = [
             (StreamKind.VIDEO, VIDEO_FORMAT),
@@ -129,6 +132,18 @@ class FakeMedia:
         reception = FakeReception(granted, sink)
         self.receptions.append(reception)
         return reception
+
+    def layer(self, source):
+        """The smaller layer of any source."""
+        return self.small
+
+    def publish_layer(self, opened, format, source, full):
+        """Begin to send it."""
+        self.layers.append((opened.ssrc, format, full))
+
+    def receive_layer(self, granted):
+        """What is received may come smaller."""
+        self.layers.append(granted)
 
     def end(self, ssrc):
         """Receive no more."""

@@ -8,7 +8,7 @@ An encoder is for one thread at a time.  Times are seconds on the source's time
 line; timestamps are counted in the stream's RTP clock from the same zero.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -149,6 +149,21 @@ def video_settings(
     )
 
 
+def layer_settings(full: VideoSettings) -> tuple[VideoSettings, VideoSettings]:
+    """The full picture and its smaller layer: half each side, a quarter of the
+    other's bits, both together what was set."""
+    small = full.bitrate // 5
+    return (
+        replace(full, bitrate=full.bitrate - small),
+        replace(
+            full,
+            width=max(2, full.width // 4 * 2),
+            height=max(2, full.height // 4 * 2),
+            bitrate=small,
+        ),
+    )
+
+
 def audio_settings(parameters: ServerParameters) -> AudioSettings:
     """Settings for sound; AMR-WB, which nobody encodes here, becomes Opus.
 
@@ -183,7 +198,14 @@ class VideoEncoder:
         self._interval = float(1 / settings.fps)
         self._next_time = float("-inf")
         self._last_timestamp = -1
-        context = av.CodecContext.create("libx264", "w")
+        self._bitrate = settings.bitrate
+        self._context = self._open()
+
+    def _open(self) -> Any:
+        """x264, set to the present bit rate."""
+        settings, bitrate = self.settings, self._bitrate
+        self._opened_for = bitrate
+        context: Any = av.CodecContext.create("libx264", "w")
         context.width = settings.width
         context.height = settings.height
         context.pix_fmt = "yuv420p"
@@ -199,18 +221,32 @@ class VideoEncoder:
             "forced-idr": "1",
             "sc_threshold": "0",
         }
-        if settings.bitrate:
+        if bitrate:
             low, high = _QUANTIZERS[settings.quality]
-            context.bit_rate = settings.bitrate
-            # A second's worth of peak rate bounds how long a key frame takes
-            # on a narrow path.
-            options["maxrate"] = options["bufsize"] = str(settings.bitrate * 3 // 2)
+            context.bit_rate = bitrate
+            # The buffer bounds how long a key frame takes on a narrow path; with
+            # the peak rate at the mean one x264 lets the rate be changed.
+            options["maxrate"] = str(bitrate)
+            options["bufsize"] = str(bitrate * 3 // 2)
             options["qmin"], options["qmax"] = str(low), str(high)
         else:
             options["crf"] = str(_RATE_FACTORS[settings.quality])
         context.options = options
         context.open()
-        self._context = context
+        return context
+
+    def keep_to(self, bitrate: int | None) -> None:
+        """From the next frame on, use no more than that; None: what was set."""
+        wanted = self.settings.bitrate if bitrate is None else bitrate
+        if wanted == self._bitrate:
+            return
+        before, self._bitrate = self._bitrate, wanted
+        if before and wanted and (wanted <= self._opened_for):
+            self._context.bit_rate = wanted
+        else:
+            # Between constant quality and a bit rate there is no way but a new
+            # encoder, which begins with a key frame.
+            self._context = self._open()
 
     def wants(self, time: float) -> bool:
         """Whether the frame of that time is to be encoded.

@@ -53,7 +53,7 @@ class Feed:
         self._wall_clock = wall_clock
         self._strand = strand
         self._source = source
-        self._outlets: dict[StreamKind, tuple[Publication, Encoder]] = {}
+        self._outlets: dict[int, tuple[Publication, Encoder]] = {}
         self._zero: float | None = None
         self._wall_zero = 0.0
         self._timer: Any = None
@@ -69,12 +69,12 @@ class Feed:
     def attach(
         self, publication: Publication, settings: VideoSettings | AudioSettings
     ) -> None:
-        """Publish the source's stream of that kind."""
+        """Publish the source's stream of that kind, or a layer of it."""
         if isinstance(settings, VideoSettings):
             encoder: Encoder = VideoEncoder(settings)
         else:
             encoder = AudioEncoder(settings)
-        self._outlets[publication.kind] = publication, encoder
+        self._outlets[publication.ssrc] = publication, encoder
         if self._zero is not None:
             publication.begin(self._line)
         self._go_on()
@@ -84,11 +84,7 @@ class Feed:
 
         :return: then, fires when nothing reads the source any more.
         """
-        outlet = self._outlets.get(publication.kind)
-        if outlet is None or outlet[0] is not publication:
-            return None
-        del self._outlets[publication.kind]
-        if self._outlets:
+        if self._outlets.pop(publication.ssrc, None) is None or self._outlets:
             return None
         self._rest()
         resting: Deferred[None] = Deferred()
@@ -171,9 +167,9 @@ class Feed:
     def _encode(self, lateness: float) -> None:
         raw, self._held = self._held, None
         assert raw is not None
-        outlet = self._outlets.get(raw.kind)
-        if outlet is not None:
-            publication, encoder = outlet
+        for publication, encoder in tuple(self._outlets.values()):
+            if publication.kind is not raw.kind or publication.paused:
+                continue
             video = raw.kind is StreamKind.VIDEO
             if video and (lateness > _LATE or publication.congested):
                 publication.drop()
@@ -195,8 +191,10 @@ class Feed:
                 return
             key = publication.take_key_request()
             picture: Any = raw.frame
+            bitrate = publication.bitrate
 
             def encode() -> list[Unit]:
+                encoder.keep_to(bitrate)
                 return encoder.encode(picture, raw.time, key)
 
         self._strand.submit(encode, partial(self._send, publication))

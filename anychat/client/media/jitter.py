@@ -65,6 +65,8 @@ class ArrivalClock:
     def __init__(self) -> None:
         self.target = _INITIAL
         """Seconds a frame waits beyond the least transit."""
+        self.delay = 0.0
+        """Of the latest packet, beyond the least transit, seconds."""
         self._least: float | None = None
         self._previous: float | None = None
         self._turn = 0.0
@@ -92,7 +94,8 @@ class ArrivalClock:
             self._turn = now
         else:
             self._least = min(self._least, transit)
-        self._delays.append(transit - self.baseline)
+        self.delay = transit - self.baseline
+        self._delays.append(self.delay)
         self._follow(now)
 
     def _follow(self, now: float) -> None:
@@ -142,6 +145,11 @@ class JitterBuffer:
     def target(self) -> float:
         """Seconds that a frame waits at present beyond the least transit."""
         return self._clock.target + self.extra
+
+    @property
+    def delay(self) -> float:
+        """Seconds beyond the least transit that the latest packet took."""
+        return self._clock.delay
 
     @property
     def waiting(self) -> int:

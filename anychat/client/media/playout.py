@@ -45,6 +45,8 @@ class Line:
         self.baseline = baseline
         self.own_delay = own_delay
         self.delay = delay
+        self.muted = False
+        """Another stream has taken over: nothing more goes to the sink."""
         self.estimate: float | None = None
         """Guessed capture time of RTP timestamp 0, without a report."""
         self.waiting: deque[Decoded] = deque()
@@ -150,6 +152,8 @@ class Playout:
                 self._pass_on(line, line.waiting.popleft())
 
     def _pass_on(self, line: Line, decoded: Decoded) -> None:
+        if line.muted:
+            return
         for frame in decoded.frames:
             assert frame.pts is not None
             captured = line.captured(frame.pts)

@@ -10,6 +10,7 @@ turns that nobody is told (ROC) are the same for all.
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from anychat.client.media.encode import Unit
 from anychat.client.media.statistics import PublicationStatistics, RateMeter
@@ -37,6 +38,8 @@ KEY_FRAME_INTERVAL = 0.3
 REPORT_INTERVAL = 1.0
 JOINING_INTERVAL = 0.2
 JOINING_TIME = 0.7
+#: Packets of which it is known when they were sent, for the server's feedback.
+_DEPARTURES = 2048
 #: Seconds in which a packet is not sent again once more.
 _RESEND_INTERVAL = 0.010
 #: Round trip to the server below which the path is taken for one without loss,
@@ -53,6 +56,16 @@ class _Kept:
         self.data = data
         self.sent = sent
         self.resent = sent
+
+
+@dataclass(slots=True)
+class Departure:
+    """When a packet went out."""
+
+    sent: float
+    size: int
+    resent: bool = False
+    """It was asked for again."""
 
 
 class Publication:
@@ -87,6 +100,10 @@ class Publication:
         """Given every access unit and its RTP timestamp as it is sent."""
         self.on_stop: Callable[[Publication], None] | None = None
         """Tells the owner that the publication is over."""
+        self.layer: Publication | None = None
+        """The same picture, smaller; it ends with this one."""
+        self.bitrate: int | None = None
+        """What the encoder is to keep to; None: what the format says."""
         self._codec = codec
         self._send = send
         self._seconds = seconds
@@ -102,6 +119,8 @@ class Publication:
         )
         self._srtcp = SrtcpSender(opened.key, opened.salt_key, opened.ssrc)
         self._kept: OrderedDict[int, _Kept] = OrderedDict()
+        self._departures: OrderedDict[int, Departure] = OrderedDict()
+        self._paused = False
         self._line: Callable[[], tuple[float, float]] | None = None
         self._next_report = float("-inf")
         self._joining_until = float("-inf")
@@ -170,10 +189,13 @@ class Publication:
         else:
             payloads = [unit.data]
         last = len(payloads) - 1
+        discardable = self.kind is StreamKind.VIDEO and h264.is_discardable(unit.data)
         for position, payload in enumerate(payloads):
             marking = None
             if self.kind is StreamKind.VIDEO:
-                marking = FrameMarking(position == 0, position == last, unit.key)
+                marking = FrameMarking(
+                    position == 0, position == last, unit.key, discardable
+                )
             packet = RtpPacket(
                 self._codec.payload_type,
                 self._sequence,
@@ -212,6 +234,11 @@ class Publication:
             next(iter(kept.values())).sent < now - KEPT_SECONDS
         ):
             kept.popitem(last=False)
+        departures = self._departures
+        departures[self._sequence] = Departure(now, len(data))
+        departures.move_to_end(self._sequence)
+        if len(departures) > _DEPARTURES:
+            departures.popitem(last=False)
         self._sequence = self._sequence + 1 & 0xFFFF
         self._packets += 1
         self._sent_meter.add(now)
@@ -231,8 +258,25 @@ class Publication:
                 if kept.resent == kept.sent:
                     self._missed_meter.add(now)
                 kept.resent = now
+                self._departures[sequence].resent = True
                 self._resent += 1
                 self._send(kept.data)
+
+    def departure(self, sequence: int) -> Departure | None:
+        """When that packet went out, if it was not too long ago."""
+        return self._departures.get(sequence)
+
+    @property
+    def paused(self) -> bool:
+        """Whether nothing is sent for now: the uplink takes no more."""
+        return self._paused
+
+    @paused.setter
+    def paused(self, paused: bool) -> None:
+        if self._paused and not paused:
+            # Nobody has what came before.
+            self._key_wanted = True
+        self._paused = paused
 
     def request_key_frame(self) -> None:
         """Make the next picture a key frame, at most every 300 ms."""
@@ -283,6 +327,8 @@ class Publication:
         if not self._stopped:
             self._stopped = True
             self._kept.clear()
+            if self.layer is not None:
+                self.layer.stop()
             if self.on_stop is not None:
                 self.on_stop(self)
 

@@ -19,7 +19,14 @@ from anychat.codes import StreamKind
 from anychat.errors import PeerError
 from anychat.media import reception, rtcp, rtp
 from anychat.media.gaps import Arrival, GapTracker
-from anychat.media.rtcp import Nack, Pli, ReportBlock, SenderReport
+from anychat.media.rtcp import (
+    LONGEST_OFFSET,
+    Nack,
+    Pli,
+    ReportBlock,
+    SenderReport,
+    StreamArrivals,
+)
 from anychat.media.sequence import extend
 from anychat.media.srtp import REPLAYED, SrtcpReceiver, SrtpReceiver
 from anychat.messages import StreamGranted
@@ -31,6 +38,14 @@ _LEAD_IN_TRIES = 4
 _LEAD_IN_INTERVAL = 0.040
 #: Most frames that wait for the decoder.
 _BACKLOG = 64
+#: Most packets of which the server is told at once when they came.
+MOST_TOLD = 300
+#: Packets after which it is told in any case.
+_MANY = 128
+#: Seconds beyond the least transit at which it is told soon.
+_SLOW = 0.040
+#: How a packet comes that nobody had to ask for.
+_FIRST_TIME = (Arrival.NEW, Arrival.REORDERED)
 
 
 class Reception:
@@ -71,6 +86,9 @@ class Reception:
             granted.ssrc, form.clock_rate, self._gaps
         )
         self._index = granted.roc << 16 | granted.sequence
+        self._came_at: dict[int, float] = {}
+        self._told: int | None = None
+        self._slow = False
         self._buffer = JitterBuffer(
             form.clock_rate, granted.kind is StreamKind.VIDEO, now
         )
@@ -121,11 +139,20 @@ class Reception:
             self._arrivals.arrived(packet.timestamp, now)
             self._came.add(now)
         index = extend(packet.sequence, self._index)
+        if video and arrival in _FIRST_TIME:
+            self._note_arrival(index, now)
         self._index = max(self._index, index)
         self._octets += len(packet.payload)
         self._bit_meter.add(now, len(packet.payload) * 8)
         self._buffer.insert(packet, index, now)
+        self._slow = self._slow or self._buffer.delay > _SLOW
         self._advance()
+
+    def _note_arrival(self, index: int, now: float) -> None:
+        if self._told is None:
+            self._told = index - 1
+        if index > self._told:
+            self._came_at[index] = now
 
     def receive_report(self, data: bytes) -> None:
         """Take an SRTCP datagram with this stream's SSRC: its sender's."""
@@ -150,6 +177,49 @@ class Reception:
     def report(self) -> ReportBlock:
         """The block for the next receiver report."""
         return self._arrivals.report(self._reactor.seconds())
+
+    def reports(self) -> list[ReportBlock]:
+        """The same, if there is anything to report on."""
+        return [self.report()] if self.heard else []
+
+    @property
+    def troubled(self) -> bool:
+        """Whether packets were lost or held up since the server was told when
+        they came, or many came."""
+        return (
+            self._slow
+            or len(self._came_at) >= _MANY
+            or len(self._came_at) < self._index - (self._told or self._index)
+        )
+
+    def arrivals(self, now: float) -> list[StreamArrivals]:
+        """What to tell the server of when packets came; each packet once.
+
+        A packet that had to be asked for again counts as one that did not come.
+
+        :param now: the time of the feedback, on the reactor's clock.
+        """
+        told = self._told
+        if told is None or not self._came_at:
+            return []
+        first = max(told + 1, self._index + 1 - MOST_TOLD)
+        offsets: list[int | None] = []
+        for index in range(first, self._index + 1):
+            came = self._came_at.get(index)
+            offsets.append(
+                None
+                if came is None
+                else min(max(0, round((now - came) * 1024)), LONGEST_OFFSET)
+            )
+        self._told = self._index
+        self._came_at.clear()
+        self._slow = False
+        return [StreamArrivals(self.granted.ssrc, first & 0xFFFF, tuple(offsets))]
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """ROC and sequence number of the latest packet."""
+        return self._srtp.position
 
     @property
     def heard(self) -> bool:
@@ -282,17 +352,20 @@ class Reception:
         """Let audio and video wait for one another; now and then is enough."""
         self._playout.align()
 
-    def stop(self) -> "Deferred[None]":
+    def stop(self, discard: bool = False) -> "Deferred[None]":
         """Receive nothing any more.
 
         What has come whole still goes to the sink; fires when it is there.
+
+        :param discard: it does not, since another stream has taken over.
         """
         if not self._stopped:
             self._stopped = True
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
-            for frame in self._buffer.take(float("inf")):
+            self._line.muted = discard
+            for frame in () if discard else self._buffer.take(float("inf")):
                 self._decode(frame)
         return self._strand.finish().addCallback(
             lambda _: self._playout.remove(self._line)

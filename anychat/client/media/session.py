@@ -17,22 +17,26 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
-from twisted.internet.task import LoopingCall
 
 from anychat.client.media.carrier import MediaCarrier, MediaLink
 from anychat.client.media.encode import (
     AudioSettings,
     VideoSettings,
     audio_settings,
+    layer_settings,
     video_settings,
 )
 from anychat.client.media.feed import Feed
+from anychat.client.media.layers import VideoReception
 from anychat.client.media.playout import Playout
+from anychat.client.media.probes import Probes
 from anychat.client.media.publication import Publication
 from anychat.client.media.reception import Reception
+from anychat.client.media.reports import Reports
 from anychat.client.media.sinks import Recording, Sink
 from anychat.client.media.source import Source
 from anychat.client.media.strand import Strand, ThreadWorkers, Workers
+from anychat.client.media.uplink import Uplink
 from anychat.codes import (
     AudioCodec,
     ResultCode,
@@ -43,17 +47,12 @@ from anychat.codes import (
 from anychat.errors import LocalError, PeerError, Refused
 from anychat.media import rtcp
 from anychat.media.demux import Kind
-from anychat.media.rtcp import (
-    MAX_REPORTS,
-    Nack,
-    Pli,
-    ReceiverReport,
-    RtcpPacket,
-    SourceDescription,
-)
+from anychat.media.rtcp import CongestionFeedback, Nack, Pli, RtcpPacket
 from anychat.media.rtp import FIXED_HEADER
+from anychat.media.signals import LayerPlace, Probe, Signal, unwrap, wrap
 from anychat.media.srtp import SrtcpReceiver, SrtcpSender
 from anychat.messages import (
+    LayerGranted,
     MediaSetup,
     ServerParameters,
     StreamFormat,
@@ -79,8 +78,6 @@ DEFAULT_PARAMETERS = ServerParameters(
     audio_bitrate=15850,
 )
 
-#: Seconds between receiver reports.
-REPORT_INTERVAL = 1.0
 #: Most SSRCs for which datagrams may come without being known, remembered so
 #: that a grant that is a little late over TCP costs nothing.
 _EARLY_STREAMS = 16
@@ -143,17 +140,26 @@ class MediaSession:
         self._srtcp_in: SrtcpReceiver | None = None
         self._cname = random_bytes(12).hex()
         self._publications: dict[int, Publication] = {}
-        self._receptions: dict[int, Reception] = {}
+        self._receptions: dict[int, Reception | VideoReception] = {}
         self._feeds: dict[Source, Feed] = {}
         self._settings: WeakKeyDictionary[Source, dict[StreamKind, Settings]]
         self._settings = WeakKeyDictionary()
+        self._layers: WeakKeyDictionary[Source, VideoSettings] = WeakKeyDictionary()
         # A time line lives as long as the program keeps the sink.
         self._playouts: WeakKeyDictionary[Any, Playout] = WeakKeyDictionary()
         self._unbound: list[Callable[[], None]] = []
         self._early: dict[int, list[tuple[Kind, bytes]]] = {}
         self._closing: list[Deferred[Any]] = []
-        self._reports = LoopingCall(self._report)
-        self._reports.clock = reactor
+        self._reports = Reports(
+            reactor,
+            # Both layers of a video are one reception.
+            lambda: tuple(dict.fromkeys(self._receptions.values())),
+            self._send_rtcp,
+            self._cname,
+        )
+        self._reports.round_trip = lambda: self._transport.round_trip
+        self._probes = Probes(reactor, self._signal)
+        self._uplink = Uplink(self._publications.values, reactor.seconds)
         self._shutdown: Any = None
         self._stopped = False
 
@@ -188,8 +194,8 @@ class MediaSession:
                 setup.rtcp_key, setup.rtcp_salt_key, setup.server_ssrc
             )
         self._transport.begin(addresses, setup.username, setup.stun_key)
-        if not self._reports.running:
-            self._reports.start(REPORT_INTERVAL, now=False)
+        self._reports.ssrc = setup.client_ssrc
+        self._reports.start()
         if self._shutdown is None and hasattr(self._reactor, "addSystemEventTrigger"):
             # Threads would keep the program from ending.
             self._shutdown = self._reactor.addSystemEventTrigger(
@@ -244,8 +250,8 @@ class MediaSession:
             for sink in list(self._playouts):
                 if isinstance(sink, Recording):
                     self._closing.append(maybeDeferred(sink.close))
-            if self._reports.running:
-                self._reports.stop()
+            self._reports.stop()
+            self._probes.stop()
             self._closing.append(self._transport.close())
         return self._closed().addCallback(self._end_threads)
 
@@ -287,23 +293,38 @@ class MediaSession:
         """The streams that a source has, and what they will carry.
 
         :param overrides: values that replace the server's and the source's, by
-            the names of `ServerParameters`.
+            the names of `ServerParameters`; and ``video_layers``, 2 for a smaller
+            layer beside the full picture (see `layer`).
         :raise Refused: 80 UNSUPPORTCODEC; 21 FUNCOPTERROR, an override that there
             is not or a value that it cannot have.
         """
-        _check_overrides(overrides or {})
-        wanted = {**source.fixed, **(overrides or {})}
+        overrides = dict(overrides or {})
+        layers = overrides.pop("video_layers", 1)
+        if layers not in (1, 2):
+            reason = f"media parameter video_layers={layers!r}"
+            raise Refused(ResultCode.FUNCOPTERROR, reason)
+        _check_overrides(overrides)
+        self._layers.pop(source, None)
+        wanted = {**source.fixed, **overrides}
         settled = replace(parameters or DEFAULT_PARAMETERS, **wanted)
         formats = []
         for kind in source.kinds:
             settings: Settings
             if kind is StreamKind.VIDEO:
                 settings = video_settings(settled, *source.picture)
+                if layers == 2:
+                    settings, self._layers[source] = layer_settings(settings)
             else:
                 settings = audio_settings(settled)
             self._settings.setdefault(source, {})[kind] = settings
             formats.append((kind, settings.stream_format()))
         return formats
+
+    def layer(self, source: Source) -> StreamFormat | None:
+        """What the smaller layer of a source's video will carry, after `formats`;
+        None: there is to be none."""
+        settings = self._layers.get(source)
+        return None if settings is None else settings.stream_format()
 
     def publish(
         self,
@@ -313,6 +334,28 @@ class MediaSession:
         source: Source,
     ) -> Publication:
         """Begin to encode and send a source's stream, after `formats`."""
+        return self._publish(opened, kind, format, self._settings[source][kind], source)
+
+    def publish_layer(
+        self,
+        opened: StreamOpened,
+        format: StreamFormat,
+        source: Source,
+        full: Publication,
+    ) -> Publication:
+        """Begin to send the smaller layer of a video; it ends with that."""
+        kind = StreamKind.VIDEO
+        full.layer = self._publish(opened, kind, format, self._layers[source], source)
+        return full.layer
+
+    def _publish(
+        self,
+        opened: StreamOpened,
+        kind: StreamKind,
+        format: StreamFormat,
+        settings: Settings,
+        source: Source,
+    ) -> Publication:
         publication = Publication(
             opened,
             kind,
@@ -327,7 +370,6 @@ class MediaSession:
         publication.on_stop = lambda stopped: self._unpublish(stopped, source)
         self._publications[publication.ssrc] = publication
         self._activity()
-        settings = self._settings[source][kind]
         attach = partial(self._attach, publication, settings, source)
         if self.bound:
             # Not at once: the caller may want to set the publication up first.
@@ -371,7 +413,9 @@ class MediaSession:
 
     # Receiving.
 
-    def receive(self, granted: StreamGranted, sink: Sink | Recording) -> Reception:
+    def receive(
+        self, granted: StreamGranted, sink: Sink | Recording
+    ) -> Reception | VideoReception:
         """Begin to receive a stream; one sink for both streams of a user.
 
         :raise Refused: 80 UNSUPPORTCODEC.
@@ -381,31 +425,51 @@ class MediaSession:
         playout = self._playouts.get(sink)
         if playout is None:
             playout = Playout(self._reactor.seconds, self._wall_clock)
-        reception = Reception(
-            granted,
-            sink,
-            playout,
-            self._strand,
-            self._reactor,
-            self._send_rtcp,
-            self._setup.client_ssrc,
+        make = partial(
+            Reception,
+            sink=sink,
+            playout=playout,
+            make_strand=self._strand,
+            reactor=self._reactor,
+            send=self._send_rtcp,
+            client_ssrc=self._setup.client_ssrc,
         )
+        reception: Reception | VideoReception
+        if granted.kind is StreamKind.VIDEO:
+            reception = VideoReception(granted, make)
+        else:
+            reception = make(granted)
         self._playouts[sink] = playout
         reception.round_trip = self._transport.round_trip
         self._receptions[granted.ssrc] = reception
         self._activity()
-        for kind, data in self._early.pop(granted.ssrc, ()):
-            self._datagram(kind, data)
+        self._catch_up(granted.ssrc)
         return reception
+
+    def receive_layer(self, granted: LayerGranted) -> None:
+        """A video that is received has a smaller layer, which may come instead."""
+        reception = self._receptions.get(granted.stream_ssrc)
+        if isinstance(reception, VideoReception):
+            reception.add_layer(granted)
+            self._receptions[granted.ssrc] = reception
+            self._catch_up(granted.ssrc)
+
+    def _catch_up(self, ssrc: int) -> None:
+        for kind, data in self._early.pop(ssrc, ()):
+            self._datagram(kind, data)
 
     def end(self, ssrc: int) -> "Deferred[None] | None":
         """Receive that stream no longer; nothing if it is not received.
 
         What has come whole still goes to the sink; fires when it is there.
         """
-        reception = self._receptions.pop(ssrc, None)
+        reception = self._receptions.get(ssrc)
         if reception is None:
             return None
+        for each in [
+            each for each, held in self._receptions.items() if held is reception
+        ]:
+            del self._receptions[each]
         stopped = reception.stop()
         self._closing = [item for item in self._closing if not item.called]
         self._closing.append(stopped)
@@ -465,24 +529,36 @@ class MediaSession:
                 publication = self._publications.get(packet.media_ssrc)
                 if publication is not None:
                     publication.asked_for_key_frame()
+            elif isinstance(packet, CongestionFeedback):
+                self._uplink.feedback(packet, self._transport.round_trip)
+            else:
+                self._take_signal(unwrap(packet), len(data))
+
+    def _take_signal(self, signal: Signal | None, size: int) -> None:
+        if isinstance(signal, Probe):
+            self._probes.receive(signal, size)
+        elif isinstance(signal, LayerPlace):
+            reception = self._receptions.get(signal.stream)
+            if isinstance(reception, VideoReception):
+                reception.announce(signal.ssrc, signal.roc, signal.sequence)
+
+    def _signal(self, signal: Signal) -> None:
+        assert self._setup is not None
+        self._send_rtcp(wrap(self._setup.client_ssrc, signal))
 
     def _send_rtcp(self, *packets: RtcpPacket) -> None:
         """Send RTCP to the server under the leg's keys."""
         if self._srtcp_out is not None:
             self._transport.send(self._srtcp_out.protect(rtcp.build(packets)))
 
-    def _report(self) -> None:
-        """Receiver reports of everything that is received, every second."""
-        assert self._setup is not None
-        ssrc = self._setup.client_ssrc
-        blocks = []
-        for reception in self._receptions.values():
-            reception.align()
-            reception.round_trip = self._transport.round_trip
-            if reception.heard:
-                blocks.append(reception.report())
-        for start in range(0, len(blocks), MAX_REPORTS):
-            self._send_rtcp(
-                ReceiverReport(ssrc, tuple(blocks[start : start + MAX_REPORTS])),
-                SourceDescription(ssrc, self._cname),
-            )
+    # The way through the network.
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether encoders follow the uplink, and the server may send less where
+        this client's way takes no more (option 228)."""
+        return self._reports.adaptive
+
+    @adaptive.setter
+    def adaptive(self, adaptive: bool) -> None:
+        self._reports.adaptive = self._uplink.adaptive = adaptive

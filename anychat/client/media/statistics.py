@@ -5,6 +5,7 @@ reads steady figures; counts are from the beginning.
 """
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 #: Seconds that a rate looks back on.
@@ -111,3 +112,37 @@ class ReceptionStatistics:
     """Bits of payload per second at present."""
     loss: float
     """Share of packets at present that did not come at first, 0 to 1."""
+
+
+def together(parts: Sequence[ReceptionStatistics]) -> ReceptionStatistics:
+    """The figures of one video that came as several streams, oldest first."""
+    main = max(parts, key=lambda part: part.bitrate)
+    return ReceptionStatistics(
+        first_frame_ms=next(
+            (part.first_frame_ms for part in parts if part.first_frame_ms is not None),
+            None,
+        ),
+        jitter_ms=main.jitter_ms,
+        buffer_ms=main.buffer_ms,
+        latency_ms=main.latency_ms,
+        loss=main.loss,
+        fps=sum(part.fps for part in parts),
+        bitrate=sum(part.bitrate for part in parts),
+        **{name: sum(getattr(part, name) for part in parts) for name in _COUNTS},
+    )
+
+
+_COUNTS = (
+    "frames_decoded",
+    "decode_errors",
+    "frames_dropped",
+    "packets",
+    "octets",
+    "lost",
+    "repaired",
+    "late",
+    "duplicates",
+    "refused",
+    "nacked",
+    "key_frame_requests",
+)

@@ -54,6 +54,13 @@ def join(units: Iterable[bytes]) -> bytes:
     return b"".join(_START_CODE + unit for unit in units)
 
 
+def is_discardable(access_unit: bytes) -> bool:
+    """Whether no other access unit refers to this one: nal_ref_idc is 0 in all its
+    slices (section 7.4.1)."""
+    slices = [unit for unit in split(access_unit) if 1 <= unit[0] & 0x1F <= IDR]
+    return bool(slices) and all(unit[0] & 0x60 == 0 for unit in slices)
+
+
 def is_key(units: Iterable[bytes]) -> bool:
     """Whether an access unit decodes without any before it."""
     return any(unit[0] & 0x1F == IDR for unit in units)

@@ -12,11 +12,11 @@ from twisted.python.failure import Failure
 
 from anychat.client.media.session import MediaSession
 from anychat.client.media.strand import Strand
-from anychat.codes import ResultCode
+from anychat.codes import ResultCode, StreamKind
 from anychat.ids import SessionId, Ssrc
 from anychat.media.leg import Credentials, Legs
 from anychat.media.routes import Forwarder
-from anychat.messages import MediaSetup, StreamGranted, StreamOpened
+from anychat.messages import LayerGranted, MediaSetup, StreamGranted, StreamOpened
 from test.netem import MemoryNetwork, run
 
 SERVER = "10.0.0.1"
@@ -102,6 +102,19 @@ class Relay(DatagramProtocol):
         keys = self._keys[ssrc] = self._random_bytes(16), self._random_bytes(12)
         return StreamOpened(ResultCode.SUCCESS, ssrc, *keys)
 
+    def publish_layer(self, session, stream):
+        """OpenLayer."""
+        opened = self.publish(session, StreamKind.VIDEO)
+        self.legs.add_layer(Ssrc(stream), Ssrc(opened.ssrc))
+        return opened
+
+    def grant_layer(self, stream, ssrc, form, user_id=7):
+        """Grant the layer of a stream."""
+        roc, sequence = self.forwarder.position(ssrc)
+        return LayerGranted(
+            user_id, 0, stream, ssrc, form, roc, sequence, *self._keys[ssrc]
+        )
+
     def subscribe(self, session, ssrc, kind, form, user_id=7):
         """Subscribe, and be granted the stream."""
         self.legs.subscribe(session, ssrc, self._clock.seconds())
@@ -165,6 +178,10 @@ class End:
         for kind, form in self.media.formats(source, parameters, overrides):
             opened = self.bench.relay.publish(self.id, kind)
             publications[kind] = self.media.publish(opened, kind, form, source)
+            small = self.media.layer(source)
+            if kind is StreamKind.VIDEO and small is not None:
+                opened = self.bench.relay.publish_layer(self.id, opened.ssrc)
+                self.media.publish_layer(opened, small, source, publications[kind])
         return publications
 
     def watch(self, publications, sink):
@@ -175,6 +192,13 @@ class End:
                 self.id, publication.ssrc, kind, publication.format
             )
             receptions[kind] = self.media.receive(granted, sink)
+            layer = publication.layer
+            if layer is not None:
+                self.media.receive_layer(
+                    self.bench.relay.grant_layer(
+                        publication.ssrc, layer.ssrc, layer.format
+                    )
+                )
         return receptions
 
 
