@@ -346,7 +346,7 @@ class BlockingServer(Callbacks):
         """QueryInfoFromServer: one of the things the core knows."""
         return self._wait(lambda server: server.query_info_from_server(query, text))
 
-    def set_sdk_option(self, option: int, value: bytes) -> None:
+    def set_sdk_option(self, option: int, value: int | bytes) -> None:
         """SetSDKOption: set an option of the server SDK."""
         self._wait(lambda server: server.set_sdk_option(option, value))
 

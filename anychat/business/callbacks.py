@@ -85,8 +85,9 @@ class Callbacks:
     ) -> CodeResult:
         """OnUserInfoControl: may this command to a user be passed on?
 
-        The core of this version does not ask it.
-
+        :param user_id: whom it is meant for; 0: this business server, and the
+            sender's own id: himself.  Then the answer is all that comes of it.
+        :param control_code: 1 to end that user's session, or from 100 up.
         :return: 0, or a code that the sender gets.
         """
         raise NotImplementedError
@@ -134,8 +135,6 @@ class Callbacks:
     ) -> EventResult:
         """OnTransBufferEx: a portion of a big buffer to the business server.
 
-        The core of this version does not tell it.
-
         :param length: bytes of the whole buffer.
         :param offset: where in it this portion belongs.
         """
@@ -151,8 +150,6 @@ class Callbacks:
         task_id: int,
     ) -> EventResult:
         """OnTransFile: a client sent a file, to be fetched with `Calls.fetch_file`.
-
-        The core of this version does not tell it.
 
         :param temp_path: where it lies on the core's machine.
         :param length: bytes.

@@ -75,10 +75,7 @@ class Calls:
         lparam: int = 0,
         flags: int = 0,
     ) -> "Deferred[int]":
-        """TransBufferEx: up to 1 MiB to a user; fires with the task's number.
-
-        The core of this version refuses it with 20.
-        """
+        """TransBufferEx: up to 1 MiB to a user; fires with the task's number."""
         if not 0 < len(data) <= 1 << 20:
             return fail(
                 Refused(ResultCode.FUNCOPTERROR, "data has not from 1 byte to 1 MiB")
@@ -113,7 +110,7 @@ class Calls:
     ) -> "Deferred[int]":
         """TransFile: a file of this machine to a user; fires with the task's number.
 
-        The core of this version refuses it with 20.  Fails with 710 if the file
+        Fails with 710 if the file
         cannot be read, 711 if it is empty.
         """
         path = Path(path)
@@ -153,8 +150,6 @@ class Calls:
     ) -> "Deferred[FilePortion]":
         """A portion of the file that `Callbacks.on_trans_file` told of.
 
-        The core of this version refuses it with 20.
-
         :param size: bytes that are wanted at most.
         """
         return self._call_core(
@@ -172,19 +167,19 @@ class Calls:
         return self._list_of_core(commands.GetRoomIdList)
 
     def set_user_info(self, user_id: int, info_id: int, text: str) -> "Deferred[None]":
-        """SetUserInfo: give a user's information a value.
+        """SetUserInfo: give a piece of a user's information a value.
 
-        The core of this version refuses it with 20.
+        An empty text removes it.  Clients are told with SYNCDATA
+        (`user_info_control`, 2).  Fails with 205 if the user is neither signed in
+        nor a friend of somebody who is, with 21 over 4096 bytes of UTF-8, with 23
+        for more than 64 pieces or 16 KiB.
         """
         return self._have_core(
             commands.SetUserInfo, user_id=user_id, info_id=info_id, text=text
         )
 
     def get_user_info(self, user_id: int, info_id: int) -> "Deferred[str]":
-        """GetUserInfo: the value of a user's information.
-
-        The core of this version refuses it with 20.
-        """
+        """GetUserInfo: a piece of a user's information; 9 if there is none."""
         return self._call_core(
             commands.GetUserInfo, user_id=user_id, info_id=info_id
         ).addCallback(lambda answer: answer["text"])
@@ -199,7 +194,8 @@ class Calls:
     ) -> "Deferred[None]":
         """UserInfoControl: 1 kick, 4 block an IP address, ..., from 100 on your own.
 
-        The core of this version refuses it with 20.
+        :param control_code: one of `anychat.codes.UserControl`, or from 100 up one
+            that reaches the client's application; docs/business.md has them all.
         """
         return self._have_core(
             commands.UserInfoControl,
@@ -213,15 +209,23 @@ class Calls:
     def query_info_from_server(self, query: int, text: str = "") -> "Deferred[str]":
         """QueryInfoFromServer: one of the things the core knows.
 
-        The core of this version refuses it with 20.
+        :param query: one of `anychat.codes.ServerQuery`.
+        :param text: a name, a string id, or an id in digits.
         """
         return self._call_core(
             commands.QueryInfoFromServer, query=query, text=text
         ).addCallback(lambda answer: answer["text"])
 
-    def set_sdk_option(self, option: int, value: bytes) -> "Deferred[None]":
-        """SetSDKOption: the core of this version refuses it with 20."""
-        return self._have_core(commands.SetSDKOption, option=option, value=value)
+    def set_sdk_option(self, option: int, value: int | bytes) -> "Deferred[None]":
+        """SetSDKOption: a default media parameter of clients (30 to 34, 38, 39, 93).
+
+        35 with 1 has what was chosen so take effect, with 0 brings the
+        configuration's back.
+
+        :param value: a number, or its digits.
+        """
+        digits = value if isinstance(value, bytes) else b"%d" % value
+        return self._have_core(commands.SetSDKOption, option=option, value=digits)
 
     # Calls and recordings.
 

@@ -210,7 +210,7 @@ class OnVideoCallEvent(Asks):
 
 
 class OnUserInfoControl(Asks):
-    """See `anychat.business_messages.OnUserInfoControl`; not asked yet."""
+    """See `anychat.business_messages.OnUserInfoControl`."""
 
     arguments = [
         (b"sender_id", Id()),
@@ -312,7 +312,7 @@ class EventsLost(Tells):
 
 
 class OnTransBufferEx(Tells):
-    """See `anychat.business_messages.OnTransBufferEx`; not told yet."""
+    """See `anychat.business_messages.OnTransBufferEx`."""
 
     arguments = [
         (b"user_id", Id()),
@@ -327,7 +327,7 @@ class OnTransBufferEx(Tells):
 
 
 class OnTransFile(Tells):
-    """See `anychat.business_messages.OnTransFile`; not told yet."""
+    """See `anychat.business_messages.OnTransFile`."""
 
     arguments = [
         (b"user_id", Id()),

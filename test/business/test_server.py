@@ -241,7 +241,7 @@ class ConnectedTests(ServerTestCase):
         for outcome, code in (
             (server.send_buf_to_user(7, bytes(60_001)), 21),
             (server.send_buf_to_user(2**31, b"x"), 21),
-            (server.set_user_info(7, 1, "t"), 20),
+            (server.object_set_value(5, 7, 8, b"t"), 20),
             (server.object_get_id_list(5), 20),
         ):
             self.flush()

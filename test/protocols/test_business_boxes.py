@@ -139,6 +139,11 @@ class MessageTests(SynchronousTestCase):
                 "TransBufferEx",
                 "TransFile",
                 "FetchFile",
+                "SetUserInfo",
+                "GetUserInfo",
+                "UserInfoControl",
+                "QueryInfoFromServer",
+                "SetSDKOption",
             },
         )
         self.assertEqual(

@@ -584,6 +584,11 @@ class CallTests(ChannelTestCase):
             b"TransBufferEx",
             b"TransFile",
             b"FetchFile",
+            b"SetUserInfo",
+            b"GetUserInfo",
+            b"UserInfoControl",
+            b"QueryInfoFromServer",
+            b"SetSDKOption",
         }
         for name in set(CALLS) - ready:
             self.say(asked(name, "x"))

@@ -184,7 +184,9 @@ class RawTests(WireTestCase):
         self.core.answer = Answer(ResultCode.SUCCESS, (7, -2))
         users = self.dialogue.call("GetOnlineUsers", room_id=-1)
         data = self.dialogue.call("SendBufToUser", user_id=7, data=b"x" * 60_000)
-        later = self.dialogue.call("GetUserInfo", user_id=7, info_id=1)
+        later = self.dialogue.call(
+            "ObjectGetValue", object_type=4, object_id=1, attribute=8
+        )
         self.flush()
         answers = self.dialogue.answers
         self.assertEqual(answers[users], {"ids": [-2, 7], "more": False})
