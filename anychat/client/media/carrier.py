@@ -6,8 +6,8 @@ is on the link, and the link is there for when UDP fails.
 
 ::
 
-    SEARCHING --bound--> UDP --3 s without an answer--> LINK --bound--> UDP
-        \\--`FALLBACK` s without a path--> LINK
+    SEARCHING --bound--> UDP --3 s without an answer--> LINK
+        \\--`FALLBACK` s without a path--> LINK --bound, `SETTLING` s--> UDP
 
 Media comes both ways for a moment at each change, and is taken both ways always,
 so nobody who watches sees one: packets keep their numbers, and what the link has
@@ -29,6 +29,9 @@ from anychat.messages import MediaPath, Message
 
 #: Seconds that UDP has to find a path before media goes over the link.
 FALLBACK = 2.0
+#: Seconds after a path was found until media leaves the link for it: the server's
+#: relay takes packets from there once its own check was answered.
+SETTLING = 0.2
 #: Seconds that a packet may wait for the link before pictures are left out
 #: rather than coded.
 CONGESTED = 0.2
@@ -84,6 +87,7 @@ class MediaCarrier:
         self._link: MediaLink | None = None
         self._outlet = MediaOutlet(self.drops)
         self._timer: Any = None
+        self._leaving: Any = None
         self.udp = MediaTransport(
             reactor, network, random_bytes, received, self._udp_changed
         )
@@ -140,6 +144,7 @@ class MediaCarrier:
     def close(self) -> "Deferred[Any]":
         """End both ways; fires when the ports are closed."""
         self._stop_timer()
+        self._stay()
         self.link_down()
         self._begun = self.over_link = False
         return self.udp.close()
@@ -202,18 +207,25 @@ class MediaCarrier:
 
     def _udp_changed(self, bound: bool, delay: float | None) -> None:
         if not bound:
+            self._stay()
             if self.mode is StreamTransMode.UDP_THEN_TCP and self._begun:
                 self._fall_back()
             else:
                 self._tell(False, None)
             return
         self._stop_timer()
-        if self.over_link:
-            self._leave_link()
+        if self.over_link and self._leaving is None:
+            self._leaving = self._reactor.callLater(SETTLING, self._leave_link)
         self._tell(True, delay)
         self._on_path()
 
+    def _stay(self) -> None:
+        if self._leaving is not None:
+            self._leaving.cancel()
+            self._leaving = None
+
     def _leave_link(self) -> None:
+        self._leaving = None
         self.over_link = False
         if self._link is not None:
             self._link.send(MediaPath(False))
