@@ -5,7 +5,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from anychat.codes import ResultCode, TraceMode
 from anychat.core.effects import KeepLog, Reply, RouteTrace
 from anychat.core.hall import Hall
-from anychat.messages import LeaveRoom, LogPart, Logout, Result, SetUdpTrace
+from anychat.messages import LeaveRoom, Logout, LogPart, Result, SetUdpTrace
 from test.core.driver import DEMO, Driver
 
 OFF, LISTEN, SEND = TraceMode.OFF, TraceMode.LISTEN, TraceMode.SEND
@@ -78,9 +78,7 @@ class TracesTests(SynchronousTestCase):
             (self.ann, self.driver.user(out), ResultCode.INVALID_USERID),
             (plain, 0, ResultCode.FUNCNOTALLOW),
         ):
-            self.assertEqual(
-                self.driver.code(session, SetUdpTrace(SEND, target)), code
-            )
+            self.assertEqual(self.driver.code(session, SetUdpTrace(SEND, target)), code)
         self.assertEqual(self.trace(self.ann, LISTEN, 99), {})
 
     def test_snapshot(self):

@@ -9,6 +9,7 @@ import json
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 
 from twisted.internet import defer, reactor
 from twisted.python.failure import Failure
@@ -57,7 +58,7 @@ def block(blocked):
 def longest_gap(witness, since=0):
     """Seconds between two pictures."""
     times = [when for _, _, when in witness.pictures[since:]]
-    return max((b - a for a, b in zip(times, times[1:], strict=False)), default=99.0)
+    return max((b - a for a, b in pairwise(times)), default=99.0)
 
 
 class Blocked:
@@ -112,12 +113,6 @@ class Blocked:
         await pause(LOOK)
         told["gap_to_udp"] = self.gaps(marks)
         told["fps_by_udp"] = self.rates(marks)
-        told["lost"] = [
-            sum(watching.statistics(kind).lost for kind in watching.statistics_kinds)
-            if hasattr(watching, "statistics_kinds")
-            else 0
-            for watching in watchings
-        ]
 
         block(True)
         again = reactor.seconds()
