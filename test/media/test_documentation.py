@@ -196,5 +196,7 @@ class DocumentationTests(SynchronousTestCase):
                 "opus",
                 "aac",
                 "amr-wb",
+                # In test/protocols/test_control.py.
+                "control-report",
             },
         )
