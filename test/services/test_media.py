@@ -19,6 +19,7 @@ from anychat.media.port import PortSettings
 from anychat.media.relay import Make, NativeRelay, PortableRelay
 from anychat.media.rtp import FrameMarking, RtpPacket
 from anychat.media.srtp import SrtcpReceiver, SrtcpSender, SrtpReceiver, SrtpSender
+from anychat.protocols.control import Probe, build, control_key, parse
 from anychat.services.media import MediaService
 
 ALICE, BOB = SessionId(1), SessionId(2)
@@ -77,6 +78,25 @@ class Client:
         self.send(stun.success(check, peer, setup.stun_key))
 
 
+class Link:
+    """A signalling link, as far as media goes."""
+
+    def __init__(self):
+        self.behind = False
+        self.packets = []
+
+    def write_media(self, data):
+        """A packet, if there is room."""
+        if not self.behind:
+            self.packets.append(data)
+        return not self.behind
+
+    def take(self):
+        """What was written since the last call."""
+        packets, self.packets = self.packets, []
+        return packets
+
+
 class MediaServiceTestsMixin:
     """`MediaService`, with a relay that is read by the reactor."""
 
@@ -104,6 +124,7 @@ class MediaServiceTestsMixin:
             self.lines.append,
             self.reactor.seconds,
             self.make_relay,
+            over_links=True,
         )
 
     def stop(self):
@@ -225,6 +246,149 @@ class MediaServiceTestsMixin:
         self.reactor.pump([0.1] * int(CHECK_LIFETIME * 10 + 5))
         self.assertEqual(len(alice.receive()), 4)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    # Over links.
+
+    def linked(self):
+        """Alice by UDP; Bob over his link."""
+        alice = Client(self, ALICE)
+        alice.bind()
+        bob, link = Client(self, BOB), Link()
+        self.media.link_path(BOB, link)
+        return alice, bob, link
+
+    def protected(self, ssrc, key, salt, *numbers, marking=None):
+        """Packets of a stream, whole frames if they are marked."""
+        sender = SrtpSender(key, salt, ssrc)
+        return [
+            sender.protect(
+                RtpPacket(96, number, 0, ssrc, False, b"part", marking).build()
+            )
+            for number in numbers
+        ]
+
+    def test_overLinks(self):
+        """Media goes from UDP to a link and from a link to UDP, byte for byte."""
+        alice, bob, link = self.linked()
+        mine, his = self.media.new_ssrc(), self.media.new_ssrc()
+        keys = self.media.publish(ALICE, mine, AUDIO)
+        self.media.subscribe(BOB, mine)
+        (data,) = self.protected(mine, *keys, 1)
+        alice.send(data)
+        self.read()
+        self.assertEqual(link.take(), [data])
+        keys = self.media.publish(BOB, his, AUDIO)
+        self.media.subscribe(ALICE, his)
+        (data,) = self.protected(his, *keys, 1)
+        self.media.link_media(BOB, data)
+        self.assertEqual(alice.receive(), [data])
+        self.assertEqual(self.media.counters().over_links, 1)
+        self.assertEqual(bob.receive(), [])
+
+    def test_linkToLink(self):
+        """From one link to another."""
+        _, _, link = self.linked()
+        other = Link()
+        self.media.link_path(ALICE, other)
+        ssrc = self.media.new_ssrc()
+        keys = self.media.publish(BOB, ssrc, AUDIO)
+        self.media.subscribe(ALICE, ssrc)
+        (data,) = self.protected(ssrc, *keys, 1)
+        self.media.link_media(BOB, data)
+        self.assertEqual((other.take(), link.take()), ([data], []))
+
+    def test_feedbackOverLinks(self):
+        """A publisher on a link is asked for key frames there."""
+        _, bob, link = self.linked()
+        ssrc = self.media.new_ssrc()
+        self.media.publish(BOB, ssrc, VIDEO)
+        self.media.subscribe(ALICE, ssrc)
+        packets = [
+            packet
+            for data in link.take()
+            for packet in rtcp.parse(bob.rtcp_receiver.unprotect(data))
+        ]
+        self.assertIn(rtcp.Pli(bob.setup.server_ssrc, ssrc), packets)
+
+    def test_slowLink(self):
+        """What a link does not take waits, then goes frame by frame; signalling's
+        link is never filled."""
+        alice, _, link = self.linked()
+        ssrc = self.media.new_ssrc()
+        keys = self.media.publish(ALICE, ssrc, VIDEO)
+        self.media.subscribe(BOB, ssrc)
+        link.take()
+        first, second = self.protected(ssrc, *keys, 1, 2, marking=KEY_START)
+        link.behind = True
+        alice.send(first)
+        self.read()
+        self.assertEqual(link.packets, [])
+        self.assertGreater(self.media.counters().links_waiting, 0)
+        self.reactor.advance(0.6)
+        alice.send(second)
+        self.read()
+        link.behind = False
+        self.media.link_eased(BOB)
+        media = [data for data in link.take() if data[1] & 0x7F == 96]
+        self.assertEqual(media, [second])
+        self.assertGreaterEqual(self.media.counters().drops[Drop.LINK_LATE], 1)
+
+    def test_linkGone(self):
+        """What waits goes with the link, and media with it; both can come back."""
+        alice, _, link = self.linked()
+        ssrc = self.media.new_ssrc()
+        keys = self.media.publish(ALICE, ssrc, AUDIO)
+        self.media.subscribe(BOB, ssrc)
+        self.media.link_path(BOB, None)
+        one, two = self.protected(ssrc, *keys, 1, 2)
+        alice.send(one)
+        self.assertEqual(link.take(), [])
+        again = Link()
+        self.media.link_path(BOB, again)
+        alice.send(two)
+        self.read()
+        self.assertEqual(again.take(), [two])
+        self.media.close_leg(BOB)
+        self.assertEqual(self.media.counters().over_links, 0)
+        self.media.link_path(BOB, again)
+        self.media.link_media(BOB, two)
+        self.assertEqual(self.media.counters().over_links, 0)
+
+    def test_notOffered(self):
+        """Where the configuration says UDP, links carry nothing."""
+        media = MediaService(
+            self.reactor,
+            PortSettings(0, ("127.0.0.1",)),
+            (),
+            os.urandom,
+            self.lines.append,
+            self.reactor.seconds,
+            self.make_relay,
+        )
+        media.startService()
+        self.addCleanup(media.stopService)
+        media.open_leg(ALICE)
+        media.link_path(ALICE, Link())
+        media.link_media(ALICE, b"\x80")
+        counters = media.counters()
+        self.assertEqual(counters.over_links, 0)
+        self.assertEqual(counters.drops[Drop.NOT_OFFERED], 2)
+
+    # Traces.
+
+    def test_trace(self):
+        """A probe is told and sent back, from where the leg is bound."""
+        alice, _ = self.pair()
+        key = control_key(alice.setup.stun_key)
+        probe = build(Probe(alice.setup.client_ssrc, 1, 1, 5, 0), key, 200)
+        alice.send(probe)
+        self.assertEqual(self.media.counters().drops[Drop.NO_TRACE], 1)
+        self.media.route_trace(ALICE, 7, (ALICE,))
+        alice.send(probe)
+        report, relayed = (parse(data, key) for data in alice.receive())
+        self.assertEqual((report.received, report.echo), (1, 5))
+        self.assertEqual((relayed.source, relayed.forwarded), (7, 1))
+        self.assertEqual(self.media.counters().traces, 1)
 
     # Streams.
 
