@@ -89,10 +89,11 @@ class NetTest:
         yield client.connect(host, port)
         yield client.login(options.user, options.password)
         room = yield client.enter_room(options.room, options.room_password)
-        waited = 0.0
-        while not client.trace.bound and waited < BINDING and not self._over:
+        until = self._reactor.seconds() + BINDING
+        while not client.trace.bound and not self._over:
+            if self._reactor.seconds() >= until:
+                break
             yield self._sleep(_LOOK)
-            waited += _LOOK
         if not client.trace.bound:
             figures = TraceFigures(sent=1)
             self._print(room.room_id, client.user_id, figures, 0.0)
@@ -126,12 +127,11 @@ class NetTest:
         """Whether the other one is in the room, and listens by now."""
         if peer not in client.members and not self._options.json:
             self._output.line(f"user {client.user_id} waits for user {peer}")
-        waited = 0.0
+        until = self._reactor.seconds() + COMING
         while peer not in client.members:
-            if waited >= COMING or self._over:
+            if self._reactor.seconds() >= until or self._over:
                 return False
             yield self._sleep(_LOOK)
-            waited += _LOOK
         yield client.trace.listen()
         yield self._sleep(LISTENING)
         return True
