@@ -41,6 +41,7 @@ from anychat.client.room import Room
 from anychat.client.session import Phase, Session
 from anychat.client.streams import Streams
 from anychat.client.trace import UdpTrace
+from anychat.client.transfers import Transfers
 from anychat.client.trust import KnownServers, Trust
 from anychat.client.wishes import Publishing, SessionLost, Sink, Watching
 from anychat.codes import (
@@ -81,6 +82,9 @@ from anychat.messages import (
     TextMessage,
     TransBuffer,
     TransBufferData,
+    TransferEnded,
+    TransferOffered,
+    TransferTasks,
     UserList,
 )
 
@@ -128,6 +132,7 @@ class Client:
         endpoint: Callable[[str, int], IStreamClientEndpoint] | None = None,
         derive: Callable[[str, bytes], Any] | None = None,
         media: Callable[..., Any] = media_session,
+        in_thread: "Callable[..., Deferred[Any]] | None" = None,
     ):
         """
         :param events: what is told of what happens.
@@ -197,6 +202,14 @@ class Client:
         self._streams = Streams(
             self._request, self._plane.session, lambda: self.parameters, tell, self.log
         )
+        self.transfers = Transfers(
+            reactor,
+            self._request,
+            self._calls,
+            tell,
+            in_thread or self._defer_to_thread,
+        )
+        """What is sent and received in chunks: TransBufferEx, TransFile."""
         self._membership = Membership(
             self._session.request, self._streams, tell, self.log, self._calls.drain
         )
@@ -552,6 +565,9 @@ class Client:
     def _request(self, message: Message) -> "Deferred[Message]":
         return maybeDeferred(self._session.request, message)
 
+    def _defer_to_thread(self, *work: Any) -> "Deferred[Any]":
+        return deferToThreadPool(self.reactor, self.reactor.getThreadPool(), *work)
+
     # What the session reports.
 
     def session_began(self, result: LoginResult, anew: bool) -> None:
@@ -560,6 +576,8 @@ class Client:
         self.nickname, self.level = result.nickname, result.level
         self._link_up()
         self.log(lines.login_line(result.user_id, result.code, result.nickname))
+        if self._session.connection is not None:
+            self.transfers.began(self._session.connection.link)
         self._tell.on_login_system(result.user_id, result.code)
         if anew:
             self._membership.return_home()
@@ -572,12 +590,15 @@ class Client:
     def session_held(self, code: ResultCode) -> None:
         """See `SessionOwner`."""
         self._plane.link_down()
+        self.transfers.held()
         self.log(f"Message OnSessionKeep(0, {code.value})")
         self._tell.on_session_keep(False, code)
 
     def session_resumed(self) -> None:
         """See `SessionOwner`."""
         self._link_up()
+        if self._session.connection is not None:
+            self.transfers.resumed(self._session.connection.link)
         self.log(f"Message OnSessionKeep(1, {ResultCode.SUCCESS.value})")
         self._tell.on_session_keep(True, ResultCode.SUCCESS)
 
@@ -585,6 +606,7 @@ class Client:
         """See `SessionOwner`."""
         code = ResultCode.SESSIONNOTEXIST
         self._membership.suspend()
+        self.transfers.lost()
         self.parameters = None
         self.log(f"Message OnSessionKeep(1, {code.value})")
         self._tell.on_session_keep(True, code)
@@ -614,6 +636,7 @@ class Client:
     def _forget_session(self, reason: Refused) -> None:
         self._over = reason
         self._membership.forget(reason)
+        self.transfers.closed(reason.code)
         self.user_id = self.level = 0
         self.nickname = ""
         self.hello = self.parameters = None
@@ -655,6 +678,12 @@ class Client:
     @_take.register
     def _(self, message: TransBufferData) -> None:
         self._tell.on_trans_buffer(message.source, message.data)
+
+    @_take.register(TransferOffered)
+    @_take.register(TransferEnded)
+    @_take.register(TransferTasks)
+    def _(self, message: Message) -> None:
+        self.transfers.take(message)
 
     @_take.register
     def _(self, message: SDKFilterData) -> None:

@@ -61,6 +61,36 @@ class ClientEvents:
     def on_trans_buffer(self, source: int, data: bytes) -> None:
         """A buffer arrived; ``source`` 0 is the business server."""
 
+    def on_trans_buffer_ex(
+        self, source: int, data: bytes, wparam: int, lparam: int, task_id: int
+    ) -> None:
+        """A big buffer arrived; ``source`` 0 is the business server."""
+
+    def on_trans_file(
+        self,
+        source: int,
+        file_name: str,
+        path: str,
+        length: int,
+        wparam: int,
+        lparam: int,
+        task_id: int,
+    ) -> None:
+        """A file arrived and is at ``path``; ``file_name`` is the sender's."""
+
+    def on_trans_file_ex(
+        self,
+        source: int,
+        code: ResultCode,
+        file_name: str,
+        path: str,
+        length: int,
+        flags: int,
+        guid: str,
+        text: str,
+    ) -> None:
+        """A file of TransFileEx arrived (0), or does not (any other code)."""
+
     def on_sdk_filter_data(self, data: bytes) -> None:
         """Data of the server's plug-in or business server arrived."""
 

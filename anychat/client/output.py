@@ -157,6 +157,17 @@ class Output:
             "on_trans_buffer": lambda source, data: (
                 f"{self._user(source)}: buffer of {len(data)} bytes"
             ),
+            "on_trans_buffer_ex": lambda source, data, *_: (
+                f"{self._user(source)}: big buffer of {len(data)} bytes"
+            ),
+            "on_trans_file": lambda source, name, path, length, *_: (
+                f"{self._user(source)}: file {name} of {length} bytes is {path}"
+            ),
+            "on_trans_file_ex": lambda source, code, name, path, length, *_: (
+                f"{self._user(source)}: file {name}: {code_text(code)}"
+                if code
+                else f"{self._user(source)}: file {name} of {length} bytes is {path}"
+            ),
             "on_sdk_filter_data": lambda data: f"filter data of {len(data)} bytes",
             "on_stream_granted": lambda user_id, kind, index: (
                 f"watching {kind.name.lower()} {index} of {self._user(user_id)}"

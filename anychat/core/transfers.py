@@ -217,9 +217,9 @@ def _begin_fed(
         target_id=sink.user_id,
         file_name=file_name,
         length=call.length,
-        wparam=call.wparam,
-        lparam=call.lparam,
-        flags=call.flags,
+        wparam=_signed(call.wparam),
+        lparam=_signed(call.lparam),
+        flags=call.flags % _MODULUS,
         text="",
     )
     turn.changes.append(TransferAdded(transfer))
@@ -350,6 +350,11 @@ def _finish(
     for end in transfer.source, transfer.sink:
         if end is not None and end != by:
             turn.send((end,), TransferEnded(transfer.id, code))
+
+
+def _signed(word: int) -> int:
+    """32 bits, which business servers may say with or without a sign."""
+    return (word + _MODULUS // 2) % _MODULUS - _MODULUS // 2
 
 
 def _no_task(kind: TransferKind) -> ResultCode:

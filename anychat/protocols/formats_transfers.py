@@ -95,8 +95,8 @@ BEGIN_TRANSFER = record(
     "guid" / line(GUID_MAXIMUM),
     "file_name" / text(FILE_NAME_MAXIMUM),
     "length" / U64,
-    "wparam" / U32,
-    "lparam" / U32,
+    "wparam" / I32,
+    "lparam" / I32,
     "flags" / U32,
     "text" / text(USER_STRING_MAXIMUM),
 )
@@ -111,8 +111,8 @@ TRANSFER_OFFERED = record(
     "guid" / line(GUID_MAXIMUM),
     "file_name" / text(FILE_NAME_MAXIMUM),
     "length" / U64,
-    "wparam" / U32,
-    "lparam" / U32,
+    "wparam" / I32,
+    "lparam" / I32,
     "flags" / U32,
     "text" / text(USER_STRING_MAXIMUM),
 )

@@ -35,6 +35,7 @@ from anychat.protocols.formats import (
 from anychat.protocols.framing import (
     FIRST_SESSION_TYPE,
     MAGIC,
+    UNNUMBERED,
     Frame,
     FrameReader,
     encode_frame,
@@ -132,6 +133,8 @@ class ClientLink(protocol.Protocol):
         """Whether something that was written waits to go out."""
         self.on_media: Callable[[bytes], None] | None = None
         """Given the packets of media that come."""
+        self.on_carried: Callable[[int, bytes], None] | None = None
+        """Given type and body of session messages that carry no number."""
         self.on_eased: list[Callable[[], None]] = []
         """Called in this order when the link is not behind any more, until it
         is again: media first."""
@@ -227,6 +230,11 @@ class ClientLink(protocol.Protocol):
         self._write(encode_frame(_MEDIA_PACKET, body, ack=self.channel.taken))
         return True
 
+    def carry(self, type: int, body: bytes) -> None:
+        """Send a session message that carries no number."""
+        if self.channel is not None and self._resuming is None:
+            self._write(encode_frame(type, body, ack=self.channel.taken))
+
     def keep_short(self) -> None:
         """Let little wait in the connection: it carries media now."""
         keep_short(self.transport)
@@ -282,6 +290,10 @@ class ClientLink(protocol.Protocol):
         if frame.type >= FIRST_SESSION_TYPE:
             if channel is None:
                 raise PeerError(f"message {frame.type} before the login")
+            if frame.type in UNNUMBERED:
+                if self.on_carried is not None:
+                    self.on_carried(frame.type, frame.body)
+                return
             if not channel.take(frame.seq):
                 return
         if not known(frame.type, Sender.SERVER):

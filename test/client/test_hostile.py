@@ -1,5 +1,7 @@
 """A server that says anything at all, in any order."""
 
+from pathlib import Path
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
@@ -7,11 +9,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from anychat import messages
 from anychat.client.client import Client
-from anychat.codes import ResultCode, StreamKind
+from anychat.codes import ResultCode, StreamKind, TransferKind
 from anychat.errors import Refused
 from anychat.protocols.formats import REGISTRY, Sender
 from test.client.fakes import FakeMedia, RecordingEvents
 from test.client.server import FakeServer
+from test.transfers.bench import at_once
 
 #: Few values, so that messages meet.
 IDS = st.sampled_from([0, 1, 2, 5, -2, -1])
@@ -56,6 +59,45 @@ BY_TYPE = {
 }
 
 
+TASKS = st.integers(0, 4)
+OFFSETS = st.sampled_from([0, 1, 57344, 100_000, 1 << 40])
+TRANSFER_FIELDS = {
+    messages.TransferPortion: {
+        "task_id": TASKS,
+        "offset": OFFSETS,
+        "digest": st.binary(min_size=32, max_size=32),
+        "data": st.binary(min_size=1, max_size=9),
+    },
+    messages.TransferGrant: {
+        "task_id": TASKS,
+        "offset": OFFSETS,
+        "limit": OFFSETS,
+        "restart": st.booleans(),
+    },
+    messages.TransferBegun: {
+        "code": st.sampled_from([0, 0, 205]).map(ResultCode),
+        "task_id": TASKS,
+    },
+    messages.TransferOffered: {
+        "task_id": TASKS,
+        "source": IDS,
+        "kind": st.sampled_from(TransferKind),
+        "guid": st.sampled_from(["", "g", "../../g"]),
+        "file_name": st.sampled_from(["", "a", "../../etc/passwd"]),
+        "length": st.sampled_from([0, 1, 9, 100_000, 1 << 63]),
+        "wparam": IDS,
+        "lparam": IDS,
+        "flags": st.just(0),
+        "text": st.just(""),
+    },
+    messages.TransferEnded: {
+        "task_id": TASKS,
+        "code": st.sampled_from([0, 6, 715]).map(ResultCode),
+    },
+    messages.TransferTasks: {"task_ids": st.lists(TASKS, max_size=3).map(tuple)},
+}
+
+
 def any_of(kind):
     """Messages of a kind with values that mean something here."""
     fields = {}
@@ -86,6 +128,8 @@ def any_of(kind):
             ),
             max_size=2,
         ).map(tuple)
+    if kind in TRANSFER_FIELDS:
+        fields.update(TRANSFER_FIELDS[kind])
     if kind is messages.UserList:
         fields["user_ids"] = st.just((5,))
     if kind is messages.MediaSetup:
@@ -102,7 +146,19 @@ MESSAGES = st.one_of(
     ]
 )
 CALLS = st.sampled_from(
-    ["enter", "leave", "publish", "watch", "text", "query", "unwatch", "unpublish"]
+    [
+        "enter",
+        "leave",
+        "publish",
+        "watch",
+        "text",
+        "query",
+        "unwatch",
+        "unpublish",
+        "buffer",
+        "file",
+        "cancel",
+    ]
 )
 STEPS = st.one_of(
     st.tuples(st.just("say"), MESSAGES, st.integers(0, 6)),
@@ -115,6 +171,8 @@ STEPS = st.one_of(
 class HostileServerTests(SynchronousTestCase):
     """Nothing a server says breaks the client."""
 
+    directory = None
+
     def call(self, client, name):
         """Make a call; whatever comes of it."""
         calls = {
@@ -126,10 +184,20 @@ class HostileServerTests(SynchronousTestCase):
             "query": client.online_users,
             "unwatch": lambda: client.unwatch(5),
             "unpublish": client.unpublish,
+            "buffer": lambda: client.transfers.trans_buffer_ex(
+                5, bytes(100_000)
+            ).done(),
+            "file": lambda: client.transfers.trans_file(5, __file__).done(),
+            "cancel": lambda: self.cancel(client),
         }
         outcome = calls[name]()
         if outcome is not None:
             outcome.addErrback(self.note)
+
+    def cancel(self, client):
+        """Give up what there is."""
+        for task in client.transfers.tasks:
+            client.transfers.cancel(task)
 
     def note(self, failure):
         """Calls may be refused, and fail in no other way."""
@@ -141,6 +209,7 @@ class HostileServerTests(SynchronousTestCase):
     def test_anything(self, inside, steps):
         """No exception, no event that raises, nothing left running at the end."""
         self.faults = []
+        self.directory = self.directory or self.mktemp()
         clock = Clock()
         server = FakeServer(clock)
         client = Client(
@@ -152,7 +221,9 @@ class HostileServerTests(SynchronousTestCase):
             uniform=lambda low, high: low,
             endpoint=server.endpoint,
             media=lambda *_: FakeMedia(),
+            in_thread=at_once,
         )
+        client.transfers.directory = Path(self.directory)
         client.connect("localhost").addErrback(lambda _: None)
         client.login("me").addErrback(lambda _: None)
         server.flush()

@@ -27,6 +27,15 @@ SAMPLES = {
     "on_mic_state_change": ((9, 0, False), "user 9: microphone 0 closed"),
     "on_text_message": ((5, 7, True, "psst"), "ann (5) (secretly): psst"),
     "on_trans_buffer": ((5, b"\x01\xff"), "ann (5): buffer of 2 bytes"),
+    "on_trans_buffer_ex": ((5, b"\x01\xff", 1, 2, 3), "ann (5): big buffer of 2 bytes"),
+    "on_trans_file": (
+        (5, "a.txt", "temp/a-2.txt", 9, 1, 2, 3),
+        "ann (5): file a.txt of 9 bytes is temp/a-2.txt",
+    ),
+    "on_trans_file_ex": (
+        (5, ResultCode.TRANSFILE_FAILED, "a.txt", "", 9, 0, "g", "note"),
+        "ann (5): file a.txt: 715 TRANSFILE_FAILED (download failed)",
+    ),
     "on_sdk_filter_data": ((b"\x01\xff",), "filter data of 2 bytes"),
     "on_stream_granted": (
         (5, StreamKind.VIDEO, 0),

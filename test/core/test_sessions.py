@@ -24,8 +24,8 @@ from anychat.messages import (
     SendText,
     StreamEnded,
     Subscription,
-    TransferTasks,
     TextMessage,
+    TransferTasks,
     UserAtRoom,
 )
 from test.core.driver import H264, Driver, sent

@@ -336,6 +336,14 @@ class BusinessTests(TransfersCase):
         effects = self.driver.ask(self.ben, EndTransfer(1, BUFFER, ResultCode(0)))
         self.assertEqual(sent(effects, self.ann), [])
 
+    def test_words(self):
+        """Parameters of 32 bits come through, said with or without a sign."""
+        call = TransBufferEx(self.ben_id, 2**32 - 1, 2**31, -1, 0, 1, 0, b"x")
+        _, offer, _ = self.driver.call(call)[0]
+        message = offer.message
+        self.assertEqual((message.wparam, message.lparam), (-1, -(2**31)))
+        self.assertEqual(message.flags, 2**32 - 1)
+
     def test_refused(self):
         """Portions that cannot be are refused, and begin nothing."""
         for more, code in (

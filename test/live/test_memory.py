@@ -94,7 +94,7 @@ class MemoryTests(TestCase):
             lambda: 1,
         )
         slot = FilterSlot(self.hall.submit, self.hall.hall.state)
-        self.hall.connect(Effects(self.links, _NoMedia(), slot, self.log.append))
+        self.hall.connect(Effects(self.links, _NoMedia(), slot, self.log.append, None))
         self.hall.startService()
         self.addCleanup(self.hall.stopService)
         self.links.startService()

@@ -1,0 +1,812 @@
+"""TransBufferEx, TransFile and TransFileEx: what a client sends and receives.
+
+`Client.transfers` is one `Transfers`::
+
+    task = client.transfers.trans_file(user_id, "picture.jpg")
+    task.done().addCallback(lambda task: print("arrived"))
+    ...
+    print(task.progress, task.bitrate)
+
+What others send comes by itself; files go into `Transfers.directory`.
+"""
+
+import errno
+import json
+import os
+import stat
+import uuid
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from anychat.client.calls import Calls, Need, checked
+from anychat.client.events import ClientEvents
+from anychat.client.wishes import SessionLost
+from anychat.codes import (
+    ResultCode,
+    TransferKind,
+    TransTaskInfo,
+    TransTaskStatus,
+)
+from anychat.errors import PeerError, Refused
+from anychat.messages import (
+    BeginTransfer,
+    EndTransfer,
+    Message,
+    TransferBegun,
+    TransferData,
+    TransferEnded,
+    TransferGrant,
+    TransferOffered,
+    TransferPortion,
+    TransferTaken,
+    TransferTasks,
+)
+from anychat.protocols.formats import number_of
+from anychat.protocols.signalling import ClientLink
+from anychat.transfers.chunks import (
+    Chunk,
+    Taken,
+    decode_chunk,
+    decode_grant,
+    encode_chunk,
+    encode_taken,
+)
+from anychat.transfers.files import (
+    BufferContent,
+    BufferTarget,
+    Content,
+    FileContent,
+    FileTarget,
+    Target,
+)
+from anychat.transfers.names import safe_name
+from anychat.transfers.pace import Cap, Meter
+from anychat.transfers.receiving import Receiving
+from anychat.transfers.sending import InThread, Sending
+
+_DATA, _TAKEN = number_of(TransferData), number_of(TransferTaken)
+_PORTION, _GRANT = number_of(TransferPortion), number_of(TransferGrant)
+
+#: Bytes of a TransBufferEx at most.
+BUFFER_EX_MAXIMUM = 1 << 20
+#: Where files of others go, in the working directory.
+DIRECTORY = "temp"
+#: Tasks that are received at a time; the others wait.
+RECEIVED_AT_ONCE = 8
+#: Tasks that are over and can still be asked about.
+REMEMBERED = 1000
+
+
+class TransTask:
+    """One task, of ours or of somebody else's."""
+
+    def __init__(
+        self,
+        kind: TransferKind,
+        guid: str,
+        user_id: int,
+        file_name: str,
+        length: int,
+        wparam: int,
+        lparam: int,
+        flags: int,
+        text: str,
+        sending: bool,
+        seconds: Callable[[], float],
+    ):
+        self.task_id = 0
+        """The server's number; 0 until it has given one."""
+        self.kind = kind
+        self.guid = guid
+        self.user_id = user_id
+        """The other end; 0 is the business server."""
+        self.file_name = file_name
+        """As the sender says it."""
+        self.length = length
+        self.wparam = wparam
+        self.lparam = lparam
+        self.flags = flags
+        self.text = text
+        """The user string of TransFileEx."""
+        self.is_sending = sending
+        self.path: Path | None = None
+        """Of a file: what is sent, or where it is received."""
+        self.status = TransTaskStatus.PREPARE
+        self.code = ResultCode.SUCCESS
+        """Why it failed."""
+        self.offset = 0
+        """Bytes that the receiver has."""
+        self._waiting: list[Deferred[TransTask]] = []
+        self._reason = ""
+        self._seconds = seconds
+        self._meter = Meter()
+
+    def done(self) -> "Deferred[TransTask]":
+        """Fires with the task when the receiver has everything.
+
+        Fails with `Refused` when the task has failed or was cancelled.
+        """
+        outcome: Deferred[TransTask] = Deferred(self._waiting.remove)
+        self._waiting.append(outcome)
+        if self.over:
+            self._tell_waiting()
+        return outcome
+
+    @property
+    def over(self) -> bool:
+        """Whether it is done, or never will be."""
+        return self.status in (TransTaskStatus.DONE, TransTaskStatus.CANCELLED)
+
+    @property
+    def progress(self) -> int:
+        """0 to 100."""
+        return self.offset * 100 // self.length if self.length else 0
+
+    @property
+    def bitrate(self) -> int:
+        """Bits per second, over the last seconds."""
+        if self.over:
+            return 0
+        return self._meter.bitrate(self.offset, self._seconds())
+
+    @property
+    def sent_again(self) -> int:
+        """Bytes that had to be sent a second time."""
+        return 0
+
+    def query(self, info: TransTaskInfo) -> int | str:
+        """QueryTransTaskInfo of this task.
+
+        :raises Refused: 21, there is no such information.
+        """
+        try:
+            info = TransTaskInfo(info)
+        except ValueError:
+            raise Refused(ResultCode.FUNCOPTERROR, f"no task info {info}") from None
+        path = str(self.path) if self.path is not None else ""
+        values: dict[TransTaskInfo, int | str] = {
+            TransTaskInfo.PROGRESS: self.progress,
+            TransTaskInfo.BITRATE: self.bitrate,
+            TransTaskInfo.STATUS: int(self.status),
+            TransTaskInfo.SAVE_AS_PATH: "" if self.is_sending else path,
+            TransTaskInfo.SOURCE_FILE: path if self.is_sending else "",
+        }
+        if info is TransTaskInfo.JSON_STATUS:
+            return json.dumps(
+                {
+                    "taskid": self.task_id,
+                    "taskguid": self.guid,
+                    "userid": self.user_id,
+                    "filename": self.file_name,
+                    "filelength": self.length,
+                    "transferred": self.offset,
+                    "progress": self.progress,
+                    "bitrate": self.bitrate,
+                    "status": int(self.status),
+                    "errorcode": int(self.code),
+                }
+            )
+        return values[info]
+
+    def _reach(self, offset: int) -> None:
+        """So much is there."""
+        if offset < self.offset:
+            self._meter.clear()
+        if self.status is TransTaskStatus.PREPARE:
+            self.status = TransTaskStatus.RUNNING
+        self.offset = offset
+        self._meter.at(offset, self._seconds())
+
+    def _end(self, code: ResultCode, reason: str = "") -> None:
+        if self.over:
+            return
+        self.code, self._reason = code, reason
+        if code == ResultCode.SUCCESS:
+            self.offset = self.length
+            self.status = TransTaskStatus.DONE
+        else:
+            self.status = TransTaskStatus.CANCELLED
+        self._tell_waiting()
+
+    def _tell_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for outcome in waiting:
+            if self.status is TransTaskStatus.DONE:
+                outcome.callback(self)
+            else:
+                outcome.errback(Failure(Refused(self.code, self._reason)))
+
+
+class _Outgoing(TransTask):
+    """A task of ours."""
+
+    def __init__(self, transfers: "Transfers", content: Content, **named: Any):
+        for name in "wparam", "lparam":
+            # 32 bits, with or without a sign.
+            named[name] = (named[name] + (1 << 31)) % (1 << 32) - (1 << 31)
+        named["flags"] %= 1 << 32
+        super().__init__(sending=True, seconds=transfers.seconds, **named)
+        self._transfers = transfers
+        self._content = content
+        self.sender = transfers.make_sending(content, self)
+
+    @property
+    def sent_again(self) -> int:
+        """See `TransTask`."""
+        return self.sender.sent_again
+
+    def begin(self) -> BeginTransfer:
+        """What asks for it, the first time or again."""
+        return BeginTransfer(
+            self.user_id,
+            self.kind,
+            self.guid,
+            self.file_name,
+            self.length,
+            self.wparam,
+            self.lparam,
+            self.flags,
+            self.text,
+        )
+
+    def granted(self, offset: int, limit: int, restart: bool) -> None:
+        """The server lets it go on."""
+        self._reach(offset)
+        self.sender.grant(offset, limit, restart=restart)
+
+    def may_send(self) -> bool:
+        """See `Outlet`."""
+        return self._transfers.may_send()
+
+    def send_chunk(self, chunk: Chunk) -> None:
+        """See `Outlet`."""
+        self._transfers.carry(_DATA, encode_chunk(self.task_id, chunk))
+
+    def sending_failed(self, code: ResultCode) -> None:
+        """See `Outlet`."""
+        self._transfers.give_up(self, code)
+
+    def stop(self) -> None:
+        """Send no more."""
+        self.sender.stop()
+
+
+class _Incoming(TransTask):
+    """A task of somebody else's."""
+
+    def __init__(self, transfers: "Transfers", offer: TransferOffered):
+        super().__init__(
+            offer.kind,
+            offer.guid,
+            offer.source,
+            offer.file_name,
+            offer.length,
+            offer.wparam,
+            offer.lparam,
+            offer.flags,
+            offer.text,
+            False,
+            transfers.seconds,
+        )
+        self.task_id = offer.task_id
+        self._transfers = transfers
+        self.receiving: Receiving | None = None
+
+    def receive(self, target: Target, in_thread: InThread) -> None:
+        """Begin: it is its turn."""
+        self.receiving = Receiving(target, self.length, self, in_thread)
+        self.receiving.start()
+
+    def again(self) -> None:
+        """The link is back."""
+        if self.receiving is not None:
+            self.receiving.again()
+
+    def taken(self, offset: int, *, restart: bool) -> None:
+        """See `Inlet`."""
+        self._reach(offset)
+        self._transfers.carry(
+            _TAKEN, encode_taken(Taken(self.task_id, offset, restart))
+        )
+
+    def received(self, result: "Path | bytes") -> None:
+        """See `Inlet`."""
+        self._transfers.received(self, result)
+
+    def receiving_failed(self, code: ResultCode) -> None:
+        """See `Inlet`."""
+        self._transfers.give_up(self, code)
+
+    def stop(self, *, keep: bool) -> None:
+        """Receive no more."""
+        if self.receiving is not None:
+            self.receiving.stop(keep=keep)
+
+
+class Transfers:
+    """All transfers of one client."""
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        clock: Any,
+        request: Callable[[Message], "Deferred[Message]"],
+        calls: Calls,
+        tell: ClientEvents,
+        in_thread: InThread,
+    ):
+        self.directory = Path(DIRECTORY)
+        """Where files of others go; made when the first one comes."""
+        self.maximum = 4 << 30
+        """Bytes of a file that is sent or received at most (option 229)."""
+        self.accept: Callable[[TransTask], bool] = lambda task: True
+        """Asked about each task of somebody else's; may set its ``path`` to
+        where a file is to be saved, name included."""
+        self.seconds: Callable[[], float] = clock.seconds
+        self._clock = clock
+        self._request = request
+        self._calls = calls
+        self._tell = tell
+        self._in_thread = in_thread
+        self._cap = Cap()
+        self._link: ClientLink | None = None
+        self._ours: list[_Outgoing] = []
+        """Those of ours that are not over."""
+        self._outgoing: dict[int, _Outgoing] = {}
+        self._incoming: dict[int, _Incoming] = {}
+        self._waiting: deque[_Incoming] = deque()
+        self._receiving = 0
+        self._over: OrderedDict[int, TransTask] = OrderedDict()
+
+    # Calls.
+
+    @property
+    def bitrate_cap(self) -> int:
+        """Bits per second that all of it is held to (option 46); 0: none."""
+        return self._cap.bitrate
+
+    @bitrate_cap.setter
+    def bitrate_cap(self, bitrate: int) -> None:
+        if not 0 <= bitrate < 1 << 40:
+            raise Refused(ResultCode.FUNCOPTERROR, "no bit rate")
+        self._cap.bitrate = bitrate
+
+    @property
+    def tasks(self) -> tuple[TransTask, ...]:
+        """Those that are not over."""
+        return (*self._ours, *self._incoming.values())
+
+    def trans_buffer_ex(
+        self,
+        target: int,
+        data: bytes,
+        wparam: int = 0,
+        lparam: int = 0,
+        flags: int = 0,
+    ) -> TransTask:
+        """TransBufferEx: up to 1 MiB to a user or the business server (0).
+
+        `TransTask.done` fails with 21 for a length that cannot be.
+        """
+        data = bytes(data)
+        task = self._task(
+            BufferContent(data),
+            kind=TransferKind.BUFFER,
+            guid=str(uuid.uuid4()),
+            user_id=target,
+            file_name="",
+            length=len(data),
+            wparam=wparam,
+            lparam=lparam,
+            flags=flags,
+            text="",
+        )
+        if not 1 <= len(data) <= BUFFER_EX_MAXIMUM:
+            task._end(ResultCode.FUNCOPTERROR, "a buffer has 1 byte to 1 MiB")
+        else:
+            self._begin(task)
+        return task
+
+    def trans_file(
+        self,
+        target: int,
+        path: Path | str,
+        wparam: int = 0,
+        lparam: int = 0,
+        flags: int = 0,
+    ) -> TransTask:
+        """TransFile: a file to a user or the server (0).
+
+        `TransTask.done` fails with 710 for a file that cannot be opened, 711 for one
+        that is empty or not there, 712 for one that is too large.
+        """
+        return self._file(
+            path, TransferKind.FILE, str(uuid.uuid4()), target, wparam, lparam, flags
+        )
+
+    def trans_file_ex(
+        self,
+        guid: str,
+        target: int,
+        path: Path | str,
+        flags: int = 0,
+        text: str = "",
+    ) -> TransTask:
+        """TransFileEx: the same for a task with a GUID and a string of one's own.
+
+        A task that failed may be sent again under its GUID: what the receiver
+        has kept of it is not sent a second time.
+        """
+        return self._file(path, TransferKind.FILE_EX, guid, target, 0, 0, flags, text)
+
+    def query(self, task: int | str, info: TransTaskInfo) -> int | str:
+        """QueryTransTaskInfo (a number) and QueryTransTaskInfoEx (a GUID).
+
+        :raises Refused: 701 or 716, there is no such task.
+        """
+        return self._find(task).query(info)
+
+    def cancel(
+        self, task: TransTask | int | str, code: ResultCode = ResultCode.CANCEL
+    ) -> None:
+        """CancelTransTask and CancelTransTaskEx, of either end.
+
+        :raises Refused: 701 or 716, it is over or was never there.
+        """
+        if not isinstance(task, TransTask):
+            task = self._find(task)
+        if task.over:
+            raise Refused(_no_task(task.kind))
+        self.give_up(task, code or ResultCode.CANCEL)
+
+    def _find(self, name: int | str) -> TransTask:
+        if isinstance(name, int):
+            found = (
+                self._outgoing.get(name)
+                or self._incoming.get(name)
+                or self._over.get(name)
+            )
+            if found is None:
+                raise Refused(ResultCode.TRANSBUF_NOTASK)
+            return found
+        for task in (*self.tasks, *reversed(self._over.values())):
+            if task.guid == name:
+                return task
+        raise Refused(ResultCode.TRANSFILE_NOTASK)
+
+    # Tasks of ours.
+
+    def _file(
+        self,
+        path: Path | str,
+        kind: TransferKind,
+        guid: str,
+        target: int,
+        wparam: int,
+        lparam: int,
+        flags: int,
+        text: str = "",
+    ) -> TransTask:
+        path = Path(path)
+        code, reason, length = ResultCode.SUCCESS, "", 0
+        try:
+            status = os.stat(path)
+            if not stat.S_ISREG(status.st_mode):
+                code, reason = ResultCode.TRANSFILE_OPENFAIL, f"{path}: not a file"
+            length = status.st_size
+            if not os.access(path, os.R_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        except FileNotFoundError:
+            code, reason = ResultCode.TRANSFILE_ZEROLEN, f"{path}: no such file"
+        except (OSError, ValueError) as error:
+            text_of = getattr(error, "strerror", None) or str(error)
+            code, reason = ResultCode.TRANSFILE_OPENFAIL, f"{path}: {text_of}"
+        if code == ResultCode.SUCCESS:
+            if not length:
+                code, reason = ResultCode.TRANSFILE_ZEROLEN, f"{path}: empty"
+            elif length > self.maximum:
+                code, reason = ResultCode.TRANSFILE_TOOLARGE, str(path)
+            elif any(task.guid == guid for task in self._ours):
+                code, reason = ResultCode.DATAEXIST, f"task {guid}"
+        task = self._task(
+            FileContent(path, length),
+            kind=kind,
+            guid=guid,
+            user_id=target,
+            file_name=path.name,
+            length=length,
+            wparam=wparam,
+            lparam=lparam,
+            flags=flags,
+            text=text,
+        )
+        task.path = path
+        if code != ResultCode.SUCCESS:
+            task._end(code, reason)
+        else:
+            self._begin(task)
+        return task
+
+    def _task(self, content: Content, **named: Any) -> _Outgoing:
+        return _Outgoing(self, content, **named)
+
+    def make_sending(self, content: Content, task: "_Outgoing") -> Sending:
+        """The sending end of a task."""
+        return Sending(content, task, self._clock, self._in_thread, self._cap)
+
+    def _begin(self, task: _Outgoing) -> None:
+        if task not in self._ours:
+            self._ours.append(task)
+        call = self._calls.submit(
+            Need.SESSION, lambda: self._request(task.begin()), lambda: None
+        )
+        call.addCallbacks(
+            self._begun, self._not_begun, callbackArgs=(task,), errbackArgs=(task,)
+        )
+
+    def _begun(self, reply: Message, task: _Outgoing) -> None:
+        try:
+            begun = checked(reply, TransferBegun)
+        except Refused as refused:
+            self._forget(task)
+            task._end(refused.code, refused.reason)
+            return
+        task.task_id = begun.task_id
+        if task.over:
+            # Cancelled before it had a number.
+            self._say(EndTransfer(task.task_id, task.kind, task.code))
+            return
+        self._outgoing[task.task_id] = task
+
+    def _not_begun(self, failure: Failure, task: _Outgoing) -> None:
+        failure.trap(Refused, SessionLost)
+        if task.over:
+            return
+        if failure.check(SessionLost):
+            self._begin(task)  # when there is a session again
+            return
+        self._forget(task)
+        task._end(failure.value.code, failure.value.reason)
+
+    def may_send(self) -> bool:
+        """Whether nothing waits on the link."""
+        link = self._link
+        return link is not None and not link.behind
+
+    def carry(self, type: int, body: bytes) -> None:
+        """Send what carries no number."""
+        if self._link is not None:
+            self._link.carry(type, body)
+
+    def _say(self, message: EndTransfer) -> None:
+        """Tell the server how a task has ended; nothing hangs on its answer."""
+        call = self._calls.submit(Need.SESSION, lambda: self._request(message))
+        call.addErrback(lambda failure: failure.trap(Refused, SessionLost))
+
+    # Tasks of others.
+
+    def _offered(self, offer: TransferOffered) -> None:
+        known = self._incoming.get(offer.task_id)
+        if known is not None:
+            return  # offered again after a resync; `resumed` has spoken
+        task = _Incoming(self, offer)
+        code = ResultCode.SUCCESS
+        if offer.kind is TransferKind.BUFFER:
+            if not 1 <= offer.length <= BUFFER_EX_MAXIMUM:
+                code = ResultCode.FUNCOPTERROR
+        elif not 1 <= offer.length <= self.maximum:
+            code = ResultCode.TRANSFILE_TOOLARGE
+        if code == ResultCode.SUCCESS and not self._accepts(task):
+            code = ResultCode.CANCEL
+        if code != ResultCode.SUCCESS:
+            self._say(EndTransfer(task.task_id, task.kind, code))
+            return
+        self._incoming[task.task_id] = task
+        self._waiting.append(task)
+        self._receive_next()
+
+    def _accepts(self, task: TransTask) -> bool:
+        try:
+            return bool(self.accept(task))
+        except Exception:
+            self._log.failure("Transfers.accept of the program")
+            return False
+
+    def _receive_next(self) -> None:
+        while self._waiting and self._receiving < RECEIVED_AT_ONCE:
+            task = self._waiting.popleft()
+            if task.over:
+                continue
+            self._receiving += 1
+            task.receive(self._target(task), self._in_thread)
+
+    def _target(self, task: _Incoming) -> Target:
+        if task.kind is TransferKind.BUFFER:
+            return BufferTarget()
+        name = f"{task.user_id}-{safe_name(task.guid)}"
+        return FileTarget(self.directory, name, task.file_name, task.length, task.path)
+
+    def received(self, task: _Incoming, result: "Path | bytes") -> None:
+        """Everything is there: tell the server and the program."""
+        self._forget(task)
+        self._say(EndTransfer(task.task_id, task.kind, ResultCode.SUCCESS))
+        if isinstance(result, bytes):
+            task._end(ResultCode.SUCCESS)
+            self._tell.on_trans_buffer_ex(
+                task.user_id, result, task.wparam, task.lparam, task.task_id
+            )
+            return
+        task.path = result
+        task._end(ResultCode.SUCCESS)
+        if task.kind is TransferKind.FILE:
+            self._tell.on_trans_file(
+                task.user_id,
+                task.file_name,
+                str(result),
+                task.length,
+                task.wparam,
+                task.lparam,
+                task.task_id,
+            )
+        else:
+            self._tell_ex(task)
+
+    def _tell_ex(self, task: _Incoming) -> None:
+        self._tell.on_trans_file_ex(
+            task.user_id,
+            task.code,
+            task.file_name,
+            str(task.path) if task.path is not None else "",
+            task.length,
+            task.flags,
+            task.guid,
+            task.text,
+        )
+
+    # Ends.
+
+    def give_up(self, task: TransTask, code: ResultCode) -> None:
+        """This end does not go on with a task."""
+        if task.task_id and not task.over:
+            self._say(EndTransfer(task.task_id, task.kind, code))
+        self._ended(task, code)
+
+    def _ended(self, task: TransTask, code: ResultCode) -> None:
+        if task.over:
+            return
+        self._forget(task)
+        if isinstance(task, _Incoming):
+            task.stop(keep=code != ResultCode.CANCEL)
+        task._end(code)
+        if isinstance(task, _Incoming) and task.kind is TransferKind.FILE_EX:
+            self._tell_ex(task)
+
+    def _forget(self, task: TransTask) -> None:
+        """It is over: free what it holds."""
+        if isinstance(task, _Outgoing):
+            if task in self._ours:
+                self._ours.remove(task)
+            self._outgoing.pop(task.task_id, None)
+            task.stop()
+        elif isinstance(task, _Incoming):
+            self._incoming.pop(task.task_id, None)
+            if task.receiving is not None:
+                self._receiving -= 1
+                self._receive_next()
+            elif task in self._waiting:
+                self._waiting.remove(task)
+        if task.task_id:
+            self._over[task.task_id] = task
+            self._over.move_to_end(task.task_id)
+            if len(self._over) > REMEMBERED:
+                self._over.popitem(last=False)
+
+    # What the session reports.
+
+    def began(self, link: ClientLink) -> None:
+        """There is a session, be it a new one after the first was lost."""
+        self._attach(link)
+
+    def held(self) -> None:
+        """The link is lost."""
+        self._link = None
+        for task in self._outgoing.values():
+            task.sender.suspend()
+
+    def resumed(self, link: ClientLink) -> None:
+        """The session goes on on this link."""
+        self._attach(link)
+        for task in list(self._incoming.values()):
+            task.again()
+
+    def lost(self) -> None:
+        """The server has forgotten the session, and the tasks with it."""
+        self._link = None
+        for incoming in list(self._incoming.values()):
+            self._ended(incoming, ResultCode.TRANSFILE_FAILED)
+        outgoing, self._outgoing = self._outgoing, {}
+        for task in outgoing.values():
+            task.sender.suspend()
+            self._begin(task)
+
+    def closed(self, code: ResultCode) -> None:
+        """There is no session, and will be none by itself."""
+        self._link = None
+        for task in self.tasks:
+            self._ended(task, code)
+
+    def _attach(self, link: ClientLink) -> None:
+        self._link = link
+        link.on_carried = self._carried
+        link.on_eased.append(self._eased)
+
+    # What the server says.
+
+    def take(self, message: Message) -> None:
+        """A notification about a task."""
+        if isinstance(message, TransferOffered):
+            self._offered(message)
+        elif isinstance(message, TransferEnded):
+            task = self._outgoing.get(message.task_id) or self._incoming.get(
+                message.task_id
+            )
+            if task is not None:
+                self._over_there(task, message.code)
+        elif isinstance(message, TransferTasks):
+            kept = set(message.task_ids)
+            for task in self.tasks:
+                if task.task_id and task.task_id not in kept:
+                    self._ended(task, _gone(task.kind))
+
+    def _over_there(self, task: TransTask, code: ResultCode) -> None:
+        if code != ResultCode.SUCCESS or isinstance(task, _Incoming):
+            self._ended(task, code or ResultCode.CANCEL)
+            return
+        self._forget(task)
+        task._end(ResultCode.SUCCESS)
+
+    def _carried(self, type: int, body: bytes) -> None:
+        if type == _PORTION:
+            task_id, chunk = decode_chunk(body)
+            incoming = self._incoming.get(task_id)
+            if incoming is not None and incoming.receiving is not None:
+                incoming.receiving.take(chunk)
+        elif type == _GRANT:
+            grant = decode_grant(body)
+            outgoing = self._outgoing.get(grant.task_id)
+            if outgoing is not None:
+                if grant.limit > outgoing.length:
+                    raise PeerError("grants more of a transfer than there is")
+                outgoing.granted(grant.offset, grant.limit, grant.restart)
+        else:
+            raise PeerError(f"message {type} from a server")
+
+    def _eased(self) -> None:
+        """The link has room: each task in turn is the first to use it."""
+        tasks = list(self._outgoing.values())
+        for task in tasks:
+            if not self.may_send():
+                break
+            task.sender.pump()
+            # Next time it comes last.
+            if task.task_id in self._outgoing:
+                self._outgoing[task.task_id] = self._outgoing.pop(task.task_id)
+
+
+def _no_task(kind: TransferKind) -> ResultCode:
+    if kind is TransferKind.BUFFER:
+        return ResultCode.TRANSBUF_NOTASK
+    return ResultCode.TRANSFILE_NOTASK
+
+
+def _gone(kind: TransferKind) -> ResultCode:
+    if kind is TransferKind.BUFFER:
+        return ResultCode.TRANSBUF_NOTASK
+    return ResultCode.TRANSFILE_FAILED
