@@ -36,9 +36,11 @@ from anychat.client.link import CONNECT_TIMEOUT, Backoff, Dialler
 from anychat.client.log import LOG_NAME, ClientLog
 from anychat.client.log_upload import LogUpload
 from anychat.client.membership import Entry, Membership
+from anychat.client.people import People
 from anychat.client.plane import Plane, media_session, open_source
 from anychat.client.room import Room
-from anychat.client.session import Phase, Session
+from anychat.client.sdk_options import SDKOptions
+from anychat.client.session import Phase, Session, SignedUser
 from anychat.client.streams import Streams
 from anychat.client.trace import UdpTrace
 from anychat.client.transfers import Transfers
@@ -58,6 +60,7 @@ from anychat.errors import Refused
 from anychat.messages import (
     EnterRoom,
     EnterRoomByName,
+    FriendStatus,
     LayerGranted,
     LoginResult,
     LogWanted,
@@ -79,12 +82,18 @@ from anychat.messages import (
     StateValue,
     StreamEnded,
     StreamGranted,
+    SyncData,
     TextMessage,
     TransBuffer,
     TransBufferData,
     TransferEnded,
     TransferOffered,
     TransferTasks,
+    UserFriends,
+    UserGroups,
+    UserInfoCommand,
+    UserInfos,
+    UserInfoUpdate,
     UserList,
 )
 
@@ -210,6 +219,12 @@ class Client:
             in_thread or self._defer_to_thread,
         )
         """What is sent and received in chunks: TransBufferEx, TransFile."""
+        self.options = SDKOptions(
+            self._command, self._query, self._override, lambda: self.parameters
+        )
+        """SetSDKOption and GetSDKOption."""
+        self.people = People(self._command, self._query, self._timely, tell)
+        """User data and friends; control codes; QueryInfoFromServer."""
         self._membership = Membership(
             self._session.request, self._streams, tell, self.log, self._calls.drain
         )
@@ -319,6 +334,24 @@ class Client:
         self.log(lines.login_line(0, failure.value.code, name))
         self._tell.on_login_system(0, failure.value.code)
         return failure
+
+    def login_ex(
+        self, nickname: str, sign: "Callable[[], SignedUser]"
+    ) -> "Deferred[LoginResult]":
+        """LoginEx: log in with a signature of the application's own server.
+
+        Fails with 214 to 220, 226 or 100305 where it is not taken.
+
+        :param sign: gives a fresh signature; called again for each new login
+            after a lost session, since none works twice.
+        """
+        return self._calls.submit(
+            Need.LINK,
+            lambda: maybeDeferred(self._session.login_ex, nickname, sign).addErrback(
+                self._not_logged_in, nickname
+            ),
+            lambda: self._close_link(ResultCode.CONNECT_TIMEOUT),
+        )
 
     def logout(self) -> "Deferred[None]":
         """End the session; the connection is closed with it."""
@@ -542,6 +575,20 @@ class Client:
         """Watch that user's stream index no longer."""
         self._streams.unwatch(user_id, stream_index)
 
+    def _override(self, parameters: dict[str, int]) -> None:
+        """Media parameters that the program has chosen take effect."""
+        self._streams.overrides = parameters
+        self._streams.renew()
+
+    def _timely(self, asked: "Deferred[Any]") -> "Deferred[Any]":
+        """A query that fails with 100 when its time is up (option 213)."""
+
+        def late(result: Any, seconds: float) -> Any:
+            return Failure(Refused(ResultCode.CONNECT_TIMEOUT))
+
+        seconds = self.options.query_timeout / 1000
+        return asked.addTimeout(seconds, self.reactor, late)
+
     # What calls need.
 
     def _is_met(self, need: Need) -> bool:
@@ -581,6 +628,7 @@ class Client:
         self._tell.on_login_system(result.user_id, result.code)
         if anew:
             self._membership.return_home()
+            self.options.began_anew()
 
     def _link_up(self) -> None:
         connection = self._session.connection
@@ -606,6 +654,7 @@ class Client:
         """See `SessionOwner`."""
         code = ResultCode.SESSIONNOTEXIST
         self._membership.suspend()
+        self.people.forget()
         self.transfers.lost()
         self.parameters = None
         self.log(f"Message OnSessionKeep(1, {code.value})")
@@ -636,6 +685,7 @@ class Client:
     def _forget_session(self, reason: Refused) -> None:
         self._over = reason
         self._membership.forget(reason)
+        self.people.forget()
         self.transfers.closed(reason.code)
         self.user_id = self.level = 0
         self.nickname = ""
@@ -653,6 +703,7 @@ class Client:
     def _(self, message: ServerParameters) -> None:
         first, self.parameters = self.parameters is None, message
         if not first:
+            self._streams.renew()
             self._tell.on_server_config_update(message)
 
     @_take.register
@@ -685,6 +736,16 @@ class Client:
     def _(self, message: Message) -> None:
         self.transfers.take(message)
 
+    @_take.register(SyncData)
+    @_take.register(UserGroups)
+    @_take.register(UserFriends)
+    @_take.register(UserInfos)
+    @_take.register(UserInfoUpdate)
+    @_take.register(FriendStatus)
+    @_take.register(UserInfoCommand)
+    def _(self, message: Message) -> None:
+        self.people.take(message)
+
     @_take.register
     def _(self, message: SDKFilterData) -> None:
         self._tell.on_sdk_filter_data(message.data)
@@ -704,4 +765,5 @@ class Client:
     @_take.register
     def _(self, message: Resync) -> None:
         self.user_id = message.user_id
+        self.people.missed()
         self._membership.take(message)

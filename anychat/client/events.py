@@ -91,6 +91,21 @@ class ClientEvents:
     ) -> None:
         """A file of TransFileEx arrived (0), or does not (any other code)."""
 
+    def on_user_info_update(self, user_id: int, kind: int) -> None:
+        """USERINFOUPDATE: that user's information has changed; 0, 0: all is there.
+
+        See `Client.people`.
+        """
+
+    def on_friend_status(self, user_id: int, online: bool) -> None:
+        """FRIENDSTATUS: a friend has signed in or is gone."""
+
+    def on_user_info_control(
+        self, source: int, control_code: int, wparam: int, lparam: int, text: str
+    ) -> None:
+        """A control code of the application's (100 and up); ``source`` 0 is the
+        business server."""
+
     def on_sdk_filter_data(self, data: bytes) -> None:
         """Data of the server's plug-in or business server arrived."""
 

@@ -168,6 +168,17 @@ class Output:
                 if code
                 else f"{self._user(source)}: file {name} of {length} bytes is {path}"
             ),
+            "on_user_info_update": lambda user_id, kind: (
+                f"information about {self._user(user_id)} has changed"
+                if user_id
+                else "information, groups and friends are there"
+            ),
+            "on_friend_status": lambda user_id, online: (
+                f"friend {self._user(user_id)} {'signed in' if online else 'is gone'}"
+            ),
+            "on_user_info_control": lambda source, code, wparam, lparam, text: (
+                f"{self._user(source)}: control code {code}, {wparam}, {lparam}: {text}"
+            ),
             "on_sdk_filter_data": lambda data: f"filter data of {len(data)} bytes",
             "on_stream_granted": lambda user_id, kind, index: (
                 f"watching {kind.name.lower()} {index} of {self._user(user_id)}"

@@ -20,6 +20,8 @@ thing it says on a new connection is `Resume` while the server should still
 hold it, after that `Login` with the name and password of the first one.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
@@ -29,11 +31,12 @@ from twisted.python.failure import Failure
 
 from anychat.client.link import Backoff, Connection, Dialler
 from anychat.client.wishes import SessionLost
-from anychat.codes import ResultCode
+from anychat.codes import ResultCode, SignatureScheme
 from anychat.errors import LocalError, PeerError, Refused
 from anychat.messages import (
     LinkClose,
     Login,
+    LoginEx,
     LoginResult,
     Logout,
     Message,
@@ -117,6 +120,24 @@ class Phase(Enum):
     HELD = "held"
 
 
+@dataclass(frozen=True, slots=True)
+class SignedUser:
+    """Whom a signature lets in; ``anychat.protocols.signature`` says what it signs."""
+
+    signature: bytes = field(repr=False)
+    """The bytes, without base64."""
+    timestamp: int
+    """When it was signed: seconds since 1970, UTC."""
+    app_id: str
+    user_id: int = -1
+    """-1: the string id says who it is."""
+    string_id: str = ""
+    scheme: SignatureScheme = SignatureScheme.RSA_MD5
+    """As the product's tools sign."""
+    parameters: str = ""
+    """JSON for business objects, or empty."""
+
+
 class SessionOwner(Protocol):
     """What a `Session` reports, besides the outcome of calls."""
 
@@ -165,7 +186,7 @@ class Session:
         self._host, self._port = "", 0
         self._connecting: Deferred[ServerHello] | None = None
         self._logging_in: Deferred[LoginResult] | None = None
-        self._credentials: tuple[str, str] | None = None
+        self._credentials: Callable[[str], Login | LoginEx] | None = None
         self._channel: ReliableChannel | None = None
         self._token = b""
         self._hold_time = 0.0
@@ -194,9 +215,35 @@ class Session:
 
     def login(self, name: str, password: str) -> "Deferred[LoginResult]":
         """Log in; fails with `Refused`."""
+        return self._log_in(lambda address: Login(name, password, address))
+
+    def login_ex(
+        self, nickname: str, sign: "Callable[[], SignedUser]"
+    ) -> "Deferred[LoginResult]":
+        """Log in with a signature; fails with `Refused`."""
+
+        def message(address: str) -> LoginEx:
+            user = sign()
+            return LoginEx(
+                nickname,
+                user.user_id,
+                user.string_id,
+                user.app_id,
+                user.timestamp,
+                user.scheme,
+                user.signature,
+                user.parameters,
+                address,
+            )
+
+        return self._log_in(message)
+
+    def _log_in(
+        self, credentials: Callable[[str], Login | LoginEx]
+    ) -> "Deferred[LoginResult]":
         if self.phase is not Phase.CONNECTED:
             raise Refused(ResultCode.SESSIONEXIST)
-        self._credentials = name, password
+        self._credentials = credentials
         self._send_login()
         self.phase = Phase.LOGGING_IN
         logging_in: Deferred[LoginResult] = Deferred()
@@ -358,10 +405,10 @@ class Session:
 
     def _send_login(self) -> None:
         assert self._credentials is not None and self.connection is not None
-        name, password = self._credentials
         connection = self.connection
+        login = self._credentials(connection.local_address)
         try:
-            connection.link.send(Login(name, password, connection.local_address))
+            connection.link.send(login)
         except LocalError:
             # A name or password that is too long or no Unicode; the text of
             # the error might quote it.

@@ -87,6 +87,9 @@ class Streams:
         self._watching: dict[tuple[int, int], Watching] = {}
         # Of before a lost session, whose users are not there (yet).
         self._missing: list[Watching] = []
+        self.overrides: dict[str, int] = {}
+        """Media parameters that replace the server's where a publication has none
+        of its own."""
         self._locks = [DeferredLock() for _ in range(STREAM_INDEXES)]
         self._membership = 0
 
@@ -125,6 +128,13 @@ class Streams:
             self._tell(CloseStream(kind, stream_index))
         publishing.withdraw()
 
+    def renew(self) -> None:
+        """Open what is published anew: media parameters are others now."""
+        for publishing in self.publications:
+            if publishing.opened:
+                publishing.halt()
+                self._open(publishing)
+
     def _open(self, publishing: Publishing) -> None:
         """Open what is not open of it, after what that index is busy with."""
         attempt = self._locks[publishing.stream_index].run(
@@ -142,8 +152,9 @@ class Streams:
         if membership != self._membership:
             raise SessionLost
         media = self._media()
+        overrides = {**self.overrides, **(publishing.overrides or {})}
         streams = media.formats(
-            publishing.source, self._parameters(), publishing.overrides
+            publishing.source, self._parameters(), overrides or None
         )
         for kind, format in streams:
             if kind in publishing.opened:

@@ -194,13 +194,15 @@ class ClientLink(protocol.Protocol):
     def send(self, message: Message, request: int = 0) -> None:
         """Send a message; one of a session is numbered and kept for replay.
 
-        :raises Refused: 74 for a password on a plain link, which never
-            carries one.
+        :raises Refused: 74 for a password or a signature on a plain link, which
+            never carries one.
         :raises LocalError: a session message without a session, or a value
             that does not fit its message.
         """
-        if not self.secure and getattr(message, "password", None):
-            raise Refused(ResultCode.CERTHIGHSECURITY, "password on a plain link")
+        for secret in ("password", "signature"):
+            if not self.secure and getattr(message, secret, None):
+                reason = f"{secret} on a plain link"
+                raise Refused(ResultCode.CERTHIGHSECURITY, reason)
         type, body = encode(message)
         channel = self.channel
         if type >= FIRST_SESSION_TYPE:

@@ -98,6 +98,23 @@ TRANSFER_FIELDS = {
 }
 
 
+USER_FIELDS = {
+    messages.UserGroups: {
+        "groups": st.just((messages.UserGroup(1, "a"), messages.UserGroup(1, ""))),
+    },
+    messages.UserFriends: {
+        "friends": st.just(
+            (messages.Friend(5, True, (1, 9)), messages.Friend(5, False))
+        ),
+    },
+    messages.UserInfos: {
+        "user_id": IDS,
+        "infos": st.just((messages.UserInfoItem(1, "x"),)),
+    },
+    messages.UserInfoUpdate: {"user_id": IDS, "kind": st.sampled_from([0, 1])},
+}
+
+
 def any_of(kind):
     """Messages of a kind with values that mean something here."""
     fields = {}
@@ -128,6 +145,10 @@ def any_of(kind):
             ),
             max_size=2,
         ).map(tuple)
+    if kind is messages.LayerGranted:
+        fields["key"], fields["salt_key"] = st.just(bytes(16)), st.just(bytes(12))
+    if kind in USER_FIELDS:
+        fields.update(USER_FIELDS[kind])
     if kind in TRANSFER_FIELDS:
         fields.update(TRANSFER_FIELDS[kind])
     if kind is messages.UserList:

@@ -36,6 +36,15 @@ SAMPLES = {
         (5, ResultCode.TRANSFILE_FAILED, "a.txt", "", 9, 0, "g", "note"),
         "ann (5): file a.txt: 715 TRANSFILE_FAILED (download failed)",
     ),
+    "on_user_info_update": (
+        (0, 0),
+        "information, groups and friends are there",
+    ),
+    "on_friend_status": ((5, False), "friend ann (5) is gone"),
+    "on_user_info_control": (
+        (0, 100, 1, -2, "hey"),
+        "business server: control code 100, 1, -2: hey",
+    ),
     "on_sdk_filter_data": ((b"\x01\xff",), "filter data of 2 bytes"),
     "on_stream_granted": (
         (5, StreamKind.VIDEO, 0),

@@ -1,0 +1,150 @@
+"""SetSDKOption: what a program chooses about its client.
+
+Three kinds, by their numbers (`anychat.codes.SDKOption`): the client's own media
+parameters, which take effect when the program says so; what the server feels,
+which is told again to a server that holds the session no longer; and the
+client's own affairs.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.python.failure import Failure
+
+from anychat.codes import ResultCode, SDKOption
+from anychat.errors import Refused
+from anychat.messages import (
+    Message,
+    OptionValue,
+    QuerySDKOption,
+    ServerParameters,
+    SetSDKOption,
+)
+
+#: The media parameter that an option is about.
+_PARAMETERS = {
+    SDKOption.VIDEO_BITRATE: "video_bitrate",
+    SDKOption.VIDEO_QUALITY: "video_quality",
+    SDKOption.VIDEO_GOP: "video_gop",
+    SDKOption.VIDEO_FPS: "video_fps",
+    SDKOption.VIDEO_PRESET: "video_preset",
+    SDKOption.VIDEO_WIDTH: "video_width",
+    SDKOption.VIDEO_HEIGHT: "video_height",
+    SDKOption.VIDEO_CODEC: "video_codec",
+}
+
+#: What the server keeps, and its value at first.
+_KEPT = {SDKOption.P2P_POLICY: 1, SDKOption.ADAPTIVE_STREAM: 1}
+
+#: Milliseconds that a query waits for its answer, at first and at most.
+QUERY_TIMEOUT, LONGEST = 1000, 60_000
+
+
+class SDKOptions:
+    """The options of one client.
+
+    :param apply: is given the media parameters that replace the server's, and
+        opens what is published anew.
+    :param parameters: the server's default media parameters.
+    """
+
+    def __init__(
+        self,
+        command: "Callable[[Message], Deferred[None]]",
+        query: "Callable[[Message, type[Message]], Deferred[Any]]",
+        apply: Callable[[dict[str, int]], None],
+        parameters: Callable[[], ServerParameters | None],
+    ):
+        self._command = command
+        self._query = query
+        self._apply = apply
+        self._parameters = parameters
+        self._chosen: dict[str, int] = {}
+        self._applied = False
+        self._kept: dict[SDKOption, int] = {}
+        self.query_timeout = QUERY_TIMEOUT
+        """Milliseconds; option 213."""
+
+    def set(self, option: SDKOption | int, number: int) -> "Deferred[None]":
+        """Set an option; fails with 20 for one that there is not, 21 for a number.
+
+        Media parameters (30 to 34, 38, 39, 93) wait for option 35: 1 puts them
+        in the place of the server's and opens the published videos anew, 0 goes
+        back to the server's.
+        """
+        try:
+            known = SDKOption(option)
+        except ValueError:
+            return fail(Refused(ResultCode.FUNCNOTALLOW, f"option {option!r}"))
+        if known in _PARAMETERS:
+            if number not in range(100_000_001):
+                return fail(Refused(ResultCode.FUNCOPTERROR, f"number {number!r}"))
+            self._chosen[_PARAMETERS[known]] = number
+            return succeed(None)
+        if known is SDKOption.APPLY_PARAMETERS:
+            return self._set_applied(number)
+        if known is SDKOption.QUERY_TIMEOUT:
+            if number not in range(1, LONGEST + 1):
+                return fail(Refused(ResultCode.FUNCOPTERROR, f"number {number!r}"))
+            self.query_timeout = number
+            return succeed(None)
+        if known is SDKOption.SERVER_TIME:
+            return fail(Refused(ResultCode.FUNCNOTALLOW, "it can only be asked for"))
+        done = self._command(SetSDKOption(known, number))
+        if known in _KEPT:
+            done.addCallback(lambda _: self._kept.__setitem__(known, number))
+        return done
+
+    def get(self, option: SDKOption | int) -> "Deferred[int]":
+        """The value of an option; 230 asks the server what time it is there.
+
+        Of a media parameter: what the program has chosen, else the server's.
+        """
+        try:
+            known = SDKOption(option)
+        except ValueError:
+            return fail(Refused(ResultCode.FUNCNOTALLOW, f"option {option!r}"))
+        if known in _PARAMETERS:
+            return self._parameter(_PARAMETERS[known])
+        if known is SDKOption.APPLY_PARAMETERS:
+            return succeed(int(self._applied))
+        if known is SDKOption.QUERY_TIMEOUT:
+            return succeed(self.query_timeout)
+        if known in _KEPT:
+            return succeed(self._kept.get(known, _KEPT[known]))
+        if known is SDKOption.SERVER_TIME:
+            asked = self._query(QuerySDKOption(known), OptionValue)
+            return asked.addCallback(lambda value: value.number)
+        return fail(Refused(ResultCode.FUNCNOTALLOW, "it can only be set"))
+
+    def server_time(self) -> "Deferred[int]":
+        """The server's clock: milliseconds since 1970, UTC."""
+        return self.get(SDKOption.SERVER_TIME)
+
+    def began_anew(self) -> None:
+        """The server knows nothing of this client: tell it what it is to keep."""
+        for option, number in self._kept.items():
+            # Whoever loses the session once more comes here again.
+            self._command(SetSDKOption(option, number)).addErrback(_ignore)
+
+    def _set_applied(self, number: int) -> "Deferred[None]":
+        if number not in (0, 1):
+            return fail(Refused(ResultCode.FUNCOPTERROR, f"number {number!r}"))
+        self._applied = bool(number)
+        if not number:
+            self._chosen.clear()
+        self._apply(dict(self._chosen))
+        return succeed(None)
+
+    def _parameter(self, name: str) -> "Deferred[int]":
+        if name in self._chosen:
+            return succeed(self._chosen[name])
+        parameters = self._parameters()
+        if parameters is None:
+            return fail(Refused(ResultCode.NOTLOGIN))
+        return succeed(int(getattr(parameters, name)))
+
+
+def _ignore(failure: Failure) -> Failure | None:
+    return None if failure.check(Refused) else failure
