@@ -185,6 +185,7 @@ def parser() -> argparse.ArgumentParser:
         help="print what a server says about itself",
         description="Print the server's hello and its certificate's fingerprint.",
     )
+    _add_send_text(commands, common)
     _add_nettest(commands, common)
     _add_udpcheck(commands)
     return main
@@ -247,6 +248,38 @@ def _add_nettest(commands: Any, common: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_send_text(commands: Any, common: argparse.ArgumentParser) -> None:
+    send = commands.add_parser(
+        "send-text",
+        parents=[common],
+        help="send texts to a user or a room, and leave",
+        description="Log in, send each TEXT, and log out. With --to the text goes to "
+        "that user, wherever he is; with --room alone to all who are in it.",
+    )
+    send.add_argument("text", nargs="+", type=_message, metavar="TEXT")
+    send.add_argument("--user", required=True, metavar="NAME")
+    send.add_argument(
+        "--to", type=_user, metavar="ID", help="user id; of a guest: --to=-2"
+    )
+    send.add_argument(
+        "--secret", action="store_true", help="only that user is to see it, with --to"
+    )
+    send.add_argument("--room", type=_room, metavar="N|NAME")
+    send.add_argument("--room-password", default="", metavar="P")
+    send.add_argument(
+        "--password", metavar="P", help="empty: as a guest; better in ANYCHAT_PASSWORD"
+    )
+    send.add_argument(
+        "--auth-pass", metavar="S", help="SDKAuthPass; better in ANYCHAT_AUTH_PASS"
+    )
+
+
+def _message(text: str) -> str:
+    if not 0 < len(text.encode("utf-8", "replace")) <= 16384:
+        raise argparse.ArgumentTypeError("a text has 1 to 16384 bytes of UTF-8")
+    return text
+
+
 def _udp_address(text: str) -> tuple[str, int]:
     try:
         return parse_address(text, UDP_PORT)
@@ -284,6 +317,15 @@ def parse(
         options.trust = _trust(options)
     except ConfigError as error:
         whole.error(str(error))
+    if options.command == "send-text":
+        _fill_secrets(options, environment)
+        if options.to is None and options.room is None:
+            whole.error("send-text needs --to or --room")
+        if options.secret and options.to is None:
+            whole.error("--secret goes with --to")
+        if options.plain and (options.password or options.room_password):
+            whole.error("--plain carries no passwords")
+        return options
     if options.command == "nettest":
         _fill_secrets(options, environment)
         if options.plain:

@@ -1,0 +1,97 @@
+"""``anychat-client send-text``: say something to a user or a room, and go."""
+
+from argparse import Namespace
+from collections.abc import Callable, Generator
+from typing import Any
+
+from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.python.failure import Failure
+
+from anychat.client.client import Client
+from anychat.client.join import CANNOT_CONNECT, FINE, LOGOUT_TIME, REFUSED, exit_code
+from anychat.client.output import Output, explained
+from anychat.codes import WHOLE_ROOM, ResultCode
+from anychat.errors import Refused
+
+
+class SendText:
+    """The run of the command."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        options: Namespace,
+        output: Output,
+        complain: Callable[[str], None],
+        make_client: Callable[..., Client] = Client,
+    ):
+        self._options = options
+        self._output = output
+        self._complain = complain
+        self._clock = reactor
+        self._client = make_client(
+            reactor,
+            trust=options.trust,
+            auth_pass=options.auth_pass,
+            plain=options.plain,
+            log_path=None,
+            auto_reconnect=False,
+        )
+        self._sent = 0
+        self.done: Deferred[int] = Deferred()
+        """Fires with the exit code."""
+
+    def start(self) -> None:
+        """Begin; `done` says when it is over."""
+        self._run().addCallbacks(lambda _: FINE, self._failed).addCallback(self._end)
+
+    def finish(self, code: int) -> "Deferred[int]":
+        """End it early: what has not been sent is not."""
+        self._end(code if self._sent == len(self._options.text) else CANNOT_CONNECT)
+        return self.done
+
+    @inlineCallbacks
+    def _run(self) -> Generator["Deferred[Any]", Any, None]:
+        options, client = self._options, self._client
+        host, port = options.address
+        yield client.connect(host, port)
+        yield client.login(options.user, options.password)
+        if options.room is not None:
+            yield client.enter_room(options.room, options.room_password)
+        target = WHOLE_ROOM if options.to is None else options.to
+        for text in options.text:
+            yield client.send_text(text, target, options.secret)
+            self._sent += 1
+            self._tell(target, text)
+        # Without it the server would hold the session for a while.
+        goodbye = client.logout().addTimeout(LOGOUT_TIME, self._clock)
+        yield goodbye.addErrback(lambda _: None)
+
+    def _tell(self, target: int, text: str) -> None:
+        if self._options.json:
+            values = {
+                "user_id": self._client.user_id,
+                "room_id": self._client.room_id,
+                "target": target,
+                "secret": self._options.secret,
+                "text": text,
+            }
+            self._output.object("text_sent", values)
+
+    def _failed(self, failure: Failure) -> int:
+        if failure.check(Refused) is None:
+            self._complain(f"internal error: {failure.getTraceback()}")
+            return REFUSED
+        error: Refused = failure.value
+        if error.code != ResultCode.CANCEL:
+            self._complain(explained(error, self._options.address))
+        return exit_code(error.code)
+
+    def _end(self, code: int) -> None:
+        if self.done.called:
+            return
+        if self._options.json:
+            self._output.object("summary", {"code": code, "sent": self._sent})
+        # Calls that wait fail by this, and come here again.
+        self.done.callback(code)
+        self._client.close()
