@@ -6,7 +6,9 @@ left out.  Within `MAX_AGE` and `MAX_BYTES` all waits.  Beyond that
 
 * video goes to the end of its frame, and goes on with the start of a later one:
   whoever shows half a frame shows garbage, and half the bytes were for nothing;
-* of audio the oldest goes.
+* of audio the oldest goes;
+* a frame that has begun to go out goes on to its end, for up to `MAX_FRAME`: a
+  thin link would never get a whole key frame through else.
 
 RTCP waits like audio.  Both go out before video: they are few, and a stutter is
 heard before it is seen.  Packets of one stream keep their order.
@@ -25,6 +27,8 @@ from anychat.media.rtp import marking_of
 
 #: Seconds that a packet may wait: a receiver's buffer waits no longer.
 MAX_AGE = 0.5
+#: Seconds that the rest of a frame may wait whose beginning has gone.
+MAX_FRAME = 2.0
 #: Bytes that wait in all: a key frame of the largest picture and more.
 MAX_BYTES = 1 << 18
 #: And of them, audio and RTCP.
@@ -38,6 +42,7 @@ class _Waiting(NamedTuple):
     since: float
     ssrc: int
     starts: bool
+    ends: bool
 
 
 class MediaOutlet:
@@ -46,7 +51,15 @@ class MediaOutlet:
     :param drops: where those that are left out are counted.
     """
 
-    __slots__ = ("_drops", "_size", "_skipping", "_sound", "_sound_size", "_video")
+    __slots__ = (
+        "_begun",
+        "_drops",
+        "_size",
+        "_skipping",
+        "_sound",
+        "_sound_size",
+        "_video",
+    )
 
     def __init__(self, drops: Drops):
         self._drops = drops
@@ -55,6 +68,8 @@ class MediaOutlet:
         self._size = self._sound_size = 0
         self._skipping: set[int] = set()
         """Streams that go on with the start of a frame."""
+        self._begun: set[int] = set()
+        """Streams of whose frame a part has gone out."""
 
     def __len__(self) -> int:
         return len(self._sound) + len(self._video)
@@ -93,11 +108,11 @@ class MediaOutlet:
             self._drops.add(Drop.LINK_FULL)
             return
         self._skipping.discard(ssrc)
-        self._video.append(_Waiting(data, now, ssrc, marking.start))
+        self._video.append(_Waiting(data, now, ssrc, marking.start, marking.end))
         self._size += len(data)
 
     def _put_sound(self, data: bytes, now: float) -> None:
-        self._sound.append(_Waiting(data, now, 0, True))
+        self._sound.append(_Waiting(data, now, 0, True, True))
         self._size += len(data)
         self._sound_size += len(data)
         while self._sound_size > MAX_SOUND:
@@ -113,10 +128,14 @@ class MediaOutlet:
                 return item.data
             self._drops.add(Drop.LINK_LATE)
         if self._video and self._video[0].since < oldest:
-            self._leave_late(oldest)
+            self._leave_late(oldest, now - MAX_FRAME)
         if not self._video:
             return None
         item = self._video.popleft()
+        if item.ends:
+            self._begun.discard(item.ssrc)
+        else:
+            self._begun.add(item.ssrc)
         self._size -= len(item.data)
         return item.data
 
@@ -127,6 +146,7 @@ class MediaOutlet:
         self._drops.add(Drop.LINK_LATE, len(self))
         self._sound.clear()
         self._video.clear()
+        self._begun.clear()
         self._size = self._sound_size = 0
 
     def _take_sound(self) -> _Waiting:
@@ -135,12 +155,20 @@ class MediaOutlet:
         self._sound_size -= len(item.data)
         return item
 
-    def _leave_late(self, oldest: float) -> None:
+    def _leave_late(self, oldest: float, begun_by: float) -> None:
         """Of streams with packets that are late, leave out all up to the start of
-        a frame that is not."""
+        a frame that is not; the rest of a frame that has begun stays."""
         late = {item.ssrc for item in self._video if item.since < oldest}
+        going_on = set(self._begun)
         kept: deque[_Waiting] = deque()
         for item in self._video:
+            if item.ssrc in going_on:
+                if not item.starts and item.since >= begun_by:
+                    kept.append(item)
+                    if item.ends:
+                        going_on.discard(item.ssrc)
+                    continue
+                going_on.discard(item.ssrc)
             if item.ssrc in late and item.starts and item.since >= oldest:
                 late.discard(item.ssrc)
             if item.ssrc in late:
@@ -148,5 +176,6 @@ class MediaOutlet:
                 self._drops.add(Drop.LINK_LATE)
             else:
                 kept.append(item)
-        self._skipping |= late
+        # Of a frame that goes on the rest may still come.
+        self._skipping |= late - going_on
         self._video = kept

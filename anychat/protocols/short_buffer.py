@@ -12,8 +12,8 @@ from contextlib import suppress
 from typing import Any
 
 #: Bytes in Twisted's buffer; 64 KiB unless told.
-BUFFER = 8192
-UNSENT = 16384
+BUFFER = 4096
+UNSENT = 4096
 
 
 def keep_short(transport: Any) -> None:

@@ -5,12 +5,19 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from anychat.media.counters import Drop, Drops
-from anychat.media.outlet import MAX_AGE, MAX_BYTES, MAX_SOUND, MediaOutlet
+from anychat.media.outlet import (
+    MAX_AGE,
+    MAX_BYTES,
+    MAX_FRAME,
+    MAX_SOUND,
+    MediaOutlet,
+)
 from anychat.media.rtp import FrameMarking
 from test.media.test_routes import rtcp, rtp
 
 START = FrameMarking(start=True)
 MIDDLE = FrameMarking()
+END = FrameMarking(end=True)
 KEY = FrameMarking(start=True, independent=True)
 
 
@@ -101,6 +108,28 @@ class OutletTests(SynchronousTestCase):
         self.assertEqual(self.all(now=1.0), [])
         self.put(rtp(3, MIDDLE), rtp(4, START), now=1.0)
         self.assertEqual(self.all(now=1.0), [rtp(4, START)])
+
+    def test_frameGoesOn(self):
+        """A frame whose beginning has gone goes on to its end, if it is late; the
+        ones behind it do not."""
+        self.put(rtp(1, START), rtp(2, MIDDLE), rtp(3, END), rtp(4, START))
+        self.assertEqual(self.outlet.take(0.0), rtp(1, START))
+        self.assertEqual(self.all(now=1.0), [rtp(2, MIDDLE), rtp(3, END)])
+        self.assertEqual(self.drops[Drop.LINK_LATE], 1)
+
+    def test_frameGoesOnToArrive(self):
+        """Also where its end has not come yet."""
+        self.put(rtp(1, START), rtp(2, MIDDLE))
+        self.outlet.take(0.0)
+        self.assertEqual(self.all(now=1.0), [rtp(2, MIDDLE)])
+        self.put(rtp(3, END), now=1.0)
+        self.assertEqual(self.all(now=1.0), [rtp(3, END)])
+
+    def test_frameForEver(self):
+        """But not for ever."""
+        self.put(rtp(1, START), rtp(2, MIDDLE), rtp(3, END))
+        self.outlet.take(0.0)
+        self.assertEqual(self.all(now=MAX_FRAME + 0.1), [])
 
     def test_malformed(self):
         """A packet whose header does not hold is left out."""
