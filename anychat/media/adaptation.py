@@ -37,6 +37,9 @@ Rates: TypeAlias = Callable[[Ssrc], float]
 MARGIN = 1.10
 #: Seconds from a switch to the next one up.
 SETTLING = 2.0
+#: Seconds that a full picture that was not sent by its publisher must have come
+#: in before it is tried: he may have to give it up again.
+RETURNING = 3.0
 #: Seconds between two probes.
 PROBE_INTERVAL = 4.0
 #: A switch down this soon after one up means that it was a mistake; how long to
@@ -85,13 +88,15 @@ Action: TypeAlias = Switch | Spare | Probe
 class _Video:
     """One that the leg is subscribed to."""
 
-    __slots__ = ("layer", "small", "spared", "stream")
+    __slots__ = ("layer", "silent", "small", "spared", "stream")
 
     def __init__(self, stream: Ssrc, layer: Ssrc | None):
         self.stream = stream
         self.layer = layer
         self.small = False
         self.spared = False
+        self.silent = float("-inf")
+        """When the full picture was last seen not to come in."""
 
     def current(self) -> Ssrc:
         """What is sent of it."""
@@ -242,7 +247,7 @@ class Adaptation:
             return
         if now - self._troubled > FORGIVEN:
             self._penalty = 0.0
-        video = self._next_up(rates)
+        video = self._next_up(now, rates)
         if video is None:
             if now - self._troubled > UNSPARED_AFTER:
                 self._spare(False)
@@ -261,6 +266,8 @@ class Adaptation:
         """Leave layers that do not come in; whether there were any."""
         left = False
         for video in self._videos.values():
+            if rates(video.stream) <= 0:
+                video.silent = now
             if video.layer is None or rates(video.current()) > 0:
                 continue
             other = video.stream if video.small else video.layer
@@ -300,12 +307,15 @@ class Adaptation:
             self._penalty = min(max(FIRST_PENALTY, 2 * self._penalty), LONGEST_PENALTY)
         self._up_from = max(self._up_from, now + max(SETTLING, self._penalty))
 
-    def _next_up(self, rates: Rates) -> _Video | None:
+    def _next_up(self, now: float, rates: Rates) -> _Video | None:
         """The video that it takes least to send in full."""
         candidates = [
             video
             for video in self._videos.values()
-            if video.small and video.layer is not None and rates(video.stream) > 0
+            if video.small
+            and video.layer is not None
+            and rates(video.stream) > 0
+            and now - video.silent >= RETURNING
         ]
         return min(
             candidates,

@@ -53,10 +53,10 @@ LOSS_LOW = 0.03
 LOSS_HIGH = 0.10
 #: Packets and seconds that loss is reckoned over; more packets where they come
 #: quickly.
-LOSS_PACKETS = 20
+LOSS_PACKETS = 40
 LOSS_SPAN = 1.0
 #: Seconds of arrivals that what got through is reckoned over.
-DELIVERY_SPAN = 1.0
+DELIVERY_SPAN = 0.6
 _LEAST_DELIVERY_SPAN = 0.3
 DECREASE = 0.85
 GROWTH_SLOW = 0.08
@@ -121,6 +121,13 @@ class BandwidthEstimate:
         """Until when nothing more is made of what goes wrong."""
         return self._held_until
 
+    @property
+    def least_transit(self) -> float | None:
+        """Receiver's clock less sender's, of the fastest packet lately, seconds."""
+        if self._base is None or self._base_before is None:
+            return self._base
+        return min(self._base, self._base_before)
+
     def report(self, samples: Iterable[Sample], now: float, round_trip: float) -> bool:
         """Take in what became of some packets.
 
@@ -166,10 +173,9 @@ class BandwidthEstimate:
             self._base_since = now
         else:
             self._base = min(self._base, transit)
-        base = self._base
-        if self._base_before is not None:
-            base = min(base, self._base_before)
-        queue = transit - base
+        least = self.least_transit
+        assert least is not None
+        queue = transit - least
         self._growing = self._growing + 1 if queue > self.queue + _STEP else 0
         self.queue = queue
 

@@ -52,7 +52,8 @@ class _Missing:
     def __init__(self, next_ask: float, expires: float):
         self.next_ask = next_ask
         self.expires = expires
-        self.asked = False
+        self.asked: float | None = None
+        """When it was asked for the first time."""
 
 
 class GapTracker:
@@ -80,6 +81,9 @@ class GapTracker:
         """Packets that came, each counted once."""
         self.repaired = 0
         """Those that came after they were asked for."""
+        self.repair_time = 0.0
+        """Seconds from asking for the latest of them to its coming; less than a
+        round trip: what came had only been overtaken."""
         self.late = 0
         """Those that came after they were given up; they are not lost."""
         self.duplicates = 0
@@ -195,8 +199,9 @@ class GapTracker:
                 self.lost -= 1
                 self.late += 1
                 arrival = Arrival.LATE
-            elif missing.asked:
+            elif missing.asked is not None:
                 self.repaired += 1
+                self.repair_time = now - missing.asked
                 arrival = Arrival.REPAIRED
             else:
                 arrival = Arrival.REORDERED
@@ -225,7 +230,8 @@ class GapTracker:
                 self.lost += 1
                 continue
             if now >= missing.next_ask:
-                missing.asked = True
+                if missing.asked is None:
+                    missing.asked = now
                 missing.next_ask = now + wait
                 ask.append(index)
             turn = min(missing.next_ask, missing.expires)

@@ -20,6 +20,11 @@ INTERVAL = 0.2
 IDLE_INTERVAL = 1.0
 #: Seconds that a rate looks back on.
 RATE_SPAN = 1.0
+#: Seconds after which a video does not come in any more, while another one of the
+#: same publisher does.
+SILENCE = 0.5
+#: Seconds that a packet may be overtaken by and is not told of as lost.
+OVERTAKEN = 0.05
 #: Most packets that one feedback tells of: what fits into a datagram.
 MOST_TOLD = 400
 
@@ -34,9 +39,13 @@ class Arrivals(Protocol):
 class _Incoming:
     """One video that is published."""
 
-    __slots__ = ("octets", "since", "told")
+    __slots__ = ("last", "octets", "seen", "since", "told")
 
     def __init__(self) -> None:
+        self.last = float("-inf")
+        """When its latest packet came."""
+        self.seen: int | None = None
+        """Index of the latest packet that is part of the rate."""
         self.told: int | None = None
         """Index of the latest packet that the publisher was told of."""
         self.octets: deque[tuple[float, int]] = deque()
@@ -97,34 +106,56 @@ class UplinkReports:
                 self._rates.pop(ssrc, None)
             return [], False
         blocks = []
-        turned = False
+        busy = False
         for ssrc, video in videos.items():
             start = 0 if video.told is None else video.told + 1
             arrivals = self._routes.arrivals(ssrc, start, now)
-            before = self._rates.get(ssrc, 0.0)
-            self._rates[ssrc] = rate = _rate(video, arrivals, now)
-            turned = turned or (before > 0) != (rate > 0)
-            if arrivals:
+            if _take_in(video, arrivals, now):
+                busy = True
+            # What is not there yet may only have been overtaken.
+            settled = [came for came in arrivals if came.when <= now - OVERTAKEN]
+            if settled:
+                last = settled[-1].position
                 if video.told is None:
-                    start = arrivals[0].position
-                start = max(start, arrivals[-1].position + 1 - MOST_TOLD)
-                video.told = arrivals[-1].position
-                blocks.append(_block(ssrc, start, arrivals, now))
-        self._deadlines.set(leg, now + (INTERVAL if blocks else IDLE_INTERVAL))
+                    start = settled[0].position
+                start = max(start, last + 1 - MOST_TOLD)
+                video.told = last
+                blocks.append(_block(ssrc, start, settled, now))
+        latest = max(video.last for video in videos.values())
+        turned = False
+        for ssrc, video in videos.items():
+            before = self._rates.get(ssrc, 0.0)
+            silent = video.last < latest - SILENCE
+            rate = self._rates[ssrc] = 0.0 if silent else _rate(video, now)
+            turned = turned or (before > 0) != (rate > 0)
+        self._deadlines.set(leg, now + (INTERVAL if busy else IDLE_INTERVAL))
         return blocks, turned
 
 
-def _rate(video: _Incoming, arrivals: list[PacketArrival], now: float) -> float:
-    """Take in what came; bits per second."""
+def _take_in(video: _Incoming, arrivals: list[PacketArrival], now: float) -> bool:
+    """Add up what came since the last look; whether anything did."""
     if video.since is None:
         video.since = now - INTERVAL
-        arrivals = [came for came in arrivals if came.when >= video.since]
-    octets = video.octets
-    octets.append((now, sum(came.size for came in arrivals)))
-    while octets[0][0] <= now - RATE_SPAN:
-        octets.popleft()
+    came = [
+        came
+        for came in arrivals
+        if came.when >= video.since
+        and (video.seen is None or came.position > video.seen)
+    ]
+    video.octets.append((now, sum(each.size for each in came)))
+    while video.octets[0][0] <= now - RATE_SPAN:
+        video.octets.popleft()
+    if came:
+        video.seen = came[-1].position
+        video.last = max(video.last, came[-1].when)
+    return bool(came)
+
+
+def _rate(video: _Incoming, now: float) -> float:
+    """Bits per second lately."""
+    assert video.since is not None
     span = min(RATE_SPAN, max(INTERVAL, now - video.since))
-    return sum(size for _, size in octets) * 8 / span
+    return sum(size for _, size in video.octets) * 8 / span
 
 
 def _block(

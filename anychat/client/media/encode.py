@@ -32,6 +32,8 @@ _RATE_FACTORS = {1: 35, 2: 31, 3: 27, 4: 23, 5: 19}
 #: VideoQuality as bounds of the quantizer, where a bit rate is set: low quality
 #: saves bits on easy pictures, high quality spends them on difficult ones.
 _QUANTIZERS = {1: (26, 51), 2: (20, 51), 3: (10, 51), 4: (10, 46), 5: (10, 42)}
+#: Share of the bit rate that was set below which every second frame is left out.
+_HALF_RATE = 0.4
 #: Sample rates that Opus takes.
 _OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
 #: FFmpeg's names of the encoders, and the sample format each takes.
@@ -236,8 +238,15 @@ class VideoEncoder:
         return context
 
     def keep_to(self, bitrate: int | None) -> None:
-        """From the next frame on, use no more than that; None: what was set."""
+        """From the next frame on, use no more than that; None: what was set.
+
+        With little of what was set, every second frame is left out: there is a
+        picture below which x264 cannot make one worse.
+        """
         wanted = self.settings.bitrate if bitrate is None else bitrate
+        self._interval = float(1 / self.settings.fps)
+        if wanted < _HALF_RATE * self.settings.bitrate:
+            self._interval *= 2
         if wanted == self._bitrate:
             return
         before, self._bitrate = self._bitrate, wanted

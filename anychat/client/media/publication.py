@@ -64,8 +64,8 @@ class Departure:
 
     sent: float
     size: int
-    resent: bool = False
-    """It was asked for again."""
+    resent: float | None = None
+    """When it went out again, since it was asked for."""
 
 
 class Publication:
@@ -258,7 +258,7 @@ class Publication:
                 if kept.resent == kept.sent:
                     self._missed_meter.add(now)
                 kept.resent = now
-                self._departures[sequence].resent = True
+                self._departures[sequence].resent = now
                 self._resent += 1
                 self._send(kept.data)
 

@@ -44,6 +44,8 @@ MOST_TOLD = 300
 _MANY = 128
 #: Seconds beyond the least transit at which it is told soon.
 _SLOW = 0.040
+#: Seconds that a packet may be overtaken by and is not told of as lost.
+_OVERTAKEN = 0.05
 #: How a packet comes that nobody had to ask for.
 _FIRST_TIME = (Arrival.NEW, Arrival.REORDERED)
 
@@ -139,7 +141,7 @@ class Reception:
             self._arrivals.arrived(packet.timestamp, now)
             self._came.add(now)
         index = extend(packet.sequence, self._index)
-        if video and arrival in _FIRST_TIME:
+        if video and (arrival in _FIRST_TIME or self._only_overtaken(arrival)):
             self._note_arrival(index, now)
         self._index = max(self._index, index)
         self._octets += len(packet.payload)
@@ -147,6 +149,13 @@ class Reception:
         self._buffer.insert(packet, index, now)
         self._slow = self._slow or self._buffer.delay > _SLOW
         self._advance()
+
+    def _only_overtaken(self, arrival: Arrival) -> bool:
+        """Whether a packet that was asked for came too soon to be the answer."""
+        return (
+            arrival is Arrival.REPAIRED
+            and self._gaps.repair_time < self._gaps.round_trip
+        )
 
     def _note_arrival(self, index: int, now: float) -> None:
         if self._told is None:
@@ -200,19 +209,25 @@ class Reception:
         :param now: the time of the feedback, on the reactor's clock.
         """
         told = self._told
-        if told is None or not self._came_at:
+        settled = [
+            index for index, came in self._came_at.items() if came <= now - _OVERTAKEN
+        ]
+        if told is None or not settled:
             return []
-        first = max(told + 1, self._index + 1 - MOST_TOLD)
+        last = max(settled)
+        first = max(told + 1, last + 1 - MOST_TOLD)
         offsets: list[int | None] = []
-        for index in range(first, self._index + 1):
-            came = self._came_at.get(index)
+        for index in range(first, last + 1):
+            came = self._came_at.pop(index, None)
             offsets.append(
                 None
                 if came is None
                 else min(max(0, round((now - came) * 1024)), LONGEST_OFFSET)
             )
-        self._told = self._index
-        self._came_at.clear()
+        self._told = last
+        self._came_at = {
+            index: came for index, came in self._came_at.items() if index > last
+        }
         self._slow = False
         return [StreamArrivals(self.granted.ssrc, first & 0xFFFF, tuple(offsets))]
 
