@@ -63,6 +63,10 @@ class Server:
         self._process = process
         self.port = port
 
+    def pid(self):
+        """The process's number."""
+        return self._process.pid
+
     def cpu(self):
         """CPU seconds used so far."""
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2]
