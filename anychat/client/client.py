@@ -220,7 +220,11 @@ class Client:
         )
         """What is sent and received in chunks: TransBufferEx, TransFile."""
         self.options = SDKOptions(
-            self._command, self._query, self._override, lambda: self.parameters
+            self._command,
+            self._query,
+            self._override,
+            lambda: self.parameters,
+            self._plane.adapt,
         )
         """SetSDKOption and GetSDKOption."""
         self.people = People(self._command, self._query, self._timely, tell)

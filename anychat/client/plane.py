@@ -85,6 +85,7 @@ class Plane:
         self._mode = StreamTransMode.UDP
         self._link: Any = None
         self._session: Any = None
+        self._adaptive = True
         self._stopping: Deferred[Any] = succeed(None)
 
     def offer(self, mode: StreamTransMode) -> None:
@@ -145,6 +146,7 @@ class Plane:
                 self._make(self._reactor, self._say, on_udp, self._random_bytes)
             )
             self._session = made[0]
+            self._session.adaptive = self._adaptive
             self._session.offer(self._mode)
             if self._link is not None:
                 self._session.link_up(self._link)
@@ -152,6 +154,12 @@ class Plane:
             if self._session is None:
                 raise Refused(ResultCode.CONNECT_ERRORIP)
         return self._session
+
+    def adapt(self, adaptive: bool) -> None:
+        """Whether media follows what the way to the server takes (option 228)."""
+        self._adaptive = adaptive
+        if self._session is not None:
+            self._session.adaptive = adaptive
 
     def stop(self) -> None:
         """End all media; the set-up is forgotten."""

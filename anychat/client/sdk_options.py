@@ -47,6 +47,7 @@ class SDKOptions:
     :param apply: is given the media parameters that replace the server's, and
         opens what is published anew.
     :param parameters: the server's default media parameters.
+    :param adapt: told whether media follows what the way to the server takes.
     """
 
     def __init__(
@@ -55,11 +56,13 @@ class SDKOptions:
         query: "Callable[[Message, type[Message]], Deferred[Any]]",
         apply: Callable[[dict[str, int]], None],
         parameters: Callable[[], ServerParameters | None],
+        adapt: Callable[[bool], None],
     ):
         self._command = command
         self._query = query
         self._apply = apply
         self._parameters = parameters
+        self._adapt = adapt
         self._chosen: dict[str, int] = {}
         self._applied = False
         self._kept: dict[SDKOption, int] = {}
@@ -92,6 +95,8 @@ class SDKOptions:
         if known is SDKOption.SERVER_TIME:
             return fail(Refused(ResultCode.FUNCNOTALLOW, "it can only be asked for"))
         done = self._command(SetSDKOption(known, number))
+        if known is SDKOption.ADAPTIVE_STREAM:
+            done.addCallback(lambda _: self._adapt(bool(number)))
         if known in _KEPT:
             done.addCallback(lambda _: self._kept.__setitem__(known, number))
         return done

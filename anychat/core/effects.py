@@ -147,6 +147,15 @@ class AnswerCall(Effect):
 
 
 @dataclass(frozen=True, slots=True)
+class AdaptStreams(Effect):
+    """Whether the session may be sent less than it asked for, where its way takes
+    no more."""
+
+    session: SessionId
+    adaptive: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ReplyFigure(Effect):
     """Answer a query with what the media plane measures of a session."""
 

@@ -21,7 +21,7 @@ from anychat.core.changes import (
     ParametersApplied,
 )
 from anychat.core.commands import SessionMessage
-from anychat.core.effects import AnnounceParameters
+from anychat.core.effects import AdaptStreams, AnnounceParameters
 from anychat.core.people import ask
 from anychat.core.state import Session, State
 from anychat.core.turn import ChangeTable, MessageTable, Turn
@@ -75,6 +75,8 @@ def set_option(
         raise Refused(ResultCode.FUNCOPTERROR)
     if asker.options.get(message.option, first) != message.number:
         turn.changes.append(OptionSet(asker.id, message.option, message.number))
+        if message.option == SDKOption.ADAPTIVE_STREAM:
+            turn.effects.append(AdaptStreams(asker.id, bool(message.number)))
     turn.reply(asker.id, command.request, Result(ResultCode.SUCCESS))
 
 

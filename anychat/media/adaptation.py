@@ -125,6 +125,8 @@ class Adaptation:
 
     def __init__(self) -> None:
         self.estimate = BandwidthEstimate()
+        self.enabled = True
+        """Whether less is sent where the way takes no more."""
         self._videos: dict[Ssrc, _Video] = {}
         self._actions: list[Action] = []
         self._train: _Train | None = None
@@ -178,9 +180,9 @@ class Adaptation:
         """What became of packets that were sent to the leg."""
         if self.estimate.report(samples, now, round_trip):
             self._troubled = now
-            if self._train is None:
+            if self._train is None and self.enabled:
                 self._shrink(now, rates)
-            else:
+            elif self._train is not None:
                 # It was the probe that was too much.
                 self._end_train(now)
         self.consider(now, rates)
@@ -239,6 +241,9 @@ class Adaptation:
         began or ceased to come in."""
         if self._leave_silence(now, rates):
             return
+        if not self.enabled:
+            self._give_all(rates)
+            return
         if (
             self.estimate.condition is Condition.OVERUSED
             or now < self._up_from
@@ -261,6 +266,13 @@ class Adaptation:
             self._up_from = now + SETTLING
         elif now >= self._next_probe:
             self._begin_burst(now, needed)
+
+    def _give_all(self, rates: Rates) -> None:
+        """Send everything in full."""
+        self._spare(False)
+        for video in self._videos.values():
+            if video.small and video.layer is not None and rates(video.stream) > 0:
+                self._switch(video, False)
 
     def _leave_silence(self, now: float, rates: Rates) -> bool:
         """Leave layers that do not come in; whether there were any."""

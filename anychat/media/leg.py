@@ -260,6 +260,7 @@ class Legs:
             self.unpublish(ssrc)
         for ssrc in tuple(state.subscribed):
             self.unsubscribe(leg, ssrc)
+        self.switching.close(leg)
         self.bindings.remove(leg)
         del self._legs[leg]
         del self._by_ssrc[state.credentials.client_ssrc]

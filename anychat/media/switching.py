@@ -92,6 +92,8 @@ class LayerSwitching:
         self._ways = ways
         self._rate = rate
         self._receivers: dict[SessionId, _Receiver] = {}
+        self._fixed: set[SessionId] = set()
+        """Legs that get what they asked for."""
         self._deadlines: Deadlines[SessionId] = Deadlines()
         self.switched = 0
         """Switches that were made, either way."""
@@ -103,7 +105,10 @@ class LayerSwitching:
 
     def add(self, leg: SessionId, stream: Ssrc, layer: Ssrc | None) -> None:
         """The leg receives a video; again when it has a layer."""
-        receiver = self._receivers.setdefault(leg, _Receiver())
+        receiver = self._receivers.get(leg)
+        if receiver is None:
+            receiver = self._receivers[leg] = _Receiver()
+            receiver.adaptation.enabled = leg not in self._fixed
         receiver.adaptation.add(stream, layer)
         if layer is not None:
             receiver.layers[stream] = layer
@@ -126,6 +131,21 @@ class LayerSwitching:
         del receiver.layers[stream]
         receiver.switches.pop(stream, None)
         receiver.adaptation.without_layer(stream)
+
+    def adapt(self, leg: SessionId, adaptive: bool, now: float) -> None:
+        """Whether the leg is sent less where its way takes no more."""
+        if adaptive:
+            self._fixed.discard(leg)
+        else:
+            self._fixed.add(leg)
+        receiver = self._receivers.get(leg)
+        if receiver is not None:
+            receiver.adaptation.enabled = adaptive
+            self.consider(leg, now)
+
+    def close(self, leg: SessionId) -> None:
+        """The leg is over; it receives nothing any more."""
+        self._fixed.discard(leg)
 
     def moved(self, leg: SessionId) -> None:
         """The leg has another address."""

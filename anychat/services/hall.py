@@ -175,6 +175,10 @@ class Effects:
         )
 
     @execute.register
+    def _(self, effect: effects.AdaptStreams) -> None:
+        self._media.adapt(effect.session, effect.adaptive)
+
+    @execute.register
     def _(self, effect: effects.ReplyFigure) -> None:
         number = self._media.figure(effect.target, effect.state)
         self._links.reply(

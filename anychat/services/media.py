@@ -254,6 +254,12 @@ class MediaService(Service):
         """A session's link has room again."""
         self._links.eased(session)
 
+    def adapt(self, session: SessionId, adaptive: bool) -> None:
+        """Send a session what its way takes, or what it asked for in any case."""
+        if session in self._credentials:
+            self._legs.switching.adapt(session, adaptive, self._seconds())
+            self._settle()
+
     # What operators ask.
 
     def receptions(self, session: SessionId) -> dict[Ssrc, Reception]:

@@ -315,6 +315,9 @@ class Audience:
         if effect.layer is not None:
             assert self.layers[effect.layer.ssrc] == effect.ssrc
 
+    def AdaptStreams(self, effect):
+        assert effect.session in self.clients
+
     def ReplyFigure(self, effect):
         assert effect.session in self.clients
         assert effect.target in self.clients
