@@ -397,6 +397,19 @@ class UserInfoControl(Call):
 
 
 @dataclass(frozen=True, slots=True)
+class VideoCallControl(Call):
+    """Reply to a user's video call in the user's place, or end it."""
+
+    event: int
+    """A `codes.VideoCallEvent`: 2 reply or 4 finish."""
+    user_id: int
+    error: ResultCode
+    flags: int
+    param: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class QueryInfoFromServer(Call):
     """One of the things the core knows; see `codes.ServerQuery`."""
 

@@ -561,3 +561,36 @@ class TraceMode(IntEnum):
     """Gets the probes of others."""
     SEND = 2
     """And sends its own."""
+
+
+class VideoCallEvent(IntEnum):
+    """Events of video calls."""
+
+    REQUEST = 1
+    REPLY = 2
+    START = 3
+    FINISH = 4
+
+
+class VideoCallFlag(IntFlag):
+    """What a video call is to be; the source is who calls."""
+
+    AUDIO = 0x1
+    VIDEO = 0x2
+    FORBID_SOURCE_AUDIO = 0x10
+    FORBID_SOURCE_VIDEO = 0x20
+    FORBID_TARGET_AUDIO = 0x40
+    FORBID_TARGET_VIDEO = 0x80
+    REMOTE_ASSISTANCE = 0x100
+    REMOTE_CONTROL = 0x200
+
+
+class VideoCallStage(IntEnum):
+    """How far a user's video call is."""
+
+    NONE = 0
+    CALLING = 1
+    """It rings at the other party."""
+    CALLED = 2
+    """It rings at the user's."""
+    TALKING = 3

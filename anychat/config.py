@@ -110,6 +110,8 @@ class FunctionSettings:
     max_users_per_room: int
     video_call_start_room_id: int
     """First room number of video calls; 0: never use a number again."""
+    ring_timeout: int
+    """Seconds in which a video call must be answered."""
     net_check_time: int
     """Milliseconds between heartbeats."""
     net_timeout_time: int

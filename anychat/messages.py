@@ -23,6 +23,8 @@ from anychat.codes import (
     TraceMode,
     TransferKind,
     UserState,
+    VideoCallEvent,
+    VideoCallStage,
 )
 
 
@@ -917,3 +919,47 @@ class QueryStreamInfo(Message):
     user_id: int
     stream_index: int
     info: StreamInfo
+
+
+# Video calls.
+
+
+@dataclass(frozen=True, slots=True)
+class VideoCallControl(Message):
+    """Call a user, or go on with the call with that user; answered by `Result`."""
+
+    event: VideoCallEvent
+    user_id: int
+    """The other party."""
+    error: ResultCode
+    flags: int
+    """`codes.VideoCallFlag` and whatever the application adds."""
+    param: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class VideoCallNotice(Message):
+    """What happens to one's call (the VideoCallEvent callback)."""
+
+    event: VideoCallEvent
+    user_id: int
+    """The other party."""
+    error: ResultCode
+    flags: int
+    param: int
+    """With START the room of the call."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class VideoCallStatus(Message):
+    """After a `Resync`: the call that one is in."""
+
+    stage: VideoCallStage
+    user_id: int
+    """The other party; 0 without a call."""
+    flags: int
+    room_id: int
+    """0 while it rings."""
+    is_caller: bool

@@ -204,6 +204,8 @@ def hall_settings(config: Config) -> HallSettings:
         auto_add_room=function.auto_add_room,
         max_users_per_room=function.max_users_per_room,
         hold_time=float(config.media.hold_time),
+        ring_time=float(function.ring_timeout),
+        first_call_room=function.video_call_start_room_id,
         max_file_size=config.transfer.max_file_size << 20,
         verifier=verifier,
         admitter=admitter,

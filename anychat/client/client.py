@@ -45,6 +45,7 @@ from anychat.client.streams import Streams
 from anychat.client.trace import UdpTrace
 from anychat.client.transfers import Transfers
 from anychat.client.trust import KnownServers, Trust
+from anychat.client.video_calls import VideoCalls
 from anychat.client.wishes import Publishing, SessionLost, Sink, Watching
 from anychat.codes import (
     SELF,
@@ -95,6 +96,8 @@ from anychat.messages import (
     UserInfos,
     UserInfoUpdate,
     UserList,
+    VideoCallNotice,
+    VideoCallStatus,
 )
 
 #: Bytes that a `TransBuffer` holds at most.
@@ -229,6 +232,8 @@ class Client:
         """SetSDKOption and GetSDKOption."""
         self.people = People(self._command, self._query, self._timely, tell)
         """User data and friends; control codes; QueryInfoFromServer."""
+        self.video_calls = VideoCalls(self._command, tell)
+        """Calls users, and is called."""
         self._membership = Membership(
             self._session.request, self._streams, tell, self.log, self._calls.drain
         )
@@ -660,6 +665,7 @@ class Client:
         self._membership.suspend()
         self.people.forget()
         self.transfers.lost()
+        self.video_calls.lost()
         self.parameters = None
         self.log(f"Message OnSessionKeep(1, {code.value})")
         self._tell.on_session_keep(True, code)
@@ -670,6 +676,7 @@ class Client:
 
     def session_closed(self, code: ResultCode, was_held: bool) -> None:
         """See `SessionOwner`."""
+        self.video_calls.lost()
         self._forget_session(Refused(code))
         if was_held:
             self.log(f"Message OnSessionKeep(1, {code.value})")
@@ -691,6 +698,7 @@ class Client:
         self._membership.forget(reason)
         self.people.forget()
         self.transfers.closed(reason.code)
+        self.video_calls.forget()
         self.user_id = self.level = 0
         self.nickname = ""
         self.hello = self.parameters = None
@@ -749,6 +757,15 @@ class Client:
     @_take.register(UserInfoCommand)
     def _(self, message: Message) -> None:
         self.people.take(message)
+
+    @_take.register
+    def _(self, message: VideoCallNotice) -> None:
+        self.log(lines.video_call_line(message))
+        self.video_calls.noticed(message)
+
+    @_take.register
+    def _(self, message: VideoCallStatus) -> None:
+        self.video_calls.resynchronized(message)
 
     @_take.register
     def _(self, message: SDKFilterData) -> None:

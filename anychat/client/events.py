@@ -15,7 +15,7 @@ goes to Twisted's log and disturbs nothing else.
 
 from typing import Any
 
-from anychat.codes import ResultCode, StreamKind
+from anychat.codes import ResultCode, StreamKind, VideoCallEvent
 from anychat.messages import Member, ServerParameters
 
 
@@ -108,6 +108,22 @@ class ClientEvents:
 
     def on_sdk_filter_data(self, data: bytes) -> None:
         """Data of the server's plug-in or business server arrived."""
+
+    def on_video_call_event(
+        self,
+        call_event: VideoCallEvent,
+        user_id: int,
+        error: ResultCode,
+        flags: int,
+        param: int,
+        text: str,
+    ) -> None:
+        """VideoCallEvent: something happens to a video call with that user.
+
+        REQUEST: the user calls.  REPLY: it rings there (0), or the call came to
+        nothing, and why.  START: both are to enter room ``param``.  FINISH: the
+        call is over.
+        """
 
     def on_stream_granted(
         self, user_id: int, kind: StreamKind, stream_index: int

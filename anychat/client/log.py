@@ -13,7 +13,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from anychat.codes import ResultCode
-from anychat.messages import ServerHello
+from anychat.messages import ServerHello, VideoCallNotice
 
 #: Name of the log in the client's working directory.
 LOG_NAME = "BRAnyChatCore.log"
@@ -121,6 +121,14 @@ def enter_room_line(room_id: int, code: ResultCode) -> str:
 def online_user_line(count: int, room_id: int) -> str:
     """The number of people in the room."""
     return f"Message OnReceiveOnlineUser({count}, {room_id})"
+
+
+def video_call_line(notice: VideoCallNotice) -> str:
+    """What happens to a call; without the text, which is the application's."""
+    return (
+        f"Message OnVideoCallEvent({notice.event.value}, {notice.user_id}, "
+        f"{notice.error.value}, {notice.flags:#x}, {notice.param})"
+    )
 
 
 def udp_line(delay: float | None) -> str:

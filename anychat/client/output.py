@@ -16,7 +16,7 @@ from anychat.client.events import ClientEvents
 from anychat.client.log import printable
 from anychat.client.summary import user_line
 from anychat.client.trust import address_text
-from anychat.codes import BUSINESS_SERVER, ResultCode, StreamKind
+from anychat.codes import BUSINESS_SERVER, ResultCode, StreamKind, VideoCallEvent
 from anychat.errors import Refused
 from anychat.messages import Member
 
@@ -180,6 +180,7 @@ class Output:
                 f"{self._user(source)}: control code {code}, {wparam}, {lparam}: {text}"
             ),
             "on_sdk_filter_data": lambda data: f"filter data of {len(data)} bytes",
+            "on_video_call_event": self._video_call,
             "on_stream_granted": lambda user_id, kind, index: (
                 f"watching {kind.name.lower()} {index} of {self._user(user_id)}"
             ),
@@ -193,6 +194,26 @@ class Output:
             "on_link_close": lambda code: f"connection closed: {code_text(code)}",
         }
         return texts[name](*values)
+
+    def _video_call(
+        self,
+        event: VideoCallEvent,
+        user_id: int,
+        error: ResultCode,
+        flags: int,
+        param: int,
+        text: str,
+    ) -> str:
+        user = self._user(user_id)
+        said = f": {text}" if text else ""
+        why = f" ({code_text(error)})" if error else ""
+        if event is VideoCallEvent.REQUEST:
+            return f"{user} calls{said}"
+        if event is VideoCallEvent.START:
+            return f"call with {user} starts in room {param}{said}"
+        if event is VideoCallEvent.FINISH:
+            return f"call with {user} is over{why}{said}"
+        return f"no call with {user}{why}{said}" if error else f"it rings at {user}"
 
     def _user_at_room(self, member: Member, entered: bool) -> str:
         self._names[member.user_id] = member.nickname

@@ -23,7 +23,7 @@ from anychat.business_messages import (
     TransFile,
 )
 from anychat.codes import BUSINESS_SERVER, ResultCode
-from anychat.core import options, people, queries, transfers
+from anychat.core import calls, options, people, queries, transfers
 from anychat.core.changes import ArbitersSet, Change
 from anychat.core.channels import check_buffer
 from anychat.core.commands import ArbitersChanged, FilterCall, SessionMessage
@@ -46,8 +46,10 @@ EVERYBODY = -1
 def arbiters_changed(turn: Turn, command: ArbitersChanged) -> None:
     """Remember who decides; questions that are open get their answers yet."""
     state = turn.state
-    change = ArbitersSet(command.verifier, command.admitter, command.hears)
-    if change != ArbitersSet(state.verifier, state.admitter, state.hears):
+    change = ArbitersSet(
+        command.verifier, command.admitter, command.hears, command.judges_calls
+    )
+    if change != _arbiters(state):
         turn.changes.append(change)
 
 
@@ -127,11 +129,16 @@ def _apply_set(state: State, change: ArbitersSet) -> None:
     state.verifier = change.verifier
     state.admitter = change.admitter
     state.hears = change.hears
+    state.judges_calls = change.judges_calls
+
+
+def _arbiters(state: State) -> ArbitersSet:
+    return ArbitersSet(state.verifier, state.admitter, state.hears, state.judges_calls)
 
 
 def snapshot(state: State) -> list[Change]:
     """The change that brings back who decides."""
-    return [ArbitersSet(state.verifier, state.admitter, state.hears)]
+    return [_arbiters(state)]
 
 
 #: Who carries out a call, by its type; gives the answer, or the ids of one.
@@ -141,6 +148,7 @@ _CALLS: dict[type[Call], Callable[[Turn, Any], tuple[int, ...] | Answer]] = {
     TransBufferToUser: _trans_buffer,
     GetOnlineUsers: _online_users,
     GetRoomIdList: _rooms,
+    **calls.CALLS,
     **people.CALLS,
     **options.CALLS,
     **queries.CALLS,

@@ -27,6 +27,7 @@ class ArbitersSet(Change):
     verifier: Arbiter
     admitter: Arbiter
     hears: bool
+    judges_calls: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -414,3 +415,67 @@ class SignatureForgotten(Change):
     """The oldest used signature is too old to be used again."""
 
     digest: bytes
+
+
+# Video calls, see `anychat.core.calls`; their texts are never told.
+
+
+@dataclass(frozen=True, slots=True)
+class CallStepAsked(Change):
+    """A step of a call waits for its verdict."""
+
+    session: SessionId
+    request: int
+    target: int
+    """Who is to be called; 0 for any other step."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallStepSettled(Change):
+    """It waits no longer."""
+
+    session: SessionId
+    request: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallWithdrawn(Change):
+    """Whoever wanted to call gave it up before the verdict came."""
+
+    session: SessionId
+    request: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallRang(Change):
+    """A user is called."""
+
+    caller: SessionId
+    callee: SessionId
+    flags: int
+    until: float
+    """Monotonic seconds; then nobody has answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallStarted(Change):
+    """A call was answered, and has a room."""
+
+    caller: SessionId
+    room_id: RoomId
+    counted: bool
+    """No later call gets that number or one below it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded(Change):
+    """A call is over, answered or not."""
+
+    caller: SessionId
+
+
+@dataclass(frozen=True, slots=True)
+class CallRoomsUsed(Change):
+    """Room numbers below this one are used up; only snapshots say so."""
+
+    next_call_room: RoomId

@@ -6,7 +6,13 @@ and digests in place of passwords.
 
 from dataclasses import dataclass, field
 
-from anychat.business_messages import Arbiter, Call, OnUserInfoControl, Verdict
+from anychat.business_messages import (
+    Arbiter,
+    Call,
+    OnUserInfoControl,
+    OnVideoCallEvent,
+    Verdict,
+)
 from anychat.codes import DeviceType, ResultCode
 from anychat.ids import LinkId, SessionId, Ssrc
 from anychat.messages import Login, LoginEx, Message
@@ -80,6 +86,8 @@ class ArbitersChanged(Command):
     admitter: Arbiter
     hears: bool = False
     """Somebody takes events and data, though he may decide nothing."""
+    judges_calls: bool = False
+    """Somebody decides about the steps of video calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,4 +167,15 @@ class ControlJudged(Command):
     request: int
     question: OnUserInfoControl
     """As it was asked: the core does not keep it."""
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class CallJudged(Command):
+    """The answer to `AskVideoCall`."""
+
+    session: SessionId
+    request: int
+    question: OnVideoCallEvent
+    """As it was asked: the core does not keep its text."""
     verdict: Verdict

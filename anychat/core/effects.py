@@ -6,6 +6,7 @@ from anychat.business_messages import (
     Answer,
     Event,
     OnUserInfoControl,
+    OnVideoCallEvent,
     PrepareEnterRoom,
     VerifyUser,
 )
@@ -254,3 +255,13 @@ class AnnounceParameters(Effect):
     """These are the default media parameters from now on: tell everybody."""
 
     parameters: ServerParameters
+
+
+@dataclass(frozen=True, slots=True)
+class AskVideoCall(Effect):
+    """Put a step of a call to the arbiter; its verdict comes as `CallJudged`."""
+
+    session: SessionId
+    request: int
+    """0: it has happened, and no verdict is waited for."""
+    question: OnVideoCallEvent

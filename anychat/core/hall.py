@@ -19,6 +19,7 @@ from anychat.codes import ResultCode
 from anychat.core import (
     blocking,
     business,
+    calls,
     channels,
     directory,
     layers,
@@ -40,6 +41,7 @@ from anychat.core import (
 from anychat.core.changes import ArbitersSet, Change, RoomAdded
 from anychat.core.commands import Command, SessionMessage, Tick
 from anychat.core.names import numbered_name
+from anychat.core.numbers import FreeNumbers
 from anychat.core.settings import HallSettings
 from anychat.core.state import State
 from anychat.core.turn import (
@@ -83,7 +85,11 @@ class Hall:
 
     def __init__(self, settings: HallSettings) -> None:
         self.settings = settings
-        self.state = State()
+        self.state = State(
+            free_call_rooms=FreeNumbers(
+                max(1, settings.first_call_room), rooms.DEMO_ROOMS
+            )
+        )
         self.apply(ArbitersSet(settings.verifier, settings.admitter, False))
         if settings.demo_mode:
             for room_id in rooms.DEMO_ROOMS:
@@ -127,6 +133,7 @@ class Hall:
         changes.extend(options.snapshot(self.state))
         changes.extend(blocking.snapshot(self.state))
         changes.extend(signed.snapshot(self.state))
+        changes.extend(calls.snapshot(self.state))
         changes.extend(rooms.snapshot(self.state))
         for room in self.state.rooms.values():
             for member in room.members:
@@ -173,6 +180,7 @@ def _refusal(message: Message, code: ResultCode) -> Message:
 _CLOCKS: tuple[tuple[Callable[[State], float | None], Callable[[Turn], None]], ...] = (
     (sessions.next_timeout, sessions.tick),
     (signed.next_timeout, signed.tick),
+    (calls.next_timeout, calls.tick),
 )
 
 _COMMANDS: CommandTable = {
@@ -184,6 +192,7 @@ _COMMANDS: CommandTable = {
     **logins.COMMANDS,
     **sessions.COMMANDS,
     **rooms.COMMANDS,
+    **calls.COMMANDS,
     **transfers.COMMANDS,
 }
 
@@ -202,6 +211,7 @@ _MESSAGES: MessageTable = {
     **traces.MESSAGES,
     **logs.MESSAGES,
     **layers.MESSAGES,
+    **calls.MESSAGES,
 }
 
 _CHANGES: ChangeTable = {
@@ -220,6 +230,7 @@ _CHANGES: ChangeTable = {
     **subscriptions.CHANGES,
     **traces.CHANGES,
     **layers.CHANGES,
+    **calls.CHANGES,
 }
 
 #: How a request is refused that is not answered by a plain `Result`.

@@ -32,6 +32,7 @@ from anychat.core.effects import AskUserInfoControl
 from anychat.core.sessions import end
 from anychat.core.state import Session, State
 from anychat.core.turn import ChangeTable, CommandTable, MessageTable, Turn
+from anychat.core.words import signed
 from anychat.errors import LocalError, Refused
 from anychat.messages import Result, UserInfoCommand
 
@@ -43,11 +44,6 @@ _ROTATIONS = (0, 90, 180, 270)
 _DONE = Answer(ResultCode.SUCCESS)
 
 Control: TypeAlias = calls.UserInfoControl
-
-
-def signed(word: int) -> int:
-    """32 bits as AnyChat's int: business servers may write them either way."""
-    return word - 2**32 if word >= 2**31 else word
 
 
 # Control codes of clients.

@@ -44,8 +44,8 @@ from anychat.messages import (
 MAX_INFOS, MAX_INFO, MAX_INFO_BYTES = 64, 4096, 16384
 #: Groups of one user, friends of one user, groups that one friend is in.
 MAX_GROUPS, MAX_FRIENDS, MAX_FRIEND_GROUPS = 100, 1000, 16
-#: Bytes of everything, each item counted with `ITEM` more.
-MAX_BYTES, ITEM = 64 << 20, 64
+#: What each item counts beyond its bytes.
+ITEM = 64
 #: Bytes of one set that is told: information of more friends is left out.
 MAX_SET = 512 << 10
 #: Groups and friends in one message.
@@ -86,7 +86,7 @@ def set_info(turn: Turn, user_id: int, info_id: int, text: str) -> None:
         others = sum(map(_size, infos.values())) - _size(old or "")
         if (old is None and len(infos) >= MAX_INFOS) or others + size > MAX_INFO_BYTES:
             raise Refused(ResultCode.NOENOUGHRESOURCE)
-        _refuse_excess(state, size if old is None else size - _size(old) - ITEM)
+        _refuse_excess(turn, size if old is None else size - _size(old) - ITEM)
     turn.changes.append(UserInfoSet(UserId(user_id), info_id, text))
 
 
@@ -104,7 +104,7 @@ def add_group(turn: Turn, session: Session, group_id: int, name: str) -> None:
     if old is None:
         if len(groups) >= MAX_GROUPS:
             raise Refused(ResultCode.NOENOUGHRESOURCE)
-        _refuse_excess(turn.state, _size(name))
+        _refuse_excess(turn, _size(name))
     turn.changes.append(GroupAdded(session.user_id, group_id, name))
 
 
@@ -131,7 +131,7 @@ def add_friend(turn: Turn, session: Session, friend_id: int) -> None:
         return
     if len(friends) >= MAX_FRIENDS:
         raise Refused(ResultCode.NOENOUGHRESOURCE)
-    _refuse_excess(turn.state, 0)
+    _refuse_excess(turn, 0)
     turn.changes.append(FriendAdded(session.user_id, UserId(friend_id)))
 
 
@@ -158,7 +158,7 @@ def group_friend(turn: Turn, session: Session, group_id: int, friend_id: int) ->
         return
     if len(grouped) >= MAX_FRIEND_GROUPS:
         raise Refused(ResultCode.NOENOUGHRESOURCE)
-    _refuse_excess(turn.state, 0)
+    _refuse_excess(turn, 0)
     turn.changes.append(FriendGrouped(session.user_id, UserId(friend_id), group_id))
 
 
@@ -244,8 +244,8 @@ def _size(text: str) -> int:
     return len(text.encode("utf-8"))
 
 
-def _refuse_excess(state: State, size: int) -> None:
-    if state.profile_bytes + size + ITEM > MAX_BYTES:
+def _refuse_excess(turn: Turn, size: int) -> None:
+    if turn.state.profile_bytes + size + ITEM > turn.settings.max_profile_bytes:
         raise Refused(ResultCode.NOENOUGHRESOURCE)
 
 

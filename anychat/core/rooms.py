@@ -7,6 +7,10 @@ one's password, and disappears with the last who leaves.
 Where an arbiter is there, it is asked about an entry after all that the core
 can tell alone, which is looked at again when the verdict comes.  Meanwhile the
 room, be it there or not, keeps the number and the name that the arbiter heard.
+
+The room of a video call keeps its number as long as the call lasts.  The two
+parties may make it, whatever AutoAddRoom says; about anybody else who wants to
+enter the arbiter decides, and without one nobody else is let in.
 """
 
 from collections.abc import Iterable
@@ -63,7 +67,7 @@ from anychat.messages import (
     UserAtRoom,
 )
 
-#: The rooms of demo mode.
+#: The rooms of demo mode.  People meet there in any mode: no call is put into one.
 DEMO_ROOMS = (RoomId(1), RoomId(2))
 
 #: Members told in one message.  A member takes at most 555 bytes on the wire
@@ -182,7 +186,8 @@ def _refuse_no_space(turn: Turn, entry: Entry) -> None:
     """Refuse where the room may not be made, or is full."""
     room = turn.state.rooms.get(entry.room_id)
     if room is None:
-        if not turn.settings.auto_add_room:
+        adds = turn.settings.auto_add_room or entry.room_id in turn.state.call_rooms
+        if not adds:
             raise Refused(ResultCode.ROOM_INVALID)
     elif len(room.members) >= turn.settings.max_users_per_room:
         raise Refused(ResultCode.ROOM_FULLUSER)
@@ -211,6 +216,9 @@ def _refuse_alone(turn: Turn, asker: Session, entry: Entry) -> None:
     away = turn.state.admitter is Arbiter.AWAY
     if away and not (turn.settings.demo_mode or asker.vouched):
         raise Refused(ResultCode.SERVERSDK_FAIL)
+    call = turn.state.call_rooms.get(entry.room_id)
+    if call is not None and call != asker.call:
+        raise Refused(ResultCode.ROOM_REJECT)
     room = turn.state.rooms.get(entry.room_id)
     if room is None or room.password is None:
         return
@@ -243,7 +251,9 @@ def _admit(turn: Turn, asker: Session, entry: Entry) -> None:
     room_id, name = entry.room_id, entry.name
     room = turn.state.rooms.get(room_id)
     if room is None:
-        turn.changes.append(RoomAdded(room_id, name, True, entry.password))
+        # Both parties of a call know its room by the number alone.
+        password = None if room_id in turn.state.call_rooms else entry.password
+        turn.changes.append(RoomAdded(room_id, name, True, password))
     others = {} if room is None else room.members
     turn.changes.append(RoomEntered(room_id, asker.id))
     turn.reply(
@@ -263,7 +273,7 @@ def _apply_asked(state: State, change: EntryAsked) -> None:
     session = state.sessions[change.session]
     if session.room_id is not None or session.id in state.entering:
         raise LocalError(f"session {session.id} wants to enter a second room")
-    _name(state, change.room_id, change.name)
+    reserve(state, change.room_id, change.name)
     state.entering[session.id] = Entry(
         session.id,
         change.request,
@@ -272,18 +282,26 @@ def _apply_asked(state: State, change: EntryAsked) -> None:
         change.password,
         change.named,
     )
-    reservation = state.reserved.setdefault(change.room_id, Reservation(change.name, 0))
-    reservation.entries += 1
 
 
 def _apply_settled(state: State, change: EntrySettled) -> None:
-    entry = state.entering.pop(change.session)
-    reservation = state.reserved[entry.room_id]
+    release(state, state.entering.pop(change.session).room_id)
+
+
+def reserve(state: State, room_id: RoomId, name: str) -> None:
+    """Part of applying a change: the room keeps its number and name, made or not."""
+    _name(state, room_id, name)
+    state.reserved.setdefault(room_id, Reservation(name, 0)).entries += 1
+
+
+def release(state: State, room_id: RoomId) -> None:
+    """Part of applying a change: one reason less to keep them."""
+    reservation = state.reserved[room_id]
     reservation.entries -= 1
     if not reservation.entries:
-        del state.reserved[entry.room_id]
-        if entry.room_id not in state.rooms:
-            _free(state, entry.room_id, entry.name)
+        del state.reserved[room_id]
+        if room_id not in state.rooms:
+            _free(state, room_id, reservation.name)
 
 
 def _name(state: State, room_id: RoomId, name: str) -> None:
@@ -294,11 +312,14 @@ def _name(state: State, room_id: RoomId, name: str) -> None:
     ):
         raise LocalError(f"room {room_id} or its name is another one's")
     state.free_rooms.take(room_id)
+    state.free_call_rooms.take(room_id)
 
 
 def _free(state: State, room_id: RoomId, name: str) -> None:
     del state.room_names[name]
     state.free_rooms.release(room_id)
+    if room_id not in DEMO_ROOMS:
+        state.free_call_rooms.release(room_id)
 
 
 def _apply_added(state: State, change: RoomAdded) -> None:

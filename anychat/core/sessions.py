@@ -15,7 +15,7 @@ waits in the session's replay buffer.
 
 from anychat.business_messages import OnUserLogoutActionEx
 from anychat.codes import ResultCode
-from anychat.core import profiles, transfers
+from anychat.core import calls, profiles, transfers
 from anychat.core.changes import (
     Change,
     SessionEnded,
@@ -45,6 +45,7 @@ def logout(
 def end(turn: Turn, session: Session, code: ResultCode) -> None:
     """End a session: it leaves its room, with everything that hangs on it."""
     give_up(turn, session)
+    calls.give_up(turn, session, code)
     transfers.give_up(turn, session)
     depart(turn, session)
     profiles.forget(turn, session)
@@ -101,6 +102,7 @@ def _resync(turn: Turn, session: Session) -> None:
             [room.members[other] for other in room.others(session.id)],
         )
         grant_again(turn, session, room)
+    calls.tell_status(turn, session)
     profiles.tell_set_again(turn, session)
 
 
@@ -176,6 +178,8 @@ def _apply_ended(state: State, change: SessionEnded) -> None:
     session = state.sessions.pop(change.session)
     if session.room_id is not None:
         raise LocalError(f"session {session.id} ended in room {session.room_id}")
+    if session.call is not None:
+        raise LocalError(f"session {session.id} ended in a call")
     if session.sending or session.receiving:
         raise LocalError(f"session {session.id} ended with transfers under way")
     del state.users[session.user_id]

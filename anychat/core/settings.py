@@ -27,8 +27,15 @@ class HallSettings:
         *(16000, 1, 16, 11, 15850),
     )
     """The default media parameters of clients."""
+    ring_time: float = 30.0
+    """Seconds in which a video call must be answered."""
+    first_call_room: int = 1
+    """VideoCallStartRoomId: first room number of video calls; 0: 1, and no number
+    is used twice."""
     max_file_size: int = 4 << 30
     """Bytes of a file that is transferred at most."""
+    max_profile_bytes: int = 64 << 20
+    """What business servers may say about all users together."""
     max_names: int = 100_000
     """Names whose ids are remembered; beyond it the longest offline is forgotten."""
     verifier: Arbiter = Arbiter.NOBODY

@@ -66,6 +66,11 @@ class Session:
     """Those that it has set."""
     controls: dict[int, None] = field(default_factory=dict)
     """Requests with control codes whose verdict is awaited."""
+    call: SessionId | None = None
+    """Who made the video call that it is in: maybe itself."""
+    call_steps: dict[int, int] = field(default_factory=dict)
+    """Requests with steps of calls whose verdict is awaited: whom each is to
+    call, 0 if it is another step or given up."""
     sending: dict[str, int] = field(default_factory=dict)
     """Its transfers as sender, by their GUIDs, oldest first."""
     receiving: dict[int, None] = field(default_factory=dict)
@@ -111,6 +116,21 @@ class Transfer:
     flags: int
     text: str = field(repr=False)
     """The user string of TransFileEx."""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoCall:
+    """A video call, from its ringing on."""
+
+    caller: SessionId
+    callee: SessionId
+    flags: int
+    room_id: RoomId | None = None
+    """Of a call that was answered."""
+
+    def other(self, session: SessionId) -> SessionId:
+        """The other party."""
+        return self.callee if session == self.caller else self.caller
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,10 +228,11 @@ class Entry:
 
 @dataclass(slots=True)
 class Reservation:
-    """A room that entries wait to get into: it keeps its number and name."""
+    """A room that is waited for: it keeps its number and name."""
 
     name: str
     entries: int
+    """That wait for their verdicts; one more for a call whose room it is."""
 
 
 @dataclass(slots=True)
@@ -224,6 +245,8 @@ class State:
     """Who decides about entering rooms."""
     hears: bool = False
     """Whether somebody takes events without deciding anything."""
+    judges_calls: bool = False
+    """Whether somebody decides about the steps of video calls."""
     verifying: dict[SessionId, PendingLogin] = field(default_factory=dict)
     """Logins whose verdict is awaited."""
     entering: dict[SessionId, Entry] = field(default_factory=dict)
@@ -252,6 +275,19 @@ class State:
     )
     """Derived from ``room_names``."""
 
+    calls: dict[SessionId, VideoCall] = field(default_factory=dict)
+    """Video calls by who made them."""
+    ringing: OrderedDict[SessionId, float] = field(default_factory=OrderedDict)
+    """Those that were not answered yet, and until when, soonest first."""
+    call_rooms: dict[RoomId, SessionId] = field(default_factory=dict)
+    """The rooms of answered calls; each is reserved as long as its call."""
+    next_call_room: RoomId = RoomId(1)
+    """Where room numbers of calls are counted up."""
+    free_call_rooms: FreeNumbers = field(
+        default_factory=lambda: FreeNumbers(1), compare=False
+    )
+    """Derived from ``room_names``, above VideoCallStartRoomId."""
+
     transfers: dict[int, Transfer] = field(default_factory=dict)
     """Buffers and files under way, oldest first."""
     next_transfer: int = 1
@@ -260,7 +296,7 @@ class State:
     profiles: dict[UserId, Profile] = field(default_factory=dict)
     """Of all of whom there is something to keep."""
     profile_bytes: int = 0
-    """What ``profiles`` hold, as `profiles.MAX_BYTES` counts."""
+    """What ``profiles`` hold, each item with `profiles.ITEM` more."""
     by_name: dict[str, dict[UserId, None]] = field(default_factory=dict)
     """Who is signed in under a name, the longest first."""
     by_string_id: dict[str, dict[UserId, None]] = field(default_factory=dict)

@@ -3,14 +3,23 @@
 A subscription hangs on two memberships of one room, the watcher's and the
 target's, and ends with either.  It names a stream by kind and index, not a
 publication: it waits while the stream is closed, and is granted again each
-time it is opened.
+time it is opened.  What the flags of a video call forbid its parties to get of
+one another is not granted while the call lasts.
 """
 
 from anychat.codes import ResultCode, StreamKind
 from anychat.core.changes import Change, Subscribed, Unsubscribed
 from anychat.core.commands import SessionMessage
+from anychat.core.directions import forbids, is_forbidden
 from anychat.core.effects import JoinRoute, LeaveRoute
-from anychat.core.state import Membership, Publication, Room, Session, State
+from anychat.core.state import (
+    Membership,
+    Publication,
+    Room,
+    Session,
+    State,
+    VideoCall,
+)
 from anychat.core.turn import ChangeTable, MessageTable, Turn
 from anychat.errors import LocalError, Refused
 from anychat.ids import SessionId, UserId
@@ -99,6 +108,8 @@ def _subscribe(turn: Turn, asker: Session, request: int, stream: Subscription) -
         raise Refused(ResultCode.FUNCOPTERROR)
     if target.id not in room.members:
         raise Refused(ResultCode.DATANOTEXIST)
+    if is_forbidden(turn.state, target, asker, stream.kind):
+        raise Refused(ResultCode.FUNCNOTALLOW)
     watching = room.members[asker.id].watching
     if stream not in watching:
         if len(watching) >= MAX_SUBSCRIPTIONS:
@@ -121,15 +132,34 @@ def _unsubscribe(
         raise Refused(ResultCode.FUNCOPTERROR)
     # To end what is over, since the member left perhaps, is not an error.
     if stream in room.members[asker.id].watching:
-        user_id = UserId(stream.user_id)
-        turn.changes.append(
-            Unsubscribed(asker.id, user_id, stream.kind, stream.stream_index)
-        )
-        publication = _published(_target(turn.state, room, stream), stream)
-        if publication is not None:
-            turn.effects.append(LeaveRoute(asker.id, publication.ssrc))
-            turn.send((asker.id,), ended(user_id, publication))
+        _end(turn, asker, room, stream)
     turn.reply(asker.id, request, Result(ResultCode.SUCCESS))
+
+
+def end_forbidden(turn: Turn, call: VideoCall) -> None:
+    """End what the parties watch of one another against the flags of their call.
+
+    The call is about to start.
+    """
+    for watcher, owner in (call.caller, call.callee), (call.callee, call.caller):
+        asker, target = turn.state.sessions[watcher], turn.state.sessions[owner]
+        if asker.room_id is None or asker.room_id != target.room_id:
+            continue
+        room = turn.state.rooms[asker.room_id]
+        for stream in room.members[watcher].watching:
+            if stream.user_id == target.user_id and forbids(call, owner, stream.kind):
+                _end(turn, asker, room, stream)
+
+
+def _end(turn: Turn, asker: Session, room: Room, stream: Subscription) -> None:
+    user_id = UserId(stream.user_id)
+    turn.changes.append(
+        Unsubscribed(asker.id, user_id, stream.kind, stream.stream_index)
+    )
+    publication = _published(_target(turn.state, room, stream), stream)
+    if publication is not None:
+        turn.effects.append(LeaveRoute(asker.id, publication.ssrc))
+        turn.send((asker.id,), ended(user_id, publication))
 
 
 def _target(state: State, room: Room, stream: Subscription) -> Membership:

@@ -24,13 +24,19 @@ class FilterOwner(Protocol):
     """What a filter may ask of the core; only between its start and stop."""
 
     def arbiters(
-        self, verifier: Arbiter, admitter: Arbiter, hears: bool = False
+        self,
+        verifier: Arbiter,
+        admitter: Arbiter,
+        hears: bool = False,
+        judges_calls: bool = False,
     ) -> None:
         """Say who decides about logins and about entering rooms from now on.
 
         :param hears: whether somebody takes events and data, be it without
             deciding anything: a business server is connected, or a plug-in is
             loaded.  Without anybody, clients that send data to it get 206.
+        :param judges_calls: whether somebody decides about the steps of video
+            calls.
         """
 
     def call(self, call: Call) -> Answer:

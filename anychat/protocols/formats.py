@@ -14,6 +14,7 @@ from construct import ConstructError
 from anychat import messages
 from anychat.errors import LocalError, PeerError
 from anychat.messages import Message
+from anychat.protocols import formats_calls as calls
 from anychat.protocols import formats_layers as layers
 from anychat.protocols import formats_link as link
 from anychat.protocols import formats_people as people
@@ -104,6 +105,9 @@ REGISTRY: tuple[Format, ...] = (
     Format(77, messages.EndTransfer, _CLIENT, transfers.END_TRANSFER),
     Format(78, messages.TransferEnded, _SERVER, transfers.TRANSFER_ENDED),
     Format(79, messages.TransferTasks, _SERVER, transfers.TRANSFER_TASKS),
+    Format(85, messages.VideoCallControl, _CLIENT, calls.VIDEO_CALL_CONTROL),
+    Format(86, messages.VideoCallNotice, _SERVER, calls.VIDEO_CALL_NOTICE),
+    Format(87, messages.VideoCallStatus, _SERVER, calls.VIDEO_CALL_STATUS),
     Format(90, messages.SyncData, _SERVER, people.SYNC_DATA),
     Format(91, messages.UserGroups, _SERVER, people.USER_GROUPS),
     Format(92, messages.UserFriends, _SERVER, people.USER_FRIENDS),

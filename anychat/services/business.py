@@ -23,6 +23,7 @@ from anychat.business_messages import (
     Arbiter,
     Call,
     Event,
+    OnVideoCallEvent,
     PrepareEnterRoom,
     Question,
     Verdict,
@@ -90,6 +91,7 @@ COUNTERS = (
 _EPOCH_SIZE = 8
 
 _VERIFIER, _ADMITTER = VerifyUser.__name__, PrepareEnterRoom.__name__
+_CALL_JUDGE = OnVideoCallEvent.__name__
 
 
 def resting(require: bool) -> tuple[Arbiter, Arbiter]:
@@ -164,7 +166,7 @@ class BusinessService(Service):
         self._strangers: set[BusinessChannel] = set()  # those that have not begun
         self._recipients: dict[str, Recipient] = {}
         self._roles: VerdictRoles[Recipient] = VerdictRoles()
-        self._said: tuple[Arbiter, Arbiter, bool] | None = None
+        self._said: tuple[Arbiter, Arbiter, bool, bool] | None = None
         self._answering: dict[str, Recipient | None] = {}
         self._counters: Counter[str] = Counter(dict.fromkeys(COUNTERS, 0))
         self._ports: list[Any] = []
@@ -365,11 +367,15 @@ class BusinessService(Service):
         if not self.running:
             return
         verifier, admitter = self.arbiters()
-        now = verifier, admitter, bool(self._roles)
+        hears = bool(self._roles)
+        judges_calls = self._roles.holder(_CALL_JUDGE) is not None
+        now = verifier, admitter, hears, judges_calls
         if now != self._said:
             self._said = now
-            self._owner.arbiters(verifier, admitter, hears=bool(self._roles))
-        for verdict in _VERIFIER, _ADMITTER:
+            self._owner.arbiters(
+                verifier, admitter, hears=hears, judges_calls=judges_calls
+            )
+        for verdict in _VERIFIER, _ADMITTER, _CALL_JUDGE:
             holder = self._roles.holder(verdict)
             if holder is not self._answering.get(verdict):
                 self._answering[verdict] = holder

@@ -28,6 +28,7 @@ from anychat.business_messages import (
 from anychat.codes import ResultCode
 from anychat.core.commands import (
     ArbitersChanged,
+    CallJudged,
     Command,
     ControlJudged,
     FilterCall,
@@ -38,6 +39,7 @@ from anychat.core.effects import (
     AskPrepareEnterRoom,
     AskUserInfoControl,
     AskVerifyUser,
+    AskVideoCall,
     Tell,
 )
 from anychat.core.state import State
@@ -48,7 +50,9 @@ _UNAVAILABLE = Verdict(ResultCode.SERVERSDK_FAIL)
 
 
 #: What asks the plug-in.
-Asking: TypeAlias = AskVerifyUser | AskPrepareEnterRoom | AskUserInfoControl
+Asking: TypeAlias = (
+    AskVerifyUser | AskPrepareEnterRoom | AskUserInfoControl | AskVideoCall
+)
 
 
 class FilterSlot:
@@ -77,10 +81,14 @@ class FilterSlot:
     # What the plug-in calls (`FilterOwner`).
 
     def arbiters(
-        self, verifier: Arbiter, admitter: Arbiter, hears: bool = False
+        self,
+        verifier: Arbiter,
+        admitter: Arbiter,
+        hears: bool = False,
+        judges_calls: bool = False,
     ) -> None:
         """Say who decides from now on."""
-        self._submit(ArbitersChanged(verifier, admitter, hears))
+        self._submit(ArbitersChanged(verifier, admitter, hears, judges_calls))
 
     def call(self, call: Call) -> Answer:
         """Have something done; 2 NOTINIT while the server does not run."""
@@ -141,6 +149,14 @@ class FilterSlot:
                 effect.question,
                 lambda verdict: self._submit(
                     RoomEntryPrepared(session, request, verdict)
+                ),
+            )
+        elif isinstance(effect, AskVideoCall):
+            step = effect
+            self._ask(
+                step.question,
+                lambda verdict: self._submit(
+                    CallJudged(step.session, step.request, step.question, verdict)
                 ),
             )
         else:

@@ -18,6 +18,7 @@ from anychat.business_messages import Answer, Verdict
 from anychat.codes import ResultCode
 from anychat.core import effects
 from anychat.core.commands import (
+    CallJudged,
     Command,
     ControlJudged,
     FilterCall,
@@ -202,12 +203,14 @@ class Effects:
     @execute.register(effects.AskVerifyUser)
     @execute.register(effects.AskUserInfoControl)
     @execute.register(effects.AskPrepareEnterRoom)
+    @execute.register(effects.AskVideoCall)
     @execute.register(effects.Tell)
     def _(
         self,
         effect: effects.AskVerifyUser
         | effects.AskPrepareEnterRoom
         | effects.AskUserInfoControl
+        | effects.AskVideoCall
         | effects.Tell,
     ) -> None:
         self._plug_in.put(effect)
@@ -332,7 +335,9 @@ class HallService(Service):
             answer = Answer(ResultCode.EXCEPTION)
             self._execute(effects.AnswerCall(command.number, answer))
         elif (
-            isinstance(command, UserVerified | RoomEntryPrepared | ControlJudged)
+            isinstance(
+                command, UserVerified | RoomEntryPrepared | ControlJudged | CallJudged
+            )
             and command.verdict != _FAILED
         ):
             # Somebody waits for this verdict; one that says no is simpler.

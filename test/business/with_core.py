@@ -101,7 +101,7 @@ class Core:
 
     # What the service asks of a core.
 
-    def arbiters(self, verifier, admitter, hears=False):
+    def arbiters(self, verifier, admitter, hears=False, judges_calls=False):
         """Nobody is interested."""
 
     def call(self, call):

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from anychat.client.output import EVENTS, Output
 from anychat.client.summary import user_line
-from anychat.codes import ResultCode, StreamKind
+from anychat.codes import ResultCode, StreamKind, VideoCallEvent
 from anychat.messages import Member, OpenStreamInfo
 from test.client.server import PARAMETERS
 
@@ -46,6 +46,10 @@ SAMPLES = {
         "business server: control code 100, 1, -2: hey",
     ),
     "on_sdk_filter_data": ((b"\x01\xff",), "filter data of 2 bytes"),
+    "on_video_call_event": (
+        (VideoCallEvent.REQUEST, 5, ResultCode.SUCCESS, 3, 0, "hi"),
+        "ann (5) calls: hi",
+    ),
     "on_stream_granted": (
         (5, StreamKind.VIDEO, 0),
         "watching video 0 of ann (5)",

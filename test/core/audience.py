@@ -7,10 +7,16 @@ own picture of who is where.  Each effect must fit the world as the effects
 before it left it, and the pictures must agree with the core's state.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from anychat.business_messages import PrepareEnterRoom
-from anychat.codes import StreamKind, TraceMode
+from anychat.codes import (
+    ResultCode,
+    StreamKind,
+    TraceMode,
+    VideoCallEvent,
+    VideoCallStage,
+)
 from anychat.core import changes
 from anychat.messages import (
     CameraState,
@@ -33,7 +39,11 @@ from anychat.messages import (
     UserInfoCommand,
     UserInfos,
     UserInfoUpdate,
+    VideoCallNotice,
+    VideoCallStatus,
 )
+
+NO_CALL = VideoCallStatus(VideoCallStage.NONE, 0, 0, 0, False)
 
 
 @dataclass
@@ -55,6 +65,8 @@ class Client:
     """The friends of a set that is being told."""
     infos: dict = field(default_factory=dict)
     """What it knows of itself and its friends."""
+    call: VideoCallStatus = NO_CALL
+    """The call that it is in, as far as it knows."""
 
     def leave(self):
         """It is in no room."""
@@ -142,6 +154,35 @@ class Client:
     def receive_UserInfoCommand(self, message):
         assert message.control_code >= 100
 
+    def receive_VideoCallNotice(self, message):
+        with_it = self.call.user_id == message.user_id
+        rings = self.call.stage in (VideoCallStage.CALLING, VideoCallStage.CALLED)
+        if message.event is VideoCallEvent.REQUEST:
+            assert self.call == NO_CALL
+            self.call = VideoCallStatus(
+                VideoCallStage.CALLED, message.user_id, message.flags, 0, False
+            )
+        elif message.event is VideoCallEvent.START:
+            assert with_it and rings
+            assert message.flags == self.call.flags
+            self.call = replace(
+                self.call, stage=VideoCallStage.TALKING, room_id=message.param
+            )
+        elif message.event is VideoCallEvent.FINISH:
+            assert with_it and self.call.stage is VideoCallStage.TALKING
+            self.call = NO_CALL
+        elif message.error == 0:
+            assert self.call == NO_CALL
+            self.call = VideoCallStatus(
+                VideoCallStage.CALLING, message.user_id, message.flags, 0, True
+            )
+        elif with_it and message.error != ResultCode.VIDEOCALL_INCHAT:
+            assert rings
+            self.call = NO_CALL
+
+    def receive_VideoCallStatus(self, message):
+        assert message == self.call
+
     def receive_Resync(self, message):
         self.leave()
         assert isinstance(message, Resync)
@@ -178,6 +219,8 @@ NOTIFICATIONS = {
     TransferOffered,
     TransferEnded,
     TransferTasks,
+    VideoCallNotice,
+    VideoCallStatus,
 }
 
 
@@ -249,6 +292,8 @@ class Audience:
         """Owner and set of receivers, by SSRC."""
         self.transfers = {}
         """What is under way, by its number."""
+        self.calls = {}
+        """Who is called, by who calls."""
         self.traces = {}
         """Who gets whose probes, by the session that sends them."""
         self.blocked = set()
@@ -265,10 +310,26 @@ class Audience:
                 self.clients[change.session].leave()
         for effect in decision.effects:
             getattr(self, type(effect).__name__)(effect)
+        self.hang_up(decision)
         for client in self.clients.values():
             # The end that has ended a transfer is not told so.
             client.tasks &= set(self.transfers)
             client.offers &= set(self.transfers)
+
+    def hang_up(self, decision):
+        """Whoever ends the ringing knows so; everybody else was told."""
+        for change in decision.changes:
+            if isinstance(change, changes.CallRang):
+                self.calls[change.caller] = change.callee
+            elif isinstance(change, changes.CallEnded):
+                parties = change.caller, self.calls.pop(change.caller)
+                left = [self.clients[p] for p in parties if p in self.clients]
+                unaware = [client for client in left if client.call != NO_CALL]
+                assert len(unaware) <= 1
+                for client in unaware:
+                    assert len(left) == 2
+                    assert client.call.stage is not VideoCallStage.TALKING
+                    client.call = NO_CALL
 
     def Send(self, effect):
         assert effect.sessions
@@ -369,6 +430,11 @@ class Audience:
         assert effect.question.sender_id in self.arbiter.users
         self.arbiter.questions.append(effect)
 
+    def AskVideoCall(self, effect):
+        assert effect.session in self.clients
+        assert effect.question.source_id in self.arbiter.users
+        self.arbiter.questions.append(effect)
+
     def ShowBlocked(self, effect):
         assert (effect.pattern in self.blocked) is not effect.blocked
         self.blocked ^= {effect.pattern}
@@ -438,6 +504,30 @@ class Audience:
         for session, client in self.clients.items():
             assert client.tasks == set(state.sessions[session].sending.values())
             assert client.offers == set(state.sessions[session].receiving)
+
+        for session, client in self.clients.items():
+            self.agree_on_call(state, state.sessions[session], client)
+
+    @staticmethod
+    def agree_on_call(state, session, client):
+        """Every client knows which call it is in."""
+        status = NO_CALL
+        if session.call is not None:
+            call = state.calls[session.call]
+            is_caller = call.caller == session.id
+            other = call.callee if is_caller else call.caller
+            assert session.id in (call.caller, call.callee)
+            stage = VideoCallStage.TALKING
+            if call.room_id is None:
+                stage = VideoCallStage.CALLING if is_caller else VideoCallStage.CALLED
+            status = VideoCallStatus(
+                stage,
+                state.sessions[other].user_id,
+                call.flags,
+                call.room_id or 0,
+                is_caller,
+            )
+        assert client.call == status
 
     @staticmethod
     def agree_on_friends(state, user_id, client):

@@ -114,9 +114,16 @@ class Driver:
         assert isinstance(effect, RefuseLogin), effect
         return effect.code
 
-    def arbiters(self, verifier=Arbiter.NOBODY, admitter=Arbiter.NOBODY, hears=False):
+    def arbiters(
+        self,
+        verifier=Arbiter.NOBODY,
+        admitter=Arbiter.NOBODY,
+        hears=False,
+        judges_calls=False,
+    ):
         """Others decide from now on; there are never effects of that."""
-        assert self.run(ArbitersChanged(verifier, admitter, hears)) == []
+        change = ArbitersChanged(verifier, admitter, hears, judges_calls)
+        assert self.run(change) == []
 
     def asked(self, name, password="x", **more):
         """Sign in where an arbiter is asked; the id that the login brought."""

@@ -7,7 +7,7 @@ Arbiters come and go, verdicts come late, twice, or for what is over.
 """
 
 from collections import Counter
-from dataclasses import astuple
+from dataclasses import astuple, replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -30,6 +30,7 @@ from anychat.business_messages import (
     TransFile,
     UserInfoControl,
     Verdict,
+    VideoCallControl,
 )
 from anychat.codes import (
     DeviceType,
@@ -41,10 +42,12 @@ from anychat.codes import (
     TraceMode,
     TransferKind,
     UserState,
+    VideoCallEvent,
 )
-from anychat.core.changes import RoomEntered
+from anychat.core.changes import CallStarted, RoomEntered
 from anychat.core.commands import (
     ArbitersChanged,
+    CallJudged,
     ControlJudged,
     FilterCall,
     LinkLogin,
@@ -58,11 +61,13 @@ from anychat.core.commands import (
     TransferFinished,
     UserVerified,
 )
+from anychat.core.directions import is_forbidden
 from anychat.core.effects import (
     AnswerCall,
     AskPrepareEnterRoom,
     AskUserInfoControl,
     AskVerifyUser,
+    AskVideoCall,
     KeepLog,
     OpenRoute,
     ReadStored,
@@ -130,6 +135,10 @@ OPTIONS = st.sampled_from([40, 40, 110, 228, 230, 35, 35, 30, 33, 7])
 TRANSFERS = st.sampled_from(TransferKind)
 TASKS = st.integers(0, 8)
 
+CALL_EVENTS = st.sampled_from([1, 1, 1, 2, 2, 2, 4, 3]).map(VideoCallEvent)
+CALL_ERRORS = st.sampled_from([0, 0, 0, 100101, 100104, 440, 4711]).map(ResultCode)
+CALL_FLAGS = st.sampled_from([0, 3, 0x10, 0x20, 0x40, 0x80, 0xF3])
+
 MESSAGES = weighted(
     (6, st.builds(EnterRoom, ROOMS, PASSWORDS)),
     (2, st.builds(EnterRoomByName, NAMES, PASSWORDS)),
@@ -145,6 +154,18 @@ MESSAGES = weighted(
     (4, st.builds(UserCameraControl, USERS, st.just(True), INDEXES)),
     (2, st.builds(UserCameraControl, USERS, st.just(False), INDEXES)),
     (2, st.builds(UserSpeakControl, USERS, st.booleans(), INDEXES)),
+    (
+        5,
+        st.builds(
+            messages.VideoCallControl,
+            CALL_EVENTS,
+            USERS,
+            CALL_ERRORS,
+            CALL_FLAGS,
+            st.just(1),
+            st.just("hello"),
+        ),
+    ),
     (2, st.builds(SetUdpTrace, st.sampled_from(TraceMode), USERS)),
     (1, st.builds(LogPart, st.sampled_from([0, 1]), st.just(2), BUFFERS)),
     (1, st.just(QueryOnlineUsers())),
@@ -196,6 +217,18 @@ MESSAGES = weighted(
 
 CALLS = weighted(
     (1, st.builds(SendBufToUser, USERS, BUFFERS)),
+    (
+        2,
+        st.builds(
+            VideoCallControl,
+            CALL_EVENTS.map(int),
+            USERS,
+            CALL_ERRORS,
+            CALL_FLAGS,
+            st.just(2**32 - 1),
+            st.just("over"),
+        ),
+    ),
     (1, st.builds(SendBufToRoom, ROOMS, BUFFERS)),
     (1, st.builds(TransBufferToUser, USERS, BUFFERS)),
     (1, st.builds(GetOnlineUsers, st.sampled_from([-1, 1, 5]))),
@@ -272,7 +305,13 @@ STEPS = weighted(
     ),
     (6, st.tuples(st.just("verdict"), WHO, VERDICTS)),
     (1, st.tuples(st.just("drop"), WHO)),
-    (1, st.tuples(st.just("arbiters"), ARBITERS, ARBITERS, st.booleans())),
+    (
+        1,
+        st.tuples(
+            *(st.just("arbiters"), ARBITERS, ARBITERS),
+            *(st.booleans(), st.booleans()),
+        ),
+    ),
     (4, st.tuples(st.just("call"), CALLS)),
     (
         1,
@@ -301,6 +340,47 @@ SCRIPTS = weighted(
     (3, st.lists(STEPS, min_size=40, max_size=60)),
 )
 
+#: Steps of calls between users 1 to 3, and the way into their rooms.
+CALL_STEPS = weighted(
+    (
+        12,
+        st.tuples(
+            st.just("message"),
+            st.integers(0, 2),
+            st.builds(
+                messages.VideoCallControl,
+                CALL_EVENTS,
+                st.integers(1, 3),
+                CALL_ERRORS,
+                CALL_FLAGS,
+                st.just(1),
+                st.just("hello"),
+            ),
+            st.sampled_from([True, True, True, False]),
+            st.just(b""),
+        ),
+    ),
+    (
+        4,
+        st.tuples(
+            st.just("message"),
+            st.integers(0, 2),
+            weighted(
+                (2, st.builds(EnterRoom, st.sampled_from([1, 3, 4, 10000]))),
+                (1, st.builds(LeaveRoom, st.sampled_from([1, 3, 4]))),
+                (1, st.just(OpenStream(StreamKind.VIDEO, 0, H264))),
+                (2, st.builds(UserCameraControl, st.integers(1, 3), st.just(True))),
+                (1, st.builds(UserSpeakControl, st.integers(1, 3), st.just(True))),
+            ),
+            st.just(True),
+            st.just(b""),
+        ),
+    ),
+    (6, st.tuples(st.just("verdict"), WHO, VERDICTS)),
+    (1, STEPS),
+)
+CALL_SCRIPTS = st.lists(CALL_STEPS, min_size=10, max_size=50)
+
 SETTINGS = st.builds(
     HallSettings,
     demo_mode=st.sampled_from([True, True, True, False]),
@@ -310,6 +390,8 @@ SETTINGS = st.builds(
     max_users_per_room=st.integers(1, 5),
     hold_time=st.just(10.0),
     max_names=st.integers(1, 5),
+    ring_time=st.sampled_from([5.0, 30.0]),
+    first_call_room=st.sampled_from([0, 0, 1, 3, 10000]),
     verifier=ARBITERS,
     admitter=ARBITERS,
 )
@@ -328,6 +410,8 @@ class Theatre:
         """Most users with a remembered name that were online at once."""
         self.vouched = set()
         """Sessions that may enter rooms while the arbiter is away."""
+        self.call_room = 0
+        """The last room of a call, where they are counted up."""
         self.asked = {}
         """The question that an entry's verdict is about, by session."""
 
@@ -352,6 +436,7 @@ class Theatre:
             self.hall.apply(change)
             self.twin.apply(change)
             self.check_secrets(change)
+            self.check_call_room(change)
         self.audience.witness(decision)
         self.audience.agree(self.hall.state)
         self.check_state(self.hall.state)
@@ -366,10 +451,13 @@ class Theatre:
             if isinstance(
                 effect, (AskVerifyUser, AskPrepareEnterRoom, AskUserInfoControl)
             )
+            or (isinstance(effect, AskVideoCall) and effect.request)
         ]
         if waiting is not None:
             request = waiting.request
-        elif asked or isinstance(command, RoomEntryPrepared | ControlJudged):
+        elif asked or isinstance(
+            command, RoomEntryPrepared | ControlJudged | CallJudged
+        ):
             request = 0
         else:
             request = getattr(command, "request", 0)
@@ -394,6 +482,10 @@ class Theatre:
             return state.verifying.get(command.session)
         if isinstance(command, RoomEntryPrepared):
             return state.entering.get(command.session)
+        if isinstance(command, CallJudged):
+            session = state.sessions.get(command.session)
+            waits = session is not None and command.request in session.call_steps
+            return command if waits else None
         if isinstance(command, ControlJudged):
             session = state.sessions.get(command.session)
             waits = session is not None and command.request in session.controls
@@ -435,6 +527,19 @@ class Theatre:
                     state.admitter is Arbiter.AWAY and vouched
                 )
 
+    def check_call_room(self, change):
+        """No call gets a room that is another's, or that one may not count on."""
+        if not isinstance(change, CallStarted):
+            return
+        first = self.hall.settings.first_call_room
+        assert change.room_id not in (1, 2)
+        assert change.room_id not in self.hall.state.rooms
+        assert change.room_id >= first
+        assert change.counted is (first == 0)
+        if first == 0:
+            assert change.room_id > self.call_room
+            self.call_room = change.room_id
+
     def check_secrets(self, change):
         """No password is part of a change."""
         for value in astuple(change):
@@ -449,6 +554,7 @@ class Theatre:
         assert set(state.room_names.values()) == set(state.rooms) | set(state.reserved)
         assert len(state.room_names) == len(set(state.room_names.values()))
         waiting = Counter(entry.room_id for entry in state.entering.values())
+        waiting.update(list(state.call_rooms))
         assert waiting == {id: room.entries for id, room in state.reserved.items()}
         for entry in state.entering.values():
             assert state.sessions[entry.session].room_id is None
@@ -467,8 +573,32 @@ class Theatre:
         taken = set(state.room_names.values())
         lowest = next(n for n in range(10001, 20000) if n not in taken)
         assert state.free_rooms.lowest == lowest
+        taken |= {1, 2}
+        first = max(1, self.hall.settings.first_call_room)
+        lowest = next(n for n in range(first, 20000) if n not in taken)
+        assert state.free_call_rooms.lowest == lowest
         assert list(state.held.values()) == sorted(state.held.values())
+        self.check_calls(state)
         self.check_profiles(state)
+
+    @staticmethod
+    def check_calls(state):
+        """A call has two parties, and rings or has a room."""
+        parties = [s.id for s in state.sessions.values() if s.call is not None]
+        expected = [p for c in state.calls.values() for p in (c.caller, c.callee)]
+        assert sorted(parties) == sorted(expected)
+        rings = {key for key, call in state.calls.items() if call.room_id is None}
+        assert set(state.ringing) == rings
+        assert list(state.ringing.values()) == sorted(state.ringing.values())
+        assert state.call_rooms == {
+            call.room_id: key for key, call in state.calls.items() if key not in rings
+        }
+        for room in state.rooms.values():
+            for session, membership in room.members.items():
+                watcher = state.sessions[session]
+                for stream in membership.watching:
+                    owner = state.session_of(stream.user_id)
+                    assert not is_forbidden(state, owner, watcher, stream.kind)
 
     @staticmethod
     def check_profiles(state):
@@ -541,6 +671,8 @@ class Theatre:
         asked = questions.pop(which % len(questions))
         if isinstance(asked, AskVerifyUser):
             command = UserVerified(asked.session, verdict)
+        elif isinstance(asked, AskVideoCall):
+            command = CallJudged(asked.session, asked.request, asked.question, verdict)
         elif isinstance(asked, AskUserInfoControl):
             command = ControlJudged(
                 asked.session, asked.request, asked.question, verdict
@@ -557,8 +689,8 @@ class Theatre:
         waiting = [*self.hall.state.verifying, 0]
         self.run(LoginDropped(waiting[which % len(waiting)]))
 
-    def arbiters(self, verifier, admitter, hears):
-        self.run(ArbitersChanged(verifier, admitter, hears))
+    def arbiters(self, verifier, admitter, hears, judges_calls):
+        self.run(ArbitersChanged(verifier, admitter, hears, judges_calls))
 
     def call(self, call):
         self.run(FilterCall(self.fresh(), call))
@@ -607,6 +739,7 @@ class Theatre:
         assert not (state.sessions or state.entering or state.reserved)
         assert not (state.profiles or state.profile_bytes or state.signatures)
         assert not (state.by_name or state.by_string_id)
+        assert not (state.calls or state.ringing or state.call_rooms)
         demo = self.hall.settings.demo_mode
         assert list(self.hall.state.rooms) == ([1, 2] if demo else [])
 
@@ -672,6 +805,27 @@ class PropertyTests(SynchronousTestCase):
             theatre.message(who, EnterRoom(1, "hush"), True, b"")
         self.assertEqual(list(theatre.audience.arbiter.users.values()), [0, 0, 0])
         self.assertEqual(len(theatre.audience.arbiter.questions), 3)
+        for step, *arguments in steps:
+            getattr(theatre, step)(*arguments)
+        theatre.snapshot()
+        theatre.finish()
+
+    @settings(deadline=None, max_examples=100)
+    @given(SETTINGS, st.booleans(), CALL_SCRIPTS)
+    def test_calls(self, hall_settings, judged, steps):
+        """The same of three users who do little but call one another."""
+        theatre = Theatre(
+            replace(
+                hall_settings,
+                demo_mode=True,
+                max_users_per_room=5,
+                verifier=Arbiter.NOBODY,
+                admitter=Arbiter.NOBODY,
+            )
+        )
+        for name in ("ann", "ben", "cat"):
+            theatre.login(name, "secret", True)
+        theatre.arbiters(Arbiter.NOBODY, Arbiter.NOBODY, True, judged)
         for step, *arguments in steps:
             getattr(theatre, step)(*arguments)
         theatre.snapshot()

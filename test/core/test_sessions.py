@@ -2,7 +2,7 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from anychat.codes import ResultCode, StreamKind
+from anychat.codes import ResultCode, StreamKind, VideoCallStage
 from anychat.core.commands import Tick
 from anychat.core.effects import (
     CloseRoute,
@@ -27,8 +27,11 @@ from anychat.messages import (
     TextMessage,
     TransferTasks,
     UserAtRoom,
+    VideoCallStatus,
 )
 from test.core.driver import H264, Driver, sent
+
+NO_CALL = VideoCallStatus(VideoCallStage.NONE, 0, 0, 0, False)
 
 
 class LogoutTests(SynchronousTestCase):
@@ -151,7 +154,11 @@ class ResyncTests(SynchronousTestCase):
         alice = core.login("alice")
         self.assertEqual(
             core.resume(alice, resync=True),
-            [Send((alice,), Resync(1, 0)), Send((alice,), TransferTasks(()))],
+            [
+                Send((alice,), Resync(1, 0)),
+                Send((alice,), NO_CALL),
+                Send((alice,), TransferTasks(())),
+            ],
         )
 
     def test_inRoom(self):
@@ -183,6 +190,7 @@ class ResyncTests(SynchronousTestCase):
                 Send((alice,), RoomMembers(1, (member,))),
                 Send((alice,), OnlineUser(2, 1)),
                 JoinRoute(alice, theirs.ssrc, 2, StreamKind.VIDEO, 0, H264),
+                Send((alice,), NO_CALL),
                 Send((alice,), TransferTasks(())),
             ],
         )

@@ -24,6 +24,8 @@ from anychat.codes import (
     TraceMode,
     TransferKind,
     UserState,
+    VideoCallEvent,
+    VideoCallStage,
 )
 from anychat.messages import (
     Friend,
@@ -203,6 +205,13 @@ SAMPLES = (
     messages.EndTransfer(5, TransferKind.BUFFER, ResultCode.CANCEL),
     messages.TransferEnded(5, ResultCode.TRANSFILE_FAILED),
     messages.TransferTasks((5, 6)),
+    messages.VideoCallControl(
+        VideoCallEvent.REQUEST, 8, ResultCode.SUCCESS, 0x23, -1, "有空吗"
+    ),
+    messages.VideoCallNotice(
+        VideoCallEvent.START, 8, ResultCode.SUCCESS, 0x23, 10005, ""
+    ),
+    messages.VideoCallStatus(VideoCallStage.TALKING, 8, 0x23, 10005, True),
     messages.SyncData(),
     messages.UserGroups((UserGroup(1, "同事"), UserGroup(2, "family"))),
     messages.UserFriends((Friend(8, True, (1, 2)), Friend(-2, False))),

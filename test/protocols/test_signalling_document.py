@@ -7,6 +7,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from anychat.protocols import (
+    formats_calls,
     formats_fields,
     formats_layers,
     formats_link,
@@ -54,6 +55,7 @@ class Declarations:
         self._numbers = {
             name: value
             for module in (
+                formats_calls,
                 formats_fields,
                 formats_link,
                 formats_people,
@@ -66,6 +68,7 @@ class Declarations:
             if isinstance(value, int)
         }
         for module in (
+            formats_calls,
             formats_link,
             formats_people,
             formats_session,

@@ -81,12 +81,14 @@ class Core:
 
     def __init__(self):
         self.arbiters_told = []
+        self.judges_calls = False
         self.calls = []
         self.present = ()
         self.answer = Answer(ResultCode.SUCCESS)
 
-    def arbiters(self, verifier, admitter, hears=False):
+    def arbiters(self, verifier, admitter, hears=False, judges_calls=False):
         """Who decides."""
+        self.judges_calls = judges_calls
         self.arbiters_told.append((verifier.name, admitter.name, hears))
 
     def call(self, call):
