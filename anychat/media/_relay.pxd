@@ -56,7 +56,7 @@ cdef enum:
     TICKS = 16384
 
 cdef enum:
-    TICKS_MASK = 0xFFFFFFFFF
+    TICKS_MASK = 0x7FFFFFFFF
 
 #: How a target stands.
 cdef enum:

@@ -291,7 +291,7 @@ cdef void forward_packet(Lane *lane, Stream *stream, Packet *packet) noexcept no
         drop(lane, LIMITED, 1)
         return
     store_double(&stream.last_seen, &lane.now, __ATOMIC_RELAXED)
-    note_arrival(lane, stream, index, view.size)
+    note_arrival(lane, stream, index, view.size, bits >= 0 and bits & 1)
     add(&stream.packets, 1)
     add(&stream.bytes, view.size)
     if lane.run_count and (
@@ -1431,7 +1431,7 @@ cdef class Forwarder:
             if word == 0 or (word & 0xFFFF) != <uint64_t>(index & 0xFFFF):
                 continue
             # The shorter way round: it may have come after `now` was read.
-            elapsed = <int64_t>((present - (word >> 28)) & TICKS_MASK)
+            elapsed = <int64_t>((present - (word >> 29)) & TICKS_MASK)
             if elapsed > <int64_t>TICKS_MASK >> 1:
                 elapsed -= <int64_t>TICKS_MASK + 1
             came.append(PacketArrival(
@@ -1439,6 +1439,7 @@ cdef class Forwarder:
                 now - elapsed / <double>TICKS,
                 (word >> 16) & 0x7FF,
                 bool((word >> 27) & 1),
+                bool((word >> 28) & 1),
             ))
         return came
 

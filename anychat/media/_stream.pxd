@@ -193,13 +193,14 @@ cdef inline int64_t locate(Lane *lane, Stream *stream, int64_t sequence) noexcep
 
 
 cdef inline void note_arrival(
-    Lane *lane, Stream *stream, int64_t index, size_t size
+    Lane *lane, Stream *stream, int64_t index, size_t size, bint discardable
 ) noexcept nogil:
     """Write down when a packet came; see `PacketArrival` in `routes` and `arrivals`."""
     cdef uint64_t ticks = <uint64_t>(lane.now * TICKS) & TICKS_MASK
     store_u64(
         &stream.came[index & stream.came_mask],
-        ticks << 28
+        ticks << 29
+        | <uint64_t>discardable << 28
         | <uint64_t>(index != stream.highest) << 27
         | <uint64_t>size << 16
         | <uint64_t>(index & 0xFFFF),

@@ -154,6 +154,11 @@ class Adaptation:
         """The leg gets that video no longer."""
         self._videos.pop(stream, None)
 
+    def spares(self, stream: Ssrc) -> bool:
+        """Whether the leg gets a video without its discardable frames."""
+        video = self._videos.get(stream)
+        return video is not None and video.spared
+
     def without_layer(self, stream: Ssrc) -> None:
         """That video has no smaller layer any more."""
         video = self._videos[stream]

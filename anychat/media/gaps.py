@@ -92,6 +92,8 @@ class GapTracker:
         """Packets too far behind to tell."""
         self.lost = 0
         """Packets that were given up and did not come."""
+        self.left_out = 0
+        """Packets that were not to come."""
         self.asked = 0
         """Sequence numbers given out by `due`."""
         self._repeat = repeat
@@ -113,8 +115,11 @@ class GapTracker:
 
     @property
     def expected(self) -> int:
-        """Packets from the first to the highest (RFC 3550 appendix A.3)."""
-        return 0 if self._first is None else self._highest - self._first + 1
+        """Packets from the first to the highest (RFC 3550 appendix A.3), but for
+        those that are left out."""
+        if self._first is None:
+            return 0
+        return self._highest - self._first + 1 - self.left_out
 
     @property
     def missing(self) -> int:
@@ -208,6 +213,15 @@ class GapTracker:
         self._seen |= bit
         self.received_count += 1
         return arrival
+
+    def leave_out(self, sequence: int) -> int | None:
+        """A missing packet is not to come; its index, None if it is not missing."""
+        index = extend(sequence, self._highest)
+        if self._missing.pop(index, None) is None:
+            return None
+        self._seen |= (1 << self._highest - index) & _WINDOW_MASK
+        self.left_out += 1
+        return index
 
     def next_timeout(self) -> float | None:
         """When `due` has something to do; None while nothing is missing."""

@@ -57,7 +57,7 @@ from anychat.media.routes import (
     Missing,
     PacketArrival,
 )
-from anychat.media.signals import ProbeResult, Signal, unwrap, wrap
+from anychat.media.signals import LeftOut, ProbeResult, Signal, unwrap, wrap
 from anychat.media.srtp import SrtcpReceiver, SrtcpSender
 from anychat.media.switching import LayerSwitching
 from anychat.media.uplink import Arrivals, UplinkReports, in_datagrams
@@ -769,14 +769,31 @@ class Legs:
         if self._leaves_out(state, now):
             self.drops.add(Drop.LEFT_OUT, len(nack.sequences))
             return
-        wanted = len(nack.sequences)
+        sequences = nack.sequences
+        if self.switching.spares(state.leg, ssrc):
+            sequences = self._without_spared(state, ssrc, sequences, now)
+        wanted = len(sequences)
         granted = incoming.retransmissions.take(now, wanted)
         if granted < wanted:
             self.drops.add(Drop.RETRANSMIT_RATE, wanted - granted)
         # What is not kept is not asked of the publisher on the receiver's
         # word: if it was lost on the way up, the server saw the gap itself,
         # and what comes then goes to all.
-        self._routes.retransmit(ssrc, state.leg, list(nack.sequences[:granted]), now)
+        self._routes.retransmit(ssrc, state.leg, list(sequences[:granted]), now)
+
+    def _without_spared(
+        self, state: _Leg, ssrc: Ssrc, sequences: tuple[int, ...], now: float
+    ) -> tuple[int, ...]:
+        """Those packets that were not left out; the leg is told of the others."""
+        left_out = {
+            came.position & 0xFFFF
+            for came in self._routes.arrivals(ssrc, 0, now)
+            if came.discardable
+        }
+        told = tuple(each for each in sequences if each in left_out)
+        if told:
+            self.signal(state.leg, LeftOut(ssrc, told))
+        return tuple(each for each in sequences if each not in left_out)
 
     def _ask(self, now: float) -> None:
         """Send publishers the requests that are due."""

@@ -162,6 +162,8 @@ class PacketArrival(NamedTuple):
     """Of the datagram, bytes."""
     late: bool
     """A later one had come before it."""
+    discardable: bool
+    """No other frame needs the one that it is of."""
 
 
 class Copy(NamedTuple):
@@ -540,7 +542,11 @@ class Forwarder:
         stream.last_seen = now
         came = stream.came
         came[index & len(came) - 1] = PacketArrival(
-            index, now, size, index < stream.highest
+            index,
+            now,
+            size,
+            index < stream.highest,
+            marking is not None and marking.discardable,
         )
 
         if marking is not None and marking.start:

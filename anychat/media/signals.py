@@ -12,13 +12,15 @@ subtype  from      data, network byte order
                    (microseconds)
 3        server    `LayerPlace`: SSRC of the stream u32, SSRC of the layer that
                    begins u32, roll-over counter u32, sequence u16, 0 u16
+4        server    `LeftOut`: SSRC u32, sequence numbers u16 each, the last one
+                   twice where their number is odd
 =======  ========  ============================================================
 
 Another subtype, or a length that does not fit, is nothing: a newer peer's.
 """
 
 from dataclasses import dataclass
-from struct import Struct
+from struct import Struct, pack, unpack
 
 from anychat.media.rtcp import Application, RtcpPacket
 
@@ -28,8 +30,10 @@ NAME = b"ACRL"
 PROBE_SIZE = 1132
 #: Most packets of one train.
 MAX_TRAIN = 128
+#: Most sequence numbers that are said to be left out at a time.
+MAX_LEFT_OUT = 512
 
-_PROBE, _RESULT, _PLACE = 1, 2, 3
+_PROBE, _RESULT, _PLACE, _LEFT_OUT = 1, 2, 3, 4
 _PROBE_FIELDS = Struct(">HHHH")
 _RESULT_FIELDS = Struct(">HHII")
 _PLACE_FIELDS = Struct(">IIIHH")
@@ -70,7 +74,16 @@ class LayerPlace:
     sequence: int
 
 
-Signal = Probe | ProbeResult | LayerPlace
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Packets that were asked for, and are not to be waited for: their frames were
+    left out, since the way takes no more and no other frame needs them."""
+
+    ssrc: int
+    sequences: tuple[int, ...]
+
+
+Signal = Probe | ProbeResult | LayerPlace | LeftOut
 
 
 def wrap(ssrc: int, signal: Signal) -> Application:
@@ -90,6 +103,12 @@ def wrap(ssrc: int, signal: Signal) -> Application:
                 signal.stream, signal.ssrc, signal.roc, signal.sequence, 0
             )
             return Application(ssrc, _PLACE, NAME, data)
+        case LeftOut():
+            sequences = signal.sequences[:MAX_LEFT_OUT]
+            if len(sequences) % 2:
+                sequences += sequences[-1:]
+            data = pack(f">I{len(sequences)}H", signal.ssrc, *sequences)
+            return Application(ssrc, _LEFT_OUT, NAME, data)
 
 
 def unwrap(packet: RtcpPacket) -> Signal | None:
@@ -107,4 +126,7 @@ def unwrap(packet: RtcpPacket) -> Signal | None:
     elif packet.subtype == _PLACE and len(data) == _PLACE_FIELDS.size:
         stream, ssrc, roc, sequence, _ = _PLACE_FIELDS.unpack(data)
         return LayerPlace(stream, ssrc, roc, sequence)
+    elif packet.subtype == _LEFT_OUT and 8 <= len(data) <= 4 + 2 * MAX_LEFT_OUT:
+        ssrc, *sequences = unpack(f">I{(len(data) - 4) // 2}H", data)
+        return LeftOut(ssrc, tuple(dict.fromkeys(sequences)))
     return None

@@ -125,6 +125,11 @@ class LayerSwitching:
             del self._receivers[leg]
             self._deadlines.clear(leg)
 
+    def spares(self, leg: SessionId, stream: Ssrc) -> bool:
+        """Whether the leg gets a video without its discardable frames."""
+        receiver = self._receivers.get(leg)
+        return receiver is not None and receiver.adaptation.spares(stream)
+
     def without_layer(self, leg: SessionId, stream: Ssrc) -> None:
         """What the leg receives has no layer any more."""
         receiver = self._receivers[leg]
@@ -179,12 +184,13 @@ class LayerSwitching:
         when = _unwrap(receiver, feedback.timestamp)
         samples: list[Sample] = []
         for block in feedback.blocks:
-            samples += self._samples(block, when, now)
+            spared = receiver.adaptation.spares(Ssrc(block.ssrc))
+            samples += self._samples(block, when, spared, now)
         receiver.adaptation.report(samples, now, round_trip, self._rate)
         self._act(leg, receiver, now)
 
     def _samples(
-        self, block: StreamArrivals, when: float, now: float
+        self, block: StreamArrivals, when: float, spared: bool, now: float
     ) -> Iterable[Sample]:
         ssrc = Ssrc(block.ssrc)
         roc, sequence = self._ways.position(ssrc)
@@ -197,8 +203,11 @@ class LayerSwitching:
             place = came.position - first
             if place >= told:
                 break
-            # What did not come here could not be sent on: no loss of his.
+            # What did not come here could not be sent on: no loss of his; nor is
+            # what was left out.
             offset = block.offsets[place]
+            if offset is None and spared and came.discardable:
+                continue
             yield Sample(
                 came.when, None if offset is None else when - offset / 1024, came.size
             )

@@ -134,6 +134,7 @@ class JitterBuffer:
         self._packets: dict[int, RtpPacket] = {}
         self._expected: int | None = None
         self._scan = 0
+        self._left_out: set[int] = set()
         self._starts: list[int] = []
         self._started = False
         self._reference: int | None = None
@@ -207,6 +208,20 @@ class JitterBuffer:
         if marking is not None and marking.start and marking.independent:
             self._starts.append(index)
             self._starts.sort()
+
+    def leave_out(self, index: int) -> None:
+        """That packet is not to come: with its neighbours it is a frame that no
+        other one needs, and that was left out."""
+        if len(self._left_out) < CAPACITY:
+            self._left_out.add(index)
+            self._pass_left_out()
+
+    def _pass_left_out(self) -> None:
+        """Go on behind what is left out, if that is next."""
+        while self._expected is not None and self._expected in self._left_out:
+            self._left_out.discard(self._expected)
+            self._expected += 1
+            self._scan = max(self._scan, self._expected)
 
     def take(self, now: float) -> list[Frame]:
         """The frames that are due."""
@@ -343,6 +358,8 @@ class JitterBuffer:
             del self._packets[index]
         self._starts = [index for index in self._starts if index > last]
         self._expected = self._scan = last + 1
+        self._left_out = {index for index in self._left_out if index > last}
+        self._pass_left_out()
         self._started = True
         return Frame(
             self.extend(packets[0].timestamp),

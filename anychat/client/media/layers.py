@@ -7,7 +7,7 @@ and lets go of the first when the second has shown a picture: so there is no hol
 and nothing that the one missed is asked for under the other.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -146,6 +146,12 @@ class VideoReception:
         else:
             # It comes before the key frame that it is about.
             self._layers[ssrc].report = data
+
+    def left_out(self, ssrc: int, sequences: Iterable[int]) -> None:
+        """The server says that these packets of a layer are not to come."""
+        part = self._parts.get(ssrc)
+        if part is not None:
+            part.left_out(sequences)
 
     def reports(self) -> list[ReportBlock]:
         """The blocks for the next receiver report."""

@@ -4,7 +4,7 @@ datagram -> SRTP -> gaps (NACK) -> jitter buffer (key-frame requests) -> decoder
 on a strand -> playout.  All of it in the reactor's thread but for decoding.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -162,6 +162,14 @@ class Reception:
             self._told = index - 1
         if index > self._told:
             self._came_at[index] = now
+
+    def left_out(self, sequences: Iterable[int]) -> None:
+        """The server says that these are not to come."""
+        for sequence in sequences:
+            index = self._gaps.leave_out(sequence)
+            if index is not None:
+                self._buffer.leave_out(index)
+        self._advance()
 
     def receive_report(self, data: bytes) -> None:
         """Take an SRTCP datagram with this stream's SSRC: its sender's."""

@@ -49,7 +49,7 @@ from anychat.media import rtcp
 from anychat.media.demux import Kind
 from anychat.media.rtcp import CongestionFeedback, Nack, Pli, RtcpPacket
 from anychat.media.rtp import FIXED_HEADER
-from anychat.media.signals import LayerPlace, Probe, Signal, unwrap, wrap
+from anychat.media.signals import LayerPlace, LeftOut, Probe, Signal, unwrap, wrap
 from anychat.media.srtp import SrtcpReceiver, SrtcpSender
 from anychat.messages import (
     LayerGranted,
@@ -541,6 +541,10 @@ class MediaSession:
             reception = self._receptions.get(signal.stream)
             if isinstance(reception, VideoReception):
                 reception.announce(signal.ssrc, signal.roc, signal.sequence)
+        elif isinstance(signal, LeftOut):
+            reception = self._receptions.get(signal.ssrc)
+            if isinstance(reception, VideoReception):
+                reception.left_out(signal.ssrc, signal.sequences)
 
     def _signal(self, signal: Signal) -> None:
         assert self._setup is not None
