@@ -17,6 +17,9 @@ from anychat.errors import Refused
 from anychat.ids import UserId
 from anychat.messages import InfoValue
 
+#: Bytes of UTF-8 of an answer.
+MAX_ANSWER = 60_000
+
 _NUMBER = re.compile(r"-?[0-9]{1,10}")
 
 
@@ -94,7 +97,11 @@ def _user_info(state: State, text: str) -> str:
             "roomid": user.room_id or 0,
         }
     facts["info"] = dict(profile_of(state, user_id).infos)
-    return json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
+    answer = json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
+    if len(answer.encode("utf-8")) > MAX_ANSWER:
+        # Only control characters take that much: six bytes each.
+        raise Refused(ResultCode.OVERFLOW)
+    return answer
 
 
 def _status(state: State, text: str) -> str:
