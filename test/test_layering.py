@@ -113,7 +113,7 @@ OWNERS = {
     ),
     "OpenSSL": ("anychat.protocols.tls",),
     "prometheus_client": ("anychat.ops.metrics",),
-    "rich": ("anychat.demo",),
+    "rich": ("anychat.client.progress", "anychat.demo"),
     "numpy": ("anychat.client.media",),
 }
 

@@ -230,6 +230,7 @@ class Client:
             self._plane.adapt,
         )
         """SetSDKOption and GetSDKOption."""
+        self.transfers.add_options(self.options)
         self.people = People(self._command, self._query, self._timely, tell)
         """User data and friends; control codes; QueryInfoFromServer."""
         self.video_calls = VideoCalls(self._command, tell)

@@ -16,6 +16,7 @@ from anychat.client.trust import (
     KnownServers,
     Trust,
 )
+from anychat.codes import BUSINESS_SERVER
 from anychat.errors import ConfigError
 
 #: UDPServicePort, unless the server has another.
@@ -186,6 +187,7 @@ def parser() -> argparse.ArgumentParser:
         description="Print the server's hello and its certificate's fingerprint.",
     )
     _add_send_text(commands, common)
+    _add_send_file(commands, common)
     _add_nettest(commands, common)
     _add_udpcheck(commands)
     return main
@@ -274,6 +276,59 @@ def _add_send_text(commands: Any, common: argparse.ArgumentParser) -> None:
     )
 
 
+def _bitrate(text: str) -> int:
+    match = re.fullmatch(r"(\d{1,8}(?:\.\d{1,3})?)([kKmMgG]?)", text)
+    factor = {"": 1, "k": 1000, "m": 1_000_000, "g": 1_000_000_000}
+    rate = round(float(match[1]) * factor[match[2].lower()]) if match else 0
+    if not 1000 <= rate <= 100_000_000_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is no bit rate such as 500k or 2M")
+    return rate
+
+
+def _receiver(text: str) -> int:
+    return BUSINESS_SERVER if text == "server" else _user(text)
+
+
+def _add_send_file(commands: Any, common: argparse.ArgumentParser) -> None:
+    send = commands.add_parser(
+        "send-file",
+        parents=[common],
+        help="send files to a user or the server, and leave",
+        description="Log in, send each FILE, show how it goes, and log out. What a "
+        "lost connection has not taken goes on by itself when it is back.",
+    )
+    send.add_argument("file", nargs="+", metavar="FILE")
+    send.add_argument("--user", required=True, metavar="NAME")
+    send.add_argument(
+        "--to",
+        required=True,
+        type=_receiver,
+        metavar="ID|server",
+        help="user id; of a guest: --to=-2; server: for its business server",
+    )
+    send.add_argument(
+        "--limit",
+        type=_bitrate,
+        default=0,
+        metavar="BITS",
+        help="a second, as 500k or 2M; as fast as it goes if not given",
+    )
+    send.add_argument(
+        "--guid",
+        metavar="GUID",
+        help="names the task (TransFileEx): given again, only the rest is sent",
+    )
+    send.add_argument(
+        "--text", default="", metavar="TEXT", help="for the receiver, with --guid"
+    )
+    send.add_argument(
+        "--password", metavar="P", help="empty: as a guest; better in ANYCHAT_PASSWORD"
+    )
+    send.add_argument(
+        "--auth-pass", metavar="S", help="SDKAuthPass; better in ANYCHAT_AUTH_PASS"
+    )
+
+
 def _message(text: str) -> str:
     if not 0 < len(text.encode("utf-8", "replace")) <= 16384:
         raise argparse.ArgumentTypeError("a text has 1 to 16384 bytes of UTF-8")
@@ -325,6 +380,17 @@ def parse(
             whole.error("--secret goes with --to")
         if options.plain and (options.password or options.room_password):
             whole.error("--plain carries no passwords")
+        return options
+    if options.command == "send-file":
+        _fill_secrets(options, environment)
+        if options.plain and options.password:
+            whole.error("--plain carries no passwords")
+        if options.guid is None and options.text:
+            whole.error("--text goes with --guid")
+        if options.guid is not None and len(options.file) > 1:
+            whole.error("--guid names one file")
+        if options.guid is not None and not 0 < len(options.guid.encode()) <= 64:
+            whole.error("a GUID has 1 to 64 bytes")
         return options
     if options.command == "nettest":
         _fill_secrets(options, environment)

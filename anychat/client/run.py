@@ -19,6 +19,7 @@ from anychat.client.join import FINE, Join
 from anychat.client.nettest import NetTest
 from anychat.client.options import parse
 from anychat.client.output import Output
+from anychat.client.send_file import SendFile
 from anychat.client.send_text import SendText
 from anychat.client.udpcheck import UdpCheck
 
@@ -43,6 +44,7 @@ _JOBS: dict[str, Callable[..., Job]] = {
     "nettest": NetTest,
     "udpcheck": UdpCheck,
     "send-text": SendText,
+    "send-file": SendFile,
 }
 
 

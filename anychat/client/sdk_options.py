@@ -9,7 +9,7 @@ client's own affairs.
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from twisted.python.failure import Failure
 
 from anychat.codes import ResultCode, SDKOption
@@ -66,6 +66,9 @@ class SDKOptions:
         self._chosen: dict[str, int] = {}
         self._applied = False
         self._kept: dict[SDKOption, int] = {}
+        self.own: dict[SDKOption, tuple[Callable[[], int], Callable[[int], None]]] = {}
+        """Options of other parts of the client: how to get and to set each.  To
+        set one may raise `Refused`."""
         self.query_timeout = QUERY_TIMEOUT
         """Milliseconds; option 213."""
 
@@ -85,6 +88,8 @@ class SDKOptions:
                 return fail(Refused(ResultCode.FUNCOPTERROR, f"number {number!r}"))
             self._chosen[_PARAMETERS[known]] = number
             return succeed(None)
+        if known in self.own:
+            return maybeDeferred(self.own[known][1], number)
         if known is SDKOption.APPLY_PARAMETERS:
             return self._set_applied(number)
         if known is SDKOption.QUERY_TIMEOUT:
@@ -112,6 +117,8 @@ class SDKOptions:
             return fail(Refused(ResultCode.FUNCNOTALLOW, f"option {option!r}"))
         if known in _PARAMETERS:
             return self._parameter(_PARAMETERS[known])
+        if known in self.own:
+            return succeed(self.own[known][0]())
         if known is SDKOption.APPLY_PARAMETERS:
             return succeed(int(self._applied))
         if known is SDKOption.QUERY_TIMEOUT:

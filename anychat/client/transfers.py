@@ -26,9 +26,11 @@ from twisted.python.failure import Failure
 
 from anychat.client.calls import Calls, Need, checked
 from anychat.client.events import ClientEvents
+from anychat.client.sdk_options import SDKOptions
 from anychat.client.wishes import SessionLost
 from anychat.codes import (
     ResultCode,
+    SDKOption,
     TransferKind,
     TransTaskInfo,
     TransTaskStatus,
@@ -377,6 +379,20 @@ class Transfers:
         if not 0 <= bitrate < 1 << 40:
             raise Refused(ResultCode.FUNCOPTERROR, "no bit rate")
         self._cap.bitrate = bitrate
+
+    def add_options(self, options: SDKOptions) -> None:
+        """Have options 46 and 229 set what they are about here."""
+
+        def set_cap(bitrate: int) -> None:
+            self.bitrate_cap = bitrate
+
+        def set_maximum(megabytes: int) -> None:
+            if not 1 <= megabytes < 1 << 24:
+                raise Refused(ResultCode.FUNCOPTERROR, f"number {megabytes!r}")
+            self.maximum = megabytes << 20
+
+        options.own[SDKOption.TRANSFER_BITRATE] = lambda: self.bitrate_cap, set_cap
+        options.own[SDKOption.MAX_FILE_SIZE] = lambda: self.maximum >> 20, set_maximum
 
     @property
     def tasks(self) -> tuple[TransTask, ...]:

@@ -29,6 +29,7 @@ from anychat.protocols.formats import decode, encode
 from anychat.protocols.framing import (
     FIRST_SESSION_TYPE,
     MAGIC,
+    UNNUMBERED,
     FrameReader,
     encode_frame,
 )
@@ -81,7 +82,7 @@ class Side(Protocol):
         if self.greeted == MAGIC:
             for frame in self.reader.receive(data):
                 message = decode(frame.type, frame.body)
-                if frame.type >= FIRST_SESSION_TYPE:
+                if frame.type >= FIRST_SESSION_TYPE and frame.type not in UNNUMBERED:
                     channel = self.server.channel
                     channel.acknowledge(frame.ack)
                     if not channel.take(frame.seq):
@@ -109,7 +110,7 @@ class Side(Protocol):
     def send(self, message, request=0):
         """Say something."""
         type, body = encode(message)
-        if type >= FIRST_SESSION_TYPE:
+        if type >= FIRST_SESSION_TYPE and type not in UNNUMBERED:
             self.transport.write(self.server.channel.number(type, body, request))
         else:
             self.transport.write(
