@@ -193,7 +193,9 @@ def _take(turn: Turn, asker: Session, request: int, step: OnVideoCallEvent) -> N
     assert asker.call is not None
     call = turn.state.calls[asker.call]
     if step.event == VideoCallEvent.REPLY and step.error == ResultCode.SUCCESS:
-        turn.reply(asker.id, request, Result(_start(turn, call, step)))
+        room_id = _free_room(turn)
+        turn.reply(asker.id, request, Result(_roomed(room_id)))
+        _start(turn, call, step, room_id)
         return
     turn.reply(asker.id, request, Result(ResultCode.SUCCESS))
     if call.room_id is not None:
@@ -234,16 +236,20 @@ def _not_called(
     )
 
 
-def _start(turn: Turn, call: VideoCall, step: OnVideoCallEvent) -> ResultCode:
-    """The callee has answered; 23 where no room number is left."""
+def _roomed(room_id: RoomId | None) -> ResultCode:
+    return ResultCode.NOENOUGHRESOURCE if room_id is None else ResultCode.SUCCESS
+
+
+def _start(
+    turn: Turn, call: VideoCall, step: OnVideoCallEvent, room_id: RoomId | None
+) -> None:
+    """The callee has answered: the parties talk, or there is no room for that."""
     caller, callee = _parties(turn.state, call)
-    room_id = _free_room(turn)
     if room_id is None:
-        code = ResultCode.NOENOUGHRESOURCE
-        given_up = _by_itself(turn, call, code)
+        given_up = _by_itself(turn, call, _roomed(room_id))
         _end(turn, call, given_up, (call.caller, call.callee))
         _show(turn, call, given_up)
-        return code
+        return
     turn.changes.append(
         CallStarted(call.caller, room_id, not turn.settings.first_call_room)
     )
@@ -260,7 +266,6 @@ def _start(turn: Turn, call: VideoCall, step: OnVideoCallEvent) -> ResultCode:
     _tell(turn, caller.id, callee, started)
     _tell(turn, callee.id, caller, started)
     _show(turn, call, started)
-    return ResultCode.SUCCESS
 
 
 def _free_room(turn: Turn) -> RoomId | None:
@@ -416,7 +421,9 @@ def control_call(turn: Turn, call: business_messages.VideoCallControl) -> Answer
     )
     _check(turn.state, user, step)
     if call.event == VideoCallEvent.REPLY and call.error == ResultCode.SUCCESS:
-        return Answer(_start(turn, his, step))
+        room_id = _free_room(turn)
+        _start(turn, his, step, room_id)
+        return Answer(_roomed(room_id))
     if his.room_id is None:
         step = _no_answer(his, user, step)
     _end(turn, his, step, (his.caller, his.callee))
