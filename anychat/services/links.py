@@ -317,8 +317,7 @@ class ClientLinks(Service):
         """These are the media parameters from now on (SERVERCFGUPDATE)."""
         old, self._parameters = self._parameters, encode(parameters)
         for session in self._sessions.values():
-            session.renew_opening(old, self._parameters)
-            session.notify(*self._parameters)
+            session.replace(old, self._parameters)
 
     def end_session(self, session: SessionId, code: ResultCode) -> None:
         """The session is over; its link is told why unless the code is 0."""

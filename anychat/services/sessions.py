@@ -162,9 +162,11 @@ class Session:
         self._opened = self.channel.sent
         return frames
 
-    def renew_opening(self, old: tuple[int, bytes], new: tuple[int, bytes]) -> None:
-        """Something of what the client must have is another now."""
-        self._opening = tuple(new if one == old else one for one in self._opening)
+    def replace(self, old: tuple[int, bytes], new: tuple[int, bytes]) -> None:
+        """Notify of what the client must have in the place of something else."""
+        self._opening = (*(one for one in self._opening if one != old), new)
+        self.notify(*new)
+        self._opened = self.channel.sent
 
     def resume(self, taken: int, *, again: bool) -> tuple[list[bytes], bool]:
         """Go on for a client that comes back.
