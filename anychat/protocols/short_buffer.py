@@ -29,3 +29,14 @@ def keep_short(transport: Any) -> None:
     if handle is not None and hasattr(socket, "TCP_NOTSENT_LOWAT"):
         with suppress(OSError):
             handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
+
+
+def send_at_once(transport: Any) -> None:
+    """Let no small frame wait for the other side's acknowledgement (RFC 896).
+
+    Every writer here writes whole frames, so nothing is gathered by waiting; what
+    waits is the next answer, up to 40 ms.
+    """
+    set_no_delay = getattr(transport, "setTcpNoDelay", None)
+    if set_no_delay is not None:
+        set_no_delay(True)

@@ -42,7 +42,7 @@ from anychat.protocols.framing import (
 )
 from anychat.protocols.proof import NONCE_SIZE, derive_key, make_proof
 from anychat.protocols.reliable import ReliableChannel
-from anychat.protocols.short_buffer import keep_short
+from anychat.protocols.short_buffer import keep_short, send_at_once
 from anychat.protocols.tls import channel_binding
 
 _MEDIA_PACKET = number_of(MediaPacket)
@@ -144,6 +144,7 @@ class ClientLink(protocol.Protocol):
     def connectionMade(self) -> None:
         """Begin TLS, or the dialogue at once."""
         self.last_heard = self._seconds()
+        send_at_once(self.transport)
         if self._tls is None:
             self._greet()
         else:

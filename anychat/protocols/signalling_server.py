@@ -38,7 +38,7 @@ from anychat.protocols.framing import (
     encode_frame,
 )
 from anychat.protocols.proof import NONCE_SIZE, check_proof
-from anychat.protocols.short_buffer import keep_short
+from anychat.protocols.short_buffer import keep_short, send_at_once
 from anychat.protocols.tls import channel_binding
 
 _log = Logger()
@@ -248,6 +248,7 @@ class ServerLink:
     def makeConnection(self, transport: Any) -> None:
         """Start; as a push producer, to be told when the peer does not read."""
         self.transport = transport
+        send_at_once(transport)
         transport.registerProducer(self, True)
 
     def connectionMade(self) -> None:
