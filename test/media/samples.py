@@ -2,7 +2,7 @@
 
 from hypothesis import strategies
 
-from anychat.media import rtcp, stun
+from anychat.media import rtcp, signals, stun
 from anychat.media.rtp import FrameMarking, RtpPacket
 from anychat.media.srtp import SrtcpSender, SrtpSender
 
@@ -63,6 +63,18 @@ BYE_COMPOUND = [
     rtcp.Bye((LEG_SSRC, MEDIA_SSRC), "over"),
 ]
 
+FEEDBACK_COMPOUND = [
+    rtcp.CongestionFeedback(
+        LEG_SSRC, (rtcp.StreamArrivals(MEDIA_SSRC, 65534, (100, None, 34)),), 0x00051000
+    )
+]
+SIGNALS = (
+    signals.ProbeResult(7, 6, 5820, 0.012345),
+    signals.LayerPlace(MEDIA_SSRC, 0x11223345, 1, 258),
+    signals.LeftOut(MEDIA_SSRC, (65535, 0, 1)),
+)
+SIGNALS_COMPOUND = [signals.wrap(LEG_SSRC, signal) for signal in SIGNALS]
+
 #: One SDES chunk with a TOOL item before its CNAME, and a chunk without one.
 DESCRIPTIONS = bytes.fromhex(
     "82ca0006 55667788 0603414243 01023137 000000 11223344 00000000"
@@ -108,6 +120,8 @@ VALID = {
     "rtcp-receiver": rtcp.build(RECEIVER_COMPOUND),
     "rtcp-bye": rtcp.build(BYE_COMPOUND),
     "rtcp-descriptions": DESCRIPTIONS,
+    "rtcp-feedback": rtcp.build(FEEDBACK_COMPOUND),
+    "rtcp-signals": rtcp.build(SIGNALS_COMPOUND),
     "stun-request": REQUEST,
     "stun-plain-request": PLAIN_REQUEST,
     "stun-sha256-request": SHA256_REQUEST,

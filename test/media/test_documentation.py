@@ -71,6 +71,8 @@ class DocumentationTests(SynchronousTestCase):
                 "srtp-audio",
                 "rtcp-sender",
                 "rtcp-receiver",
+                "rtcp-feedback",
+                "rtcp-signals",
                 "srtcp-receiver",
             },
         )

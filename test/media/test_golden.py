@@ -9,16 +9,18 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from anychat.errors import PeerError
-from anychat.media import rtcp, rtp, srtp, stun
+from anychat.media import rtcp, rtp, signals, srtp, stun
 from test.media.samples import (
     AUDIO,
     BYE_COMPOUND,
+    FEEDBACK_COMPOUND,
     KEY,
     LEG_SSRC,
     MEDIA_SSRC,
     RECEIVER_COMPOUND,
     SALT,
     SENDER_COMPOUND,
+    SIGNALS,
     STUN_KEY,
     USERNAME,
     VALID,
@@ -42,6 +44,10 @@ INVALID = {
     "invalid-rtcp-bye": (rtcp.parse, "RTCP bye reason truncated"),
     "invalid-rtcp-padding": (rtcp.parse, "RTCP padding"),
     "invalid-rtcp-nack": (rtcp.parse, "RTCP NACK asks for too much"),
+    "invalid-rtcp-feedback": (
+        rtcp.parse,
+        "RTCP feedback tells of too many packets",
+    ),
     "invalid-stun-cookie": (stun.parse, "STUN magic cookie"),
     "invalid-stun-length": (stun.parse, "STUN length"),
     "invalid-stun-attribute": (stun.parse, "STUN attribute truncated"),
@@ -80,6 +86,9 @@ class GoldenTests(SynchronousTestCase):
         self.assertEqual(rtcp.parse(golden("rtcp-sender")), SENDER_COMPOUND)
         self.assertEqual(rtcp.parse(golden("rtcp-receiver")), RECEIVER_COMPOUND)
         self.assertEqual(rtcp.parse(golden("rtcp-bye")), BYE_COMPOUND)
+        self.assertEqual(rtcp.parse(golden("rtcp-feedback")), FEEDBACK_COMPOUND)
+        read = rtcp.parse(golden("rtcp-signals"))
+        self.assertEqual(tuple(map(signals.unwrap, read)), SIGNALS)
 
     def test_stun(self):
         """The signed STUN files are authentic."""
