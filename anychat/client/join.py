@@ -136,14 +136,18 @@ class Join:
         entered.addErrback(self._failed)
         yield connected
         yield entered
-        if self._ending is not None:
-            return
+        if self._ending is None:
+            self._begin()
+
+    def _begin(self) -> None:
+        """In the room: do there what is asked for."""
+        options = self._options
         self._joined, self._joined_at = True, self._reactor.seconds()
         if options.seconds is not None:
             self._timer = self._reactor.callLater(options.seconds, self.finish, FINE)
         calls: list[Deferred[Any]] = []
-        if options.text is not None:
-            calls.append(self.client.send_text(options.text))
+        if options.say is not None:
+            calls.append(self.client.send_text(options.say))
         if self._source is not None:
             published = self.client.publish(self._source, overrides=options.overrides)
             calls.append(published.addCallback(self._publishings.append))
@@ -240,9 +244,17 @@ class Join:
             path = os.path.join(self._options.save, file_name(member))
             sink = self._make_sink(path)
             self._sinks[sink] = path
-        self.client.watch(member.user_id, sink=sink).addCallbacks(
+        self.client.watch(member.user_id, sink=sink, **self._kinds()).addCallbacks(
             self._watchings.append, self._not_watched, errbackArgs=(member,)
         )
+
+    def _kinds(self) -> dict[str, bool]:
+        """What of a member is watched: everything."""
+        return {}
+
+    def _facts(self) -> dict[str, Any]:
+        """What else there is for the summary."""
+        return {}
 
     def _not_watched(self, failure: Failure, member: Member) -> None:
         failure.trap(Refused)
@@ -301,23 +313,30 @@ class Join:
             if joined
             else 0.0,
             "published": published_streams(self._publishings),
+            **self._facts(),
         }
         for watching in client.watched:
             client.unwatch(watching.user_id, watching.stream_index)
         saving = [self._close_sink(sink) for sink in tuple(self._sinks)]
         saved = DeferredList([item for item in saving if item is not None])
-        yield _at_most(FILES_TIME, saved, self._reactor)
+        yield at_most(FILES_TIME, saved, self._reactor)
         if client.user_id and self._lost is None:
             # Without it the server would hold the session for a while.
             leaving = client.logout().addErrback(lambda _: None)
-            yield _at_most(LOGOUT_TIME, leaving, self._reactor)
+            yield at_most(LOGOUT_TIME, leaving, self._reactor)
         stopped = client.close()
-        yield _at_most(FILES_TIME, stopped, self._reactor)
-        if self._source is not None and stopped.called:
-            self._source.close()
+        yield at_most(FILES_TIME, stopped, self._reactor)
+        if stopped.called:
+            self._let_go()
         summary["watched"] = watched_users(self._watchings, self._files)
         self._output.summary(summary)
         self._over(code)
+
+    def _let_go(self) -> None:
+        """Publish nothing any more."""
+        source, self._source = self._source, None
+        if source is not None:
+            source.close()
 
     def _over(self, code: int) -> None:
         ending = self._ending
@@ -335,7 +354,7 @@ def _make_directory(path: str) -> None:
         raise OSError(f"{path}: {error.strerror}") from error
 
 
-def _at_most(seconds: float, waited: "Deferred[Any]", clock: Any) -> "Deferred[None]":
+def at_most(seconds: float, waited: "Deferred[Any]", clock: Any) -> "Deferred[None]":
     """Fires after the other one, at the latest after so many seconds."""
     result: Deferred[None] = Deferred()
     late = clock.callLater(seconds, result.callback, None)

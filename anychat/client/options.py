@@ -16,7 +16,7 @@ from anychat.client.trust import (
     KnownServers,
     Trust,
 )
-from anychat.codes import BUSINESS_SERVER
+from anychat.codes import BUSINESS_SERVER, ResultCode, VideoCallFlag
 from anychat.errors import ConfigError
 
 #: UDPServicePort, unless the server has another.
@@ -127,43 +127,9 @@ def parser() -> argparse.ArgumentParser:
         help="enter a room; publish, watch, save, send a text",
         description="Enter a room until --seconds are over or ctrl-C is pressed.",
     )
-    join.add_argument("--user", required=True, metavar="NAME")
-    join.add_argument(
-        "--password",
-        metavar="P",
-        help="empty: as a guest; better given in ANYCHAT_PASSWORD, "
-        "since others can see command lines",
-    )
-    join.add_argument(
-        "--auth-pass",
-        metavar="S",
-        help="SDKAuthPass of the server; better in ANYCHAT_AUTH_PASS",
-    )
+    _add_user(join)
     join.add_argument("--room", required=True, type=_room, metavar="N|NAME")
     join.add_argument("--room-password", default="", metavar="P")
-    join.add_argument(
-        "--publish",
-        metavar="SOURCE",
-        help="a media file, a device, or test: (test:size=640x480,fps=15,tone=880)",
-    )
-    join.add_argument(
-        "--video-size",
-        type=_size,
-        metavar="WxH",
-        help="largest picture to publish; the server's default if not given",
-    )
-    join.add_argument(
-        "--fps",
-        type=_number(1, 60),
-        metavar="N",
-        help="most pictures a second, the same",
-    )
-    join.add_argument(
-        "--video-bitrate",
-        type=_number(0, 100_000_000),
-        metavar="N",
-        help="bits a second, the same; 0: the quality decides",
-    )
     join.add_argument(
         "--watch",
         type=_watch,
@@ -171,14 +137,10 @@ def parser() -> argparse.ArgumentParser:
         metavar="all|ID,ID",
         help="ids of guests are negative: --watch=-2,-3",
     )
-    join.add_argument(
-        "--save",
-        metavar="DIR",
-        help="one MP4 for each watched user; watches all if --watch is not given",
+    join.add_argument("--text", dest="say", metavar="MESSAGE", help="to the room, once")
+    _add_media(
+        join, "one MP4 for each watched user; watches all if --watch is not given"
     )
-    join.add_argument("--text", metavar="MESSAGE", help="to the room, once")
-    join.add_argument("--seconds", type=_seconds, metavar="N", help="in the room")
-    join.add_argument("--log", default=LOG_NAME, metavar="FILE", help=f"or {LOG_NAME}")
 
     commands.add_parser(
         "info",
@@ -186,11 +148,136 @@ def parser() -> argparse.ArgumentParser:
         help="print what a server says about itself",
         description="Print the server's hello and its certificate's fingerprint.",
     )
+    _add_calls(commands, common)
     _add_send_text(commands, common)
     _add_send_file(commands, common)
     _add_nettest(commands, common)
     _add_udpcheck(commands)
     return main
+
+
+def _add_user(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--user", required=True, metavar="NAME")
+    command.add_argument(
+        "--password",
+        metavar="P",
+        help="empty: as a guest; better given in ANYCHAT_PASSWORD, "
+        "since others can see command lines",
+    )
+    command.add_argument(
+        "--auth-pass",
+        metavar="S",
+        help="SDKAuthPass of the server; better in ANYCHAT_AUTH_PASS",
+    )
+
+
+def _add_media(command: argparse.ArgumentParser, save: str) -> None:
+    command.add_argument(
+        "--publish",
+        metavar="SOURCE",
+        help="a media file, a device, or test: (test:size=640x480,fps=15,tone=880)",
+    )
+    command.add_argument(
+        "--video-size",
+        type=_size,
+        metavar="WxH",
+        help="largest picture to publish; the server's default if not given",
+    )
+    command.add_argument(
+        "--fps",
+        type=_number(1, 60),
+        metavar="N",
+        help="most pictures a second, the same",
+    )
+    command.add_argument(
+        "--video-bitrate",
+        type=_number(0, 100_000_000),
+        metavar="N",
+        help="bits a second, the same; 0: the quality decides",
+    )
+    command.add_argument("--save", metavar="DIR", help=save)
+    command.add_argument("--seconds", type=_seconds, metavar="N", help="in the room")
+    command.add_argument(
+        "--log", default=LOG_NAME, metavar="FILE", help=f"or {LOG_NAME}"
+    )
+
+
+#: What --forbid takes, and the flag that it sets.
+_FORBIDS = {
+    "my-audio": VideoCallFlag.FORBID_SOURCE_AUDIO,
+    "my-video": VideoCallFlag.FORBID_SOURCE_VIDEO,
+    "their-audio": VideoCallFlag.FORBID_TARGET_AUDIO,
+    "their-video": VideoCallFlag.FORBID_TARGET_VIDEO,
+}
+
+
+def _callee(text: str) -> int | str:
+    """A user id, or else a name."""
+    return _user(text) if re.fullmatch(r"-?\d+", text) else text
+
+
+def _flags(text: str) -> int:
+    if not re.fullmatch(r"0x[0-9a-fA-F]{1,8}|\d{1,10}", text) or int(text, 0) >> 32:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number such as 3 or 0x103")
+    return int(text, 0)
+
+
+def _add_calls(commands: Any, common: argparse.ArgumentParser) -> None:
+    call = commands.add_parser(
+        "call",
+        parents=[common],
+        help="call a user, talk, and hang up",
+        description="Call USER; once he answers publish, and watch him, until "
+        "--seconds are over, ctrl-C is pressed, or he hangs up.",
+    )
+    call.add_argument(
+        "callee",
+        type=_callee,
+        metavar="USER",
+        help="id or name",
+    )
+    _add_user(call)
+    call.add_argument(
+        "--flags",
+        type=_flags,
+        default=int(VideoCallFlag.AUDIO | VideoCallFlag.VIDEO),
+        metavar="N",
+        help="AnyChat's flags of the call; 3 (audio and video) if not given",
+    )
+    call.add_argument(
+        "--forbid",
+        action="append",
+        choices=sorted(_FORBIDS),
+        default=[],
+        help="what the server is not to forward; may be given more than once",
+    )
+    answer = commands.add_parser(
+        "answer",
+        parents=[common],
+        help="wait for a call, answer it, and talk",
+        description="Log in and answer the first call, or refuse it; talk until "
+        "--seconds are over, ctrl-C is pressed, or the caller hangs up.",
+    )
+    _add_user(answer)
+    answer.add_argument(
+        "--wait", type=_seconds, metavar="N", help="seconds for a call to come"
+    )
+    answer.add_argument(
+        "--reject",
+        nargs="?",
+        type=_number(1, 999_999_999),
+        const=int(ResultCode.VIDEOCALL_REJECT),
+        metavar="CODE",
+        help="refuse it, with 100104 if no other code is given",
+    )
+    for command in (call, answer):
+        command.add_argument(
+            "--param", type=_user, default=0, metavar="N", help="for the other party"
+        )
+        command.add_argument(
+            "--text", default="", metavar="TEXT", help="for the other party"
+        )
+        _add_media(command, "an MP4 of the other party")
 
 
 def _rate(text: str) -> int:
@@ -381,6 +468,17 @@ def parse(
         if options.plain and (options.password or options.room_password):
             whole.error("--plain carries no passwords")
         return options
+    if options.command in ("call", "answer"):
+        _fill_secrets(options, environment)
+        if options.plain:
+            whole.error("--plain carries no media")
+        if len(options.text.encode("utf-8", "replace")) > 16384:
+            whole.error("--text has at most 16384 bytes of UTF-8")
+        for name in getattr(options, "forbid", ()):
+            options.flags |= _FORBIDS[name]
+        options.watch, options.media, options.say = frozenset(), True, None
+        _check_overrides(whole, options)
+        return options
     if options.command == "send-file":
         _fill_secrets(options, environment)
         if options.plain and options.password:
@@ -398,10 +496,7 @@ def parse(
             whole.error("--plain carries no media, so nothing can be measured")
         return options
     if options.command == "join":
-        if options.password is None:
-            options.password = environment.get("ANYCHAT_PASSWORD", "")
-        if options.auth_pass is None:
-            options.auth_pass = environment.get("ANYCHAT_AUTH_PASS", "")
+        _fill_secrets(options, environment)
         if options.save is not None and options.watch == frozenset():
             options.watch = None
         watches = options.watch is None or bool(options.watch)
@@ -410,10 +505,16 @@ def parse(
         ):
             whole.error("--plain carries neither passwords nor media")
         options.media = watches or options.publish is not None
-        options.overrides = _overrides(options)
-        if options.overrides and options.publish is None:
-            whole.error("--video-size, --fps and --video-bitrate go with --publish")
+        _check_overrides(whole, options)
     return options
+
+
+def _check_overrides(
+    whole: argparse.ArgumentParser, options: argparse.Namespace
+) -> None:
+    options.overrides = _overrides(options)
+    if options.overrides and options.publish is None:
+        whole.error("--video-size, --fps and --video-bitrate go with --publish")
 
 
 def _fill_secrets(options: argparse.Namespace, environment: Mapping[str, str]) -> None:

@@ -14,6 +14,7 @@ from twisted.logger import (
     textFileLogObserver,
 )
 
+from anychat.client.call import Answer, Call
 from anychat.client.info import Info
 from anychat.client.join import FINE, Join
 from anychat.client.nettest import NetTest
@@ -40,6 +41,8 @@ class Job(Protocol):
 #: What each command runs.
 _JOBS: dict[str, Callable[..., Job]] = {
     "join": Join,
+    "call": Call,
+    "answer": Answer,
     "info": Info,
     "nettest": NetTest,
     "udpcheck": UdpCheck,

@@ -40,8 +40,8 @@ class Run(protocol.ProcessProtocol):
         return [json.loads(line) for line in self.out.splitlines()]
 
 
-class CommandTests(TestCase):
-    """The console client."""
+class CommandCase(TestCase):
+    """Starts servers and programs."""
 
     timeout = 120
     maxDiff = None
@@ -85,6 +85,10 @@ class CommandTests(TestCase):
             *arguments,
             **environment,
         )
+
+
+class CommandTests(CommandCase):
+    """The console client."""
 
     async def test_call(self):
         """Two clients see, hear and record each other; the summaries say so."""
