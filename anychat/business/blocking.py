@@ -359,7 +359,7 @@ class BlockingServer(Callbacks):
         param: int = 0,
         text: str = "",
     ) -> None:
-        """VideoCallControl: take part in a user's video call."""
+        """VideoCallControl: end a user's call, or reply in the user's place."""
         self._wait(
             lambda server: server.video_call_control(
                 event, user_id, error, flags, param, text

@@ -67,9 +67,8 @@ class Callbacks:
     ) -> CodeResult:
         """OnVideoCallEvent: may this step of a call be passed on?
 
-        The core of this version does not ask it.
-
-        :param event: 1 request, 2 reply, 3 start, 4 finish.
+        :param event: 1 request, 2 reply, 3 start, 4 finish.  START, time-outs
+            and lost links have happened already when this is called.
         :return: 0, or a code that the requester gets.
         """
         raise NotImplementedError

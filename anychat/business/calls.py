@@ -238,11 +238,11 @@ class Calls:
         param: int = 0,
         text: str = "",
     ) -> "Deferred[None]":
-        """VideoCallControl: take part in a user's video call.
+        """VideoCallControl: end a user's call, or reply in the user's place.
 
-        The core of this version refuses it with 20.
+        Fails with 205 (not signed in), 100107 (in no call), ...
 
-        :param event: 1 request, 2 reply, 3 start, 4 finish.
+        :param event: 2 reply, with ``error`` 0 to answer; 4 finish.
         """
         return self._have_core(
             commands.VideoCallControl,

@@ -17,9 +17,9 @@ gets REPLY 0 then: it rings.  START gives both the number of a room that nobody
 has; they enter it by themselves.
 
 Where somebody judges calls every step that a client takes is put to him first,
-and goes no further if he refuses.  That he does not answer keeps nobody from
-ending a call.  What happens by itself, START included, he is asked too, though
-nothing depends on what he says: so he hears of everything.
+and goes no further if he refuses.  That he does not answer (206, 207, 212) keeps
+nobody from ending a call.  What happens by itself, START included, he is asked
+too, though nothing depends on what he says: so he hears of everything.
 """
 
 from collections.abc import Callable
@@ -66,7 +66,11 @@ from anychat.messages import (
 MAX_STEPS = 8
 
 #: What says that nobody has judged.
-_UNJUDGED = (ResultCode.SERVERSDK_FAIL, ResultCode.SERVERSDK_TIMEOUT)
+_UNJUDGED = (
+    ResultCode.SERVERSDK_FAIL,
+    ResultCode.SERVERSDK_TIMEOUT,
+    ResultCode.SERVER_RESTART,
+)
 
 
 # What clients do.

@@ -196,7 +196,7 @@ class PrepareEnterRoom(Asks):
 
 
 class OnVideoCallEvent(Asks):
-    """See `anychat.business_messages.OnVideoCallEvent`; not asked yet."""
+    """See `anychat.business_messages.OnVideoCallEvent`."""
 
     arguments = [
         (b"event", Number(1, 4)),
@@ -464,7 +464,7 @@ class StreamRecordCtrlEx(Calls):
 
 
 class VideoCallControl(Calls):
-    """Take part in a user's video call."""
+    """Reply to a user's video call in the user's place, or end it."""
 
     arguments = [
         (b"event", Number(1, 4)),

@@ -75,6 +75,7 @@ SAMPLES = [
     messages.SendBufToUser(7, b"x"),
     messages.SendBufToRoom(1, b"x"),
     messages.TransBufferToUser(7, b"x"),
+    messages.VideoCallControl(4, 7, ResultCode(4711), 3, -1, "over"),
 ]
 
 
@@ -131,6 +132,7 @@ class MessageTests(SynchronousTestCase):
         self.assertEqual(
             ready,
             {
+                "VideoCallControl",
                 "SendBufToUser",
                 "SendBufToRoom",
                 "TransBuffer",

@@ -584,6 +584,7 @@ class CallTests(ChannelTestCase):
             b"TransBufferEx",
             b"TransFile",
             b"FetchFile",
+            b"VideoCallControl",
             b"SetUserInfo",
             b"GetUserInfo",
             b"UserInfoControl",

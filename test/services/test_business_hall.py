@@ -65,8 +65,8 @@ class Media:
         """There is none."""
 
 
-class HallTests(BusinessTestCase):
-    """From a client's request to the business server and back."""
+class HallCase(BusinessTestCase):
+    """A core, its clients, and the service between it and business servers."""
 
     def serve(self, tls=False, demo=False, **settings):
         """The core, and the service as its plug-in."""
@@ -123,6 +123,10 @@ class HallTests(BusinessTestCase):
         """A client asks for something."""
         self.hall.submit(SessionMessage(SessionId(number), 2, message))
         self.flush()
+
+
+class HallTests(HallCase):
+    """From a client's request to the business server and back."""
 
     def test_story(self):
         """One user's story, with questions in their places."""
