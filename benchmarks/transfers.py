@@ -1,7 +1,7 @@
 """A file from one client to another through the real server, over loopback.
 
 Starts `anychatcoreserver` on one CPU, with TLS, and two clients in processes of
-their own on the other ones:
+their own on the other ones; the call may use all of them:
 
 * rate: a file is sent while a call of two, with video, goes on beside it
   (`anychat-load`).  Measured are bytes per second, the server's CPU time per
@@ -201,7 +201,6 @@ def measure(options):
                 env={**os.environ, "PYTHONPATH": str(ROOT)},
                 stdout=subprocess.PIPE,
                 text=True,
-                preexec_fn=lambda: os.sched_setaffinity(0, others),
             )
             time.sleep(2.0)
             result = send(port, others, server, directory, file)

@@ -68,7 +68,7 @@ from anychat.transfers.files import (
     Target,
 )
 from anychat.transfers.names import safe_name
-from anychat.transfers.pace import Cap, Meter
+from anychat.transfers.pace import Cap, Meter, Window
 from anychat.transfers.receiving import Receiving
 from anychat.transfers.sending import InThread, Sending
 
@@ -352,6 +352,8 @@ class Transfers:
         """Asked about each task of somebody else's; may set its ``path`` to
         where a file is to be saved, name included."""
         self.seconds: Callable[[], float] = clock.seconds
+        self.make_window: Callable[[], Window | None] = Window
+        """What keeps a task from standing in the way of media; None: nothing."""
         self._clock = clock
         self._request = request
         self._calls = calls
@@ -555,7 +557,14 @@ class Transfers:
 
     def make_sending(self, content: Content, task: "_Outgoing") -> Sending:
         """The sending end of a task."""
-        return Sending(content, task, self._clock, self._in_thread, self._cap)
+        return Sending(
+            content,
+            task,
+            self._clock,
+            self._in_thread,
+            self._cap,
+            self.make_window(),
+        )
 
     def _begin(self, task: _Outgoing) -> None:
         if task not in self._ours:

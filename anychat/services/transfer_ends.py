@@ -10,6 +10,7 @@ from anychat.codes import ResultCode
 from anychat.services.store import Staging
 from anychat.transfers.chunks import Chunk, encode_chunk
 from anychat.transfers.files import Target
+from anychat.transfers.pace import Window
 from anychat.transfers.receiving import Receiving
 from anychat.transfers.sending import InThread, Sending
 
@@ -25,12 +26,13 @@ class FedSource:
         in_thread: InThread,
         pass_on: Callable[[bytes], None],
         failed: Callable[[ResultCode], None],
+        window: Window | None,
     ):
         self._task_id = task_id
         self._staging = staging
         self._pass_on = pass_on
         self._failed = failed
-        self._sending = Sending(staging, self, clock, in_thread)
+        self._sending = Sending(staging, self, clock, in_thread, window=window)
 
     def feed(self, offset: int, data: bytes) -> None:
         """The next portion; any other one ends the transfer."""

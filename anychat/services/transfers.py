@@ -43,6 +43,7 @@ from anychat.transfers.chunks import (
     encode_grant,
     place_of,
 )
+from anychat.transfers.pace import Window
 
 _DATA, _PORTION = number_of(TransferData), number_of(TransferPortion)
 _TAKEN, _GRANT = number_of(TransferTaken), number_of(TransferGrant)
@@ -95,6 +96,7 @@ class Task:
         "source",
         "stored",
         "taken",
+        "told",
         "transfer",
     )
 
@@ -111,7 +113,7 @@ class Task:
         """It has a window."""
         self.restart = True
         """The sender has not been told where to go on."""
-        self.taken = self.passed = self.limit = 0
+        self.taken = self.passed = self.limit = self.told = 0
         self.restarts = 0
         self.mark = -1
         self.quiet = 0.0
@@ -135,6 +137,8 @@ class TransferService(Service):
     :param submit: where commands for the core go.
     :param answer: where answers to calls of business servers go.
     :param in_thread: runs a function in a thread.
+    :param make_window: what keeps a task of a business server from standing in the
+        way of media.
     """
 
     def __init__(
@@ -145,6 +149,7 @@ class TransferService(Service):
         answer: Callable[[int, Answer], None],
         store: FileStore,
         in_thread: "Callable[..., Deferred[Any]]",
+        make_window: Callable[[], Window | None] = Window,
     ):
         self._reactor = reactor
         self._links = links
@@ -152,6 +157,7 @@ class TransferService(Service):
         self._answer = answer
         self._store = store
         self._in_thread = in_thread
+        self._make_window = make_window
         self._tasks: dict[int, Task] = {}
         self._lanes: dict[SessionId, Lane] = {}
         """Of receivers that have tasks."""
@@ -217,6 +223,7 @@ class TransferService(Service):
                 self._in_thread,
                 lambda body: self._pass_on(task, body),
                 lambda code: self._finish(task, code),
+                self._make_window(),
             )
         if transfer.sink is not None:
             self._enter(self._lanes, transfer.sink, task)
@@ -362,13 +369,16 @@ class TransferService(Service):
         if task.sink is not None and not task.sink.open:
             return  # it says itself where to begin
         limit = min(task.length, task.taken + WINDOW)
-        if not task.restart and (
-            limit <= task.limit or (limit - task.limit < _STEP and limit < task.length)
+        if not task.restart and not (
+            limit - task.limit >= _STEP
+            or task.limit < limit == task.length
+            # A sender that has little under way must not wait for the word.
+            or task.taken - task.told >= max(1, task.passed - task.taken)
         ):
             return
         restart, task.restart = task.restart, False
         offset = task.passed if restart else task.taken
-        task.limit = limit
+        task.limit, task.told = limit, task.taken
         if task.source is not None:
             task.source.grant(offset, limit, restart=restart)
             return

@@ -1,12 +1,86 @@
-"""How fast: the bit-rate cap of a sender, and what a transfer reaches."""
+"""How fast: a cap, what else is on the way, and what a transfer reaches."""
 
 from collections import deque
+
+from anychat.transfers.chunks import CHUNK, WINDOW
 
 #: Seconds over which a bit rate is measured.
 SPAN = 3.0
 
 #: Points of measurement kept.
 _POINTS = 32
+
+
+#: Seconds that chunks may stand in queues on their way.
+QUEUE = 0.05
+
+#: Bytes under way at first, and at least; and the smallest chunk.
+FIRST, LEAST, SMALLEST = 16_384, 8192, 4096
+
+#: Seconds for which the shortest way counts, twice over.
+_MEMORY = 30.0
+
+
+class Window:
+    """How much may be under way, so that media does not stand behind it.
+
+    A file fills whatever queue is on its way, be it in a modem or in a TCP
+    connection that media shares.  So the time from a chunk to the word that it
+    was taken is measured.  Where that is longer than the shortest one lately by more
+    than `QUEUE`, less is sent; else more, up to what a transfer may have under
+    way at all (the idea of LEDBAT, RFC 6817).  On a fast way nothing of it is felt; a
+    thin one is filled, in small chunks, while media adds no more than that delay.
+    """
+
+    def __init__(self) -> None:
+        self.size = FIRST
+        """Bytes that may be under way."""
+        self._starting = True
+        self._sent: deque[tuple[int, float]] = deque()
+        self._shortest = self._before = float("inf")
+        self._since = 0.0
+        self._judged = 0
+
+    @property
+    def chunk(self) -> int:
+        """Bytes of a chunk."""
+        return min(CHUNK, max(SMALLEST, self.size // 4 // SMALLEST * SMALLEST))
+
+    def sent(self, end: int, now: float) -> None:
+        """The content is on its way up to there."""
+        self._sent.append((end, now))
+
+    def taken(self, offset: int, now: float) -> None:
+        """The receiver has everything before that."""
+        sent, at = self._sent, -1.0
+        while sent and sent[0][0] <= offset:
+            at = sent.popleft()[1]
+        if at < 0:
+            return
+        took = now - at
+        if now - self._since > _MEMORY:
+            self._before, self._shortest = self._shortest, took
+            self._since = now
+        self._shortest = min(self._shortest, took)
+        # Once for each window: what follows was sent before it could be felt.
+        if offset < self._judged:
+            return
+        self._judged = sent[-1][0] if sent else offset
+        queue = took - min(self._shortest, self._before)
+        if queue > QUEUE:
+            self._starting = False
+            self.size = max(LEAST, int(self.size * max(0.5, QUEUE / queue)))
+        elif self._starting and queue < QUEUE / 2:
+            self.size = min(WINDOW, self.size * 2)
+        else:
+            step = max(SMALLEST, self.size // 8)
+            self.size = min(WINDOW, self.size + step)
+
+    def restart(self) -> None:
+        """The link is another one, and with it the way."""
+        self._sent.clear()
+        self._shortest = self._before = float("inf")
+        self._judged = 0
 
 
 class Cap:

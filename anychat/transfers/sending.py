@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 from anychat.codes import ResultCode
 from anychat.transfers.chunks import CHUNK, Chunk
 from anychat.transfers.files import Content
-from anychat.transfers.pace import Cap
+from anychat.transfers.pace import Cap, Window
 
 #: Chunks that are read at a time, and that wait to be sent at most.
 AHEAD = 8
@@ -43,6 +43,7 @@ class Sending:
     """Sends one content.
 
     :param cap: the bit rate that all of its user is held to.
+    :param window: what may be under way; None: whatever is granted.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Sending:
         clock: IReactorTime,
         in_thread: InThread,
         cap: Cap | None = None,
+        window: Window | None = None,
     ):
         self.content = content
         self.taken = 0
@@ -62,6 +64,7 @@ class Sending:
         self._clock = clock
         self._in_thread = in_thread
         self._cap = cap if cap is not None else Cap()
+        self._window = window
         self._chunks: deque[Chunk] = deque()
         self._cursor = 0
         self._head = 0
@@ -83,8 +86,12 @@ class Sending:
         if restart:
             self._go_on_at(offset)
             self._limit = limit
+            if self._window is not None:
+                self._window.restart()
         else:
             self._limit = max(limit, self._limit)
+            if self._window is not None:
+                self._window.taken(offset, self._clock.seconds())
         self.taken = offset
         self.pump()
 
@@ -120,13 +127,21 @@ class Sending:
         chunk = self._chunks[self._cursor]
         if chunk.end > self._limit or not self._outlet.may_send():
             return False
-        now = self._clock.seconds()
+        now, window = self._clock.seconds(), self._window
+        if (
+            window is not None
+            and chunk.end - self.taken > window.size
+            and chunk.offset > self.taken
+        ):
+            return False
         wait = self._cap.wait(now)
         if wait > 0:
             if self._timer is None:
                 self._timer = self._clock.callLater(wait, self._timed)
             return False
         self._cap.sent(len(chunk.data), now)
+        if window is not None:
+            window.sent(chunk.end, now)
         self._cursor += 1
         if chunk.end > self._most:
             self._most = chunk.end
@@ -154,7 +169,8 @@ class Sending:
     def _read_ahead(self) -> None:
         content, head = self.content, self._head
         waiting = len(self._chunks) - self._cursor
-        end = min(content.available, head + CHUNK * AHEAD)
+        size = self._window.chunk if self._window is not None else CHUNK
+        end = min(content.available, head + size * AHEAD)
         if (
             self._reading
             or self._stopped
@@ -162,18 +178,20 @@ class Sending:
             or not self._limit
             or head >= end
             # Portions that are fed come as they like: not a chunk for each.
-            or (end < content.length and end - head < CHUNK)
+            or (end < content.length and end - head < size)
         ):
             return
         if end < content.length:
-            end -= (end - head) % CHUNK
+            end -= (end - head) % size
         self._reading = True
-        reading = self._in_thread(self._read, self._hash, head, end)
+        reading = self._in_thread(self._read, self._hash, head, end, size)
         reading.addCallbacks(
             self._read_on, self._failed, callbackArgs=(self._attempt, end)
         )
 
-    def _read(self, digest: Any, head: int, end: int) -> tuple[Any, list[Chunk]]:
+    def _read(
+        self, digest: Any, head: int, end: int, size: int
+    ) -> tuple[Any, list[Chunk]]:
         """In a thread: read, hash, cut."""
         content = self.content
         if digest is None:
@@ -181,8 +199,8 @@ class Sending:
             for offset in range(0, head, CHUNK):
                 digest.update(content.read(offset, min(CHUNK, head - offset)))
         chunks = []
-        for offset in range(head, end, CHUNK):
-            data = content.read(offset, min(CHUNK, end - offset))
+        for offset in range(head, end, size):
+            data = content.read(offset, min(size, end - offset))
             digest.update(data)
             chunks.append(Chunk(offset, digest.digest(), data))
         return digest, chunks

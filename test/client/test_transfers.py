@@ -58,6 +58,7 @@ class TransfersCase(SynchronousTestCase):
         self.server.side.take()
         self.transfers = self.client.transfers
         self.transfers.directory = Path(self.mktemp())
+        self.transfers.make_window = lambda: None
         self.addCleanup(self.finish)
 
     def finish(self):

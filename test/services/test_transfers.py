@@ -121,6 +121,7 @@ class TransferCase(SynchronousTestCase):
             lambda number, answer: self.answers.append((number, answer)),
             self.store,
             at_once,
+            lambda: None,
         )
 
     def begin(
