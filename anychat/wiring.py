@@ -134,6 +134,7 @@ def build(config: Config, reactor: Any, log: Log) -> IService:
         media.counters,
         business.statistics if business is not None else dict,
         reactor.seconds,
+        transfers.statistics,
     )
 
     server = MultiService()

@@ -13,6 +13,7 @@ import anychat
 from anychat.core.hall import Hall
 from anychat.media.counters import MediaCounters
 from anychat.services.business import GAUGES as BUSINESS_GAUGES
+from anychat.services.transfers import GAUGES as TRANSFER_GAUGES
 
 #: Statistics of the links that go up and down; the others only grow.
 LINK_GAUGES = frozenset(
@@ -34,6 +35,7 @@ class Metrics:
     :param media: counters of the media plane.
     :param business: statistics of the channel for business servers, if it is open.
     :param seconds: monotonic clock.
+    :param transfers: statistics of buffers and files under way.
     """
 
     def __init__(
@@ -43,12 +45,14 @@ class Metrics:
         media: Callable[[], MediaCounters],
         business: Callable[[], Mapping[str, int]],
         seconds: Callable[[], float],
+        transfers: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         self._hall = hall
         self._links = links
         self._media = media
         self._business = business
         self._seconds = seconds
+        self._transfers = transfers
         self._started = seconds()
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -98,6 +102,7 @@ class Metrics:
         for subject, text, values, gauges in (
             ("links", "Client links", self._links(), LINK_GAUGES),
             ("business", "Business servers", self._business(), BUSINESS_GAUGES),
+            ("transfers", "Transfers", self._transfers(), TRANSFER_GAUGES),
         ):
             for name, value in sorted(values.items()):
                 family = GaugeMetricFamily if name in gauges else CounterMetricFamily

@@ -53,6 +53,9 @@ PER_RECEIVER = 4
 PER_SENDER = 16
 OVERALL = 256
 
+#: Statistics that go up and down.
+GAUGES = frozenset({"tasks", "tasks_active", "queued_bytes", "stored_bytes"})
+
 #: Seconds without progress after which a task is given up, and between looks.
 PATIENCE = 60.0
 _LOOK = 10.0
@@ -201,6 +204,7 @@ class TransferService(Service):
             "chunks_dropped": self._counters["chunks_dropped"],
             "tasks": len(self._tasks),
             "tasks_active": self._active,
+            "stored_bytes": self._store.used,
             "queued_bytes": sum(
                 len(body) for lane in self._lanes.values() for _, body in lane.queue
             ),

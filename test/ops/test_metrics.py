@@ -44,6 +44,7 @@ class MetricsTests(SynchronousTestCase):
             lambda: COUNTERS,
             lambda: {"connected": 2, "events": 7},
             lambda: self.now,
+            lambda: {"tasks": 3, "bytes": 1000},
         )
 
     def test_health(self):
@@ -61,6 +62,8 @@ class MetricsTests(SynchronousTestCase):
         lines = self.metrics.exposition().decode().splitlines()
         self.assertIn("anychat_business_connected 2.0", lines)
         self.assertIn("anychat_business_events_total 7.0", lines)
+        self.assertIn("anychat_transfers_tasks 3.0", lines)
+        self.assertIn("anychat_transfers_bytes_total 1000.0", lines)
         for line in (
             "anychat_users 1.0",
             "anychat_links_sessions 1.0",
