@@ -14,7 +14,7 @@ from rich.progress import (
 )
 
 from anychat.client.log import printable
-from anychat.client.transfers import TransTask
+from anychat.client.trans_task import TransTask
 
 
 class ProgressBars:

@@ -14,7 +14,7 @@ from anychat.client.client import Client
 from anychat.client.join import CANNOT_CONNECT, FINE, LOGOUT_TIME, REFUSED, exit_code
 from anychat.client.output import Output, code_text, explained
 from anychat.client.progress import ProgressBars
-from anychat.client.transfers import TransTask
+from anychat.client.trans_task import TransTask
 from anychat.codes import ResultCode
 from anychat.errors import Refused
 

@@ -11,7 +11,6 @@ What others send comes by itself; files go into `Transfers.directory`.
 """
 
 import errno
-import json
 import os
 import stat
 import uuid
@@ -27,37 +26,30 @@ from twisted.python.failure import Failure
 from anychat.client.calls import Calls, Need, checked
 from anychat.client.events import ClientEvents
 from anychat.client.sdk_options import SDKOptions
+from anychat.client.trans_task import Incoming, Outgoing, TransTask
 from anychat.client.wishes import SessionLost
 from anychat.codes import (
     ResultCode,
     SDKOption,
     TransferKind,
     TransTaskInfo,
-    TransTaskStatus,
 )
 from anychat.errors import PeerError, Refused
 from anychat.messages import (
-    BeginTransfer,
     EndTransfer,
     Message,
     TransferBegun,
-    TransferData,
     TransferEnded,
     TransferGrant,
     TransferOffered,
     TransferPortion,
-    TransferTaken,
     TransferTasks,
 )
 from anychat.protocols.formats import number_of
 from anychat.protocols.signalling import ClientLink
 from anychat.transfers.chunks import (
-    Chunk,
-    Taken,
     decode_chunk,
     decode_grant,
-    encode_chunk,
-    encode_taken,
 )
 from anychat.transfers.files import (
     BufferContent,
@@ -68,11 +60,9 @@ from anychat.transfers.files import (
     Target,
 )
 from anychat.transfers.names import safe_name
-from anychat.transfers.pace import Cap, Meter, Window
-from anychat.transfers.receiving import Receiving
+from anychat.transfers.pace import Cap, Window
 from anychat.transfers.sending import InThread, Sending
 
-_DATA, _TAKEN = number_of(TransferData), number_of(TransferTaken)
 _PORTION, _GRANT = number_of(TransferPortion), number_of(TransferGrant)
 
 #: Bytes of a TransBufferEx at most.
@@ -83,252 +73,6 @@ DIRECTORY = "temp"
 RECEIVED_AT_ONCE = 8
 #: Tasks that are over and can still be asked about.
 REMEMBERED = 1000
-
-
-class TransTask:
-    """One task, of ours or of somebody else's."""
-
-    def __init__(
-        self,
-        kind: TransferKind,
-        guid: str,
-        user_id: int,
-        file_name: str,
-        length: int,
-        wparam: int,
-        lparam: int,
-        flags: int,
-        text: str,
-        sending: bool,
-        seconds: Callable[[], float],
-    ):
-        self.task_id = 0
-        """The server's number; 0 until it has given one."""
-        self.kind = kind
-        self.guid = guid
-        self.user_id = user_id
-        """The other end; 0 is the business server."""
-        self.file_name = file_name
-        """As the sender says it."""
-        self.length = length
-        self.wparam = wparam
-        self.lparam = lparam
-        self.flags = flags
-        self.text = text
-        """The user string of TransFileEx."""
-        self.is_sending = sending
-        self.path: Path | None = None
-        """Of a file: what is sent, or where it is received."""
-        self.status = TransTaskStatus.PREPARE
-        self.code = ResultCode.SUCCESS
-        """Why it failed."""
-        self.offset = 0
-        """Bytes that the receiver has."""
-        self._waiting: list[Deferred[TransTask]] = []
-        self._reason = ""
-        self._seconds = seconds
-        self._meter = Meter()
-
-    def done(self) -> "Deferred[TransTask]":
-        """Fires with the task when the receiver has everything.
-
-        Fails with `Refused` when the task has failed or was cancelled.
-        """
-        outcome: Deferred[TransTask] = Deferred(self._waiting.remove)
-        self._waiting.append(outcome)
-        if self.over:
-            self._tell_waiting()
-        return outcome
-
-    @property
-    def over(self) -> bool:
-        """Whether it is done, or never will be."""
-        return self.status in (TransTaskStatus.DONE, TransTaskStatus.CANCELLED)
-
-    @property
-    def progress(self) -> int:
-        """0 to 100."""
-        return self.offset * 100 // self.length if self.length else 0
-
-    @property
-    def bitrate(self) -> int:
-        """Bits per second, over the last seconds."""
-        if self.over:
-            return 0
-        return self._meter.bitrate(self.offset, self._seconds())
-
-    @property
-    def sent_again(self) -> int:
-        """Bytes that had to be sent a second time."""
-        return 0
-
-    def query(self, info: TransTaskInfo) -> int | str:
-        """QueryTransTaskInfo of this task.
-
-        :raises Refused: 21, there is no such information.
-        """
-        try:
-            info = TransTaskInfo(info)
-        except ValueError:
-            raise Refused(ResultCode.FUNCOPTERROR, f"no task info {info}") from None
-        path = str(self.path) if self.path is not None else ""
-        values: dict[TransTaskInfo, int | str] = {
-            TransTaskInfo.PROGRESS: self.progress,
-            TransTaskInfo.BITRATE: self.bitrate,
-            TransTaskInfo.STATUS: int(self.status),
-            TransTaskInfo.SAVE_AS_PATH: "" if self.is_sending else path,
-            TransTaskInfo.SOURCE_FILE: path if self.is_sending else "",
-        }
-        if info is TransTaskInfo.JSON_STATUS:
-            return json.dumps(
-                {
-                    "taskid": self.task_id,
-                    "taskguid": self.guid,
-                    "userid": self.user_id,
-                    "filename": self.file_name,
-                    "filelength": self.length,
-                    "transferred": self.offset,
-                    "progress": self.progress,
-                    "bitrate": self.bitrate,
-                    "status": int(self.status),
-                    "errorcode": int(self.code),
-                }
-            )
-        return values[info]
-
-    def _reach(self, offset: int) -> None:
-        """So much is there."""
-        if offset < self.offset:
-            self._meter.clear()
-        if self.status is TransTaskStatus.PREPARE:
-            self.status = TransTaskStatus.RUNNING
-        self.offset = offset
-        self._meter.at(offset, self._seconds())
-
-    def _end(self, code: ResultCode, reason: str = "") -> None:
-        if self.over:
-            return
-        self.code, self._reason = code, reason
-        if code == ResultCode.SUCCESS:
-            self.offset = self.length
-            self.status = TransTaskStatus.DONE
-        else:
-            self.status = TransTaskStatus.CANCELLED
-        self._tell_waiting()
-
-    def _tell_waiting(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for outcome in waiting:
-            if self.status is TransTaskStatus.DONE:
-                outcome.callback(self)
-            else:
-                outcome.errback(Failure(Refused(self.code, self._reason)))
-
-
-class _Outgoing(TransTask):
-    """A task of ours."""
-
-    def __init__(self, transfers: "Transfers", content: Content, **named: Any):
-        for name in "wparam", "lparam":
-            # 32 bits, with or without a sign.
-            named[name] = (named[name] + (1 << 31)) % (1 << 32) - (1 << 31)
-        named["flags"] %= 1 << 32
-        super().__init__(sending=True, seconds=transfers.seconds, **named)
-        self._transfers = transfers
-        self._content = content
-        self.sender = transfers.make_sending(content, self)
-
-    @property
-    def sent_again(self) -> int:
-        """See `TransTask`."""
-        return self.sender.sent_again
-
-    def begin(self) -> BeginTransfer:
-        """What asks for it, the first time or again."""
-        return BeginTransfer(
-            self.user_id,
-            self.kind,
-            self.guid,
-            self.file_name,
-            self.length,
-            self.wparam,
-            self.lparam,
-            self.flags,
-            self.text,
-        )
-
-    def granted(self, offset: int, limit: int, restart: bool) -> None:
-        """The server lets it go on."""
-        self._reach(offset)
-        self.sender.grant(offset, limit, restart=restart)
-
-    def may_send(self) -> bool:
-        """See `Outlet`."""
-        return self._transfers.may_send()
-
-    def send_chunk(self, chunk: Chunk) -> None:
-        """See `Outlet`."""
-        self._transfers.carry(_DATA, encode_chunk(self.task_id, chunk))
-
-    def sending_failed(self, code: ResultCode) -> None:
-        """See `Outlet`."""
-        self._transfers.give_up(self, code)
-
-    def stop(self) -> None:
-        """Send no more."""
-        self.sender.stop()
-
-
-class _Incoming(TransTask):
-    """A task of somebody else's."""
-
-    def __init__(self, transfers: "Transfers", offer: TransferOffered):
-        super().__init__(
-            offer.kind,
-            offer.guid,
-            offer.source,
-            offer.file_name,
-            offer.length,
-            offer.wparam,
-            offer.lparam,
-            offer.flags,
-            offer.text,
-            False,
-            transfers.seconds,
-        )
-        self.task_id = offer.task_id
-        self._transfers = transfers
-        self.receiving: Receiving | None = None
-
-    def receive(self, target: Target, in_thread: InThread) -> None:
-        """Begin: it is its turn."""
-        self.receiving = Receiving(target, self.length, self, in_thread)
-        self.receiving.start()
-
-    def again(self) -> None:
-        """The link is back."""
-        if self.receiving is not None:
-            self.receiving.again()
-
-    def taken(self, offset: int, *, restart: bool) -> None:
-        """See `Inlet`."""
-        self._reach(offset)
-        self._transfers.carry(
-            _TAKEN, encode_taken(Taken(self.task_id, offset, restart))
-        )
-
-    def received(self, result: "Path | bytes") -> None:
-        """See `Inlet`."""
-        self._transfers.received(self, result)
-
-    def receiving_failed(self, code: ResultCode) -> None:
-        """See `Inlet`."""
-        self._transfers.give_up(self, code)
-
-    def stop(self, *, keep: bool) -> None:
-        """Receive no more."""
-        if self.receiving is not None:
-            self.receiving.stop(keep=keep)
 
 
 class Transfers:
@@ -361,11 +105,11 @@ class Transfers:
         self._in_thread = in_thread
         self._cap = Cap()
         self._link: ClientLink | None = None
-        self._ours: list[_Outgoing] = []
+        self._ours: list[Outgoing] = []
         """Those of ours that are not over."""
-        self._outgoing: dict[int, _Outgoing] = {}
-        self._incoming: dict[int, _Incoming] = {}
-        self._waiting: deque[_Incoming] = deque()
+        self._outgoing: dict[int, Outgoing] = {}
+        self._incoming: dict[int, Incoming] = {}
+        self._waiting: deque[Incoming] = deque()
         self._receiving = 0
         self._over: OrderedDict[int, TransTask] = OrderedDict()
 
@@ -427,7 +171,7 @@ class Transfers:
             text="",
         )
         if not 1 <= len(data) <= BUFFER_EX_MAXIMUM:
-            task._end(ResultCode.FUNCOPTERROR, "a buffer has 1 byte to 1 MiB")
+            task.end(ResultCode.FUNCOPTERROR, "a buffer has 1 byte to 1 MiB")
         else:
             self._begin(task)
         return task
@@ -547,15 +291,15 @@ class Transfers:
         )
         task.path = path
         if code != ResultCode.SUCCESS:
-            task._end(code, reason)
+            task.end(code, reason)
         else:
             self._begin(task)
         return task
 
-    def _task(self, content: Content, **named: Any) -> _Outgoing:
-        return _Outgoing(self, content, **named)
+    def _task(self, content: Content, **named: Any) -> Outgoing:
+        return Outgoing(self, content, **named)
 
-    def make_sending(self, content: Content, task: "_Outgoing") -> Sending:
+    def make_sending(self, content: Content, task: Outgoing) -> Sending:
         """The sending end of a task."""
         return Sending(
             content,
@@ -566,7 +310,7 @@ class Transfers:
             self.make_window(),
         )
 
-    def _begin(self, task: _Outgoing) -> None:
+    def _begin(self, task: Outgoing) -> None:
         if task not in self._ours:
             self._ours.append(task)
         call = self._calls.submit(
@@ -576,12 +320,12 @@ class Transfers:
             self._begun, self._not_begun, callbackArgs=(task,), errbackArgs=(task,)
         )
 
-    def _begun(self, reply: Message, task: _Outgoing) -> None:
+    def _begun(self, reply: Message, task: Outgoing) -> None:
         try:
             begun = checked(reply, TransferBegun)
         except Refused as refused:
             self._forget(task)
-            task._end(refused.code, refused.reason)
+            task.end(refused.code, refused.reason)
             return
         task.task_id = begun.task_id
         if task.over:
@@ -590,7 +334,7 @@ class Transfers:
             return
         self._outgoing[task.task_id] = task
 
-    def _not_begun(self, failure: Failure, task: _Outgoing) -> None:
+    def _not_begun(self, failure: Failure, task: Outgoing) -> None:
         failure.trap(Refused, SessionLost)
         if task.over:
             return
@@ -598,7 +342,7 @@ class Transfers:
             self._begin(task)  # when there is a session again
             return
         self._forget(task)
-        task._end(failure.value.code, failure.value.reason)
+        task.end(failure.value.code, failure.value.reason)
 
     def may_send(self) -> bool:
         """Whether nothing waits on the link."""
@@ -621,7 +365,7 @@ class Transfers:
         known = self._incoming.get(offer.task_id)
         if known is not None:
             return  # offered again after a resync; `resumed` has spoken
-        task = _Incoming(self, offer)
+        task = Incoming(self, offer)
         code = ResultCode.SUCCESS
         if offer.kind is TransferKind.BUFFER:
             if not 1 <= offer.length <= BUFFER_EX_MAXIMUM:
@@ -652,24 +396,24 @@ class Transfers:
             self._receiving += 1
             task.receive(self._target(task), self._in_thread)
 
-    def _target(self, task: _Incoming) -> Target:
+    def _target(self, task: Incoming) -> Target:
         if task.kind is TransferKind.BUFFER:
             return BufferTarget()
         name = f"{task.user_id}-{safe_name(task.guid)}"
         return FileTarget(self.directory, name, task.file_name, task.length, task.path)
 
-    def received(self, task: _Incoming, result: "Path | bytes") -> None:
+    def received(self, task: Incoming, result: "Path | bytes") -> None:
         """Everything is there: tell the server and the program."""
         self._forget(task)
         self._say(EndTransfer(task.task_id, task.kind, ResultCode.SUCCESS))
         if isinstance(result, bytes):
-            task._end(ResultCode.SUCCESS)
+            task.end(ResultCode.SUCCESS)
             self._tell.on_trans_buffer_ex(
                 task.user_id, result, task.wparam, task.lparam, task.task_id
             )
             return
         task.path = result
-        task._end(ResultCode.SUCCESS)
+        task.end(ResultCode.SUCCESS)
         if task.kind is TransferKind.FILE:
             self._tell.on_trans_file(
                 task.user_id,
@@ -683,7 +427,7 @@ class Transfers:
         else:
             self._tell_ex(task)
 
-    def _tell_ex(self, task: _Incoming) -> None:
+    def _tell_ex(self, task: Incoming) -> None:
         self._tell.on_trans_file_ex(
             task.user_id,
             task.code,
@@ -707,20 +451,20 @@ class Transfers:
         if task.over:
             return
         self._forget(task)
-        if isinstance(task, _Incoming):
+        if isinstance(task, Incoming):
             task.stop(keep=code != ResultCode.CANCEL)
-        task._end(code)
-        if isinstance(task, _Incoming) and task.kind is TransferKind.FILE_EX:
+        task.end(code)
+        if isinstance(task, Incoming) and task.kind is TransferKind.FILE_EX:
             self._tell_ex(task)
 
     def _forget(self, task: TransTask) -> None:
         """It is over: free what it holds."""
-        if isinstance(task, _Outgoing):
+        if isinstance(task, Outgoing):
             if task in self._ours:
                 self._ours.remove(task)
             self._outgoing.pop(task.task_id, None)
             task.stop()
-        elif isinstance(task, _Incoming):
+        elif isinstance(task, Incoming):
             self._incoming.pop(task.task_id, None)
             if task.receiving is not None:
                 self._receiving -= 1
@@ -791,11 +535,11 @@ class Transfers:
                     self._ended(task, _gone(task.kind))
 
     def _over_there(self, task: TransTask, code: ResultCode) -> None:
-        if code != ResultCode.SUCCESS or isinstance(task, _Incoming):
+        if code != ResultCode.SUCCESS or isinstance(task, Incoming):
             self._ended(task, code or ResultCode.CANCEL)
             return
         self._forget(task)
-        task._end(ResultCode.SUCCESS)
+        task.end(ResultCode.SUCCESS)
 
     def _carried(self, type: int, body: bytes) -> None:
         if type == _PORTION:
