@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from twisted.internet.defer import Deferred, fail
+from twisted.python.failure import Failure
 
 from anychat.client.events import ClientEvents
 from anychat.codes import (
@@ -78,6 +79,8 @@ class VideoCalls:
         self._tell = tell
         self.current: VideoCall | None = None
         """The call one is in, from its ringing on."""
+        self._wanted = 0
+        """Whom one is about to call; 0 for nobody."""
 
     def control(
         self,
@@ -109,7 +112,11 @@ class VideoCalls:
         self, user_id: int, flags: int = BOTH, param: int = 0, text: str = ""
     ) -> "Deferred[None]":
         """Call a user; fires when it rings there."""
-        return self.control(VideoCallEvent.REQUEST, user_id, 0, int(flags), param, text)
+        self._wanted = user_id
+        sent = self.control(VideoCallEvent.REQUEST, user_id, 0, int(flags), param, text)
+        return sent.addCallbacks(
+            self._rings, self._not_wanted, (user_id, int(flags)), {}, (user_id,)
+        )
 
     def accept(self, param: int = 0, text: str = "") -> "Deferred[None]":
         """Answer whoever rings."""
@@ -141,9 +148,24 @@ class VideoCalls:
         self, event: VideoCallEvent, error: int, param: int, text: str
     ) -> "Deferred[None]":
         call = self.current
-        if call is None:
-            return fail(Refused(ResultCode.VIDEOCALL_NOTINCALL))
-        return self.control(event, call.user_id, error, call.flags, param, text)
+        if call is not None:
+            return self.control(event, call.user_id, error, call.flags, param, text)
+        if self._wanted and (event is VideoCallEvent.FINISH or error):
+            # A business server may still be thinking about it.
+            return self.control(event, self._wanted, error, 0, param, text)
+        return fail(Refused(ResultCode.VIDEOCALL_NOTINCALL))
+
+    def _rings(self, result: None, user_id: int, flags: int) -> None:
+        """The server says so once more, by a notice that comes next."""
+        if self._wanted == user_id:
+            self._wanted = 0
+        if self.current is None:
+            self.current = VideoCall(user_id, VideoCallStage.CALLING, True, flags)
+
+    def _not_wanted(self, failure: Failure, user_id: int) -> Failure:
+        if self._wanted == user_id:
+            self._wanted = 0
+        return failure
 
     def _left(self, result: None, user_id: int) -> None:
         call = self.current
@@ -174,7 +196,7 @@ class VideoCalls:
 
     def forget(self) -> None:
         """The session is over at one's own wish."""
-        self.current = None
+        self.current, self._wanted = None, 0
 
     def noticed(self, notice: VideoCallNotice) -> None:
         """Something happens to the call, or to one that was not to be had."""

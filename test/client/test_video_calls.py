@@ -59,7 +59,7 @@ class CallingTests(VideoCallsCase):
         outcome = self.calls.request(5, 0x23, -1, "hi")
         self.serve(OK, VideoCallControl(REQUEST, 5, SUCCESS, 0x23, -1, "hi"))
         self.successResultOf(outcome)
-        self.assertIsNone(self.calls.current)
+        self.assertEqual(self.calls.current, VideoCall(5, CALLING, True, 0x23))
         self.assertEqual(
             self.notice(REPLY, flags=0x23, param=-1),
             self.event(REPLY, flags=0x23, param=-1),
@@ -105,6 +105,23 @@ class CallingTests(VideoCallsCase):
         self.calls.cancel()
         self.serve(OK, VideoCallControl(REPLY, 5, CODE.VIDEOCALL_CANCEL, 3, 0, ""))
         self.assertIsNone(self.calls.current)
+
+    def test_cancelEarly(self):
+        """What a business server still thinks about can be given up, too."""
+        outcome = self.calls.request(5)
+        self.calls.cancel()
+        self.server.flush()
+        (first, asked), (second, given_up) = self.server.side.take()
+        self.assertEqual(asked.event, REQUEST)
+        self.assertEqual(
+            given_up, VideoCallControl(REPLY, 5, CODE.VIDEOCALL_CANCEL, 0, 0, "")
+        )
+        self.server.side.send(OK, second)
+        self.server.side.send(Result(CODE.VIDEOCALL_CANCEL), first)
+        self.server.flush()
+        self.assertEqual(self.code(outcome), CODE.VIDEOCALL_CANCEL)
+        self.assertIsNone(self.calls.current)
+        self.assertEqual(self.code(self.calls.cancel()), CODE.VIDEOCALL_NOTINCALL)
 
     def test_finish(self):
         """FINISH is over when the server says so."""
