@@ -99,6 +99,13 @@ class Metrics:
             "Rooms with members",
             self._occupied_rooms(),
         )
+        ringing = len(state.ringing)
+        yield GaugeMetricFamily("anychat_calls_ringing", "Calls that ring", ringing)
+        yield GaugeMetricFamily(
+            "anychat_calls_talking",
+            "Calls that were answered",
+            len(state.calls) - ringing,
+        )
         for subject, text, values, gauges in (
             ("links", "Client links", self._links(), LINK_GAUGES),
             ("business", "Business servers", self._business(), BUSINESS_GAUGES),

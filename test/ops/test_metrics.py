@@ -66,6 +66,8 @@ class MetricsTests(SynchronousTestCase):
         self.assertIn("anychat_transfers_bytes_total 1000.0", lines)
         for line in (
             "anychat_users 1.0",
+            "anychat_calls_ringing 0.0",
+            "anychat_calls_talking 0.0",
             "anychat_links_sessions 1.0",
             "anychat_links_logins_total 12.0",
             "anychat_media_forwarded_total 20.0",
