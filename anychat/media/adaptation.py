@@ -48,6 +48,8 @@ TOO_SOON = 10.0
 FIRST_PENALTY = 8.0
 LONGEST_PENALTY = 32.0
 FORGIVEN = 60.0
+#: Seconds after a train for which what goes wrong is its doing.
+ECHO = 1.0
 #: Packets of the first train, and how many of them must come.
 BURST = 6
 _BURST_LEAST = 5
@@ -132,6 +134,7 @@ class Adaptation:
         self._train: _Train | None = None
         self._trains = 0
         self._next_probe = 0.0
+        self._probed = float("-inf")
         self._up_from = 0.0
         self._upped = float("-inf")
         self._troubled = float("-inf")
@@ -185,11 +188,11 @@ class Adaptation:
         """What became of packets that were sent to the leg."""
         if self.estimate.report(samples, now, round_trip):
             self._troubled = now
-            if self._train is None and self.enabled:
-                self._shrink(now, rates)
-            elif self._train is not None:
-                # It was the probe that was too much.
+            if self._train is not None:
                 self._end_train(now)
+            elif now >= self._probed + ECHO and self.enabled:
+                # Else it was the probe that was too much.
+                self._shrink(now, rates)
         self.consider(now, rates)
 
     def probe_result(self, result: ProbeResult, now: float, rates: Rates) -> None:
@@ -207,7 +210,8 @@ class Adaptation:
             and result.span <= train.interval * (train.packets - 1) + _PACED_DELAY
             and self.estimate.condition is not Condition.OVERUSED
         ):
-            self.estimate.proved(train.needed)
+            # What comes in varies a little until it is compared.
+            self.estimate.proved(MARGIN * train.needed)
             self.consider(now, rates)
 
     # Time.
@@ -369,4 +373,5 @@ class Adaptation:
 
     def _end_train(self, now: float) -> None:
         self._train = None
+        self._probed = now
         self._next_probe = now + PROBE_INTERVAL

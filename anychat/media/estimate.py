@@ -19,9 +19,11 @@ the queue that stands, and not the one that a frame makes for itself.
 =============  =====================================  =======================
 the way is     when                                   the estimate
 =============  =====================================  =======================
-overused       the queue is over `QUEUE_FULL`; over   `DECREASE` times what
-               `QUEUE_GROWING` and still growing; or  got through; not again
-               loss is over `LOSS_HIGH`               before what was sent
+overused       the queue is over `QUEUE_FULL`; over   at most `DECREASE` times
+               `QUEUE_GROWING` and still growing; or  what got through, or
+               loss is over `LOSS_HIGH`               `DECREASE_FULL` with a
+                                                      full queue; not again
+                                                      before what was sent
                                                       until now has been told
                                                       of
 calm           the queue is under `QUEUE_CALM` and    grows, `GROWTH_FAST` a
@@ -59,6 +61,8 @@ LOSS_SPAN = 1.0
 DELIVERY_SPAN = 0.6
 _LEAST_DELIVERY_SPAN = 0.3
 DECREASE = 0.85
+#: The same while a long queue stands, which has to go.
+DECREASE_FULL = 0.70
 GROWTH_SLOW = 0.08
 GROWTH_FAST = 0.30
 HEADROOM = 1.5
@@ -211,8 +215,10 @@ class BandwidthEstimate:
         self._troubled = now
         if now < self._held_until:
             return False
-        known = self.delivered if self.rate is None else min(self.rate, self.delivered)
-        self.rate = max(LEAST, DECREASE * known)
+        # What was cut before and has not been followed yet is not cut again.
+        factor = DECREASE_FULL if self.queue > QUEUE_FULL else DECREASE
+        cut = factor * self.delivered
+        self.rate = max(LEAST, cut if self.rate is None else min(self.rate, cut))
         # What is on its way still stands in the queue that is there.
         self._held_until = now + round_trip + self.queue + _REACTION
         # It is judged by what was sent since.

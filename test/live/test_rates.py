@@ -2,13 +2,11 @@
 
 from itertools import pairwise
 
-import av
-import numpy
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
-from anychat.client.media.source import open_source
 from anychat.codes import StreamKind
+from test.client.media.signals import GrainySource
 from test.live.call import Witness, pause, sign_in
 from test.live.server import CoreServer
 from test.netem import Conditions, UdpProxy
@@ -20,32 +18,6 @@ THIN = Conditions(delay=0.020, rate=300_000, queue=50_000)
 BEFORE, LIMITED, AFTER = 6.0, 14.0, 12.0
 #: Seconds until the low layer must be there, and the high one again.
 DOWN, UP = 5.0, 10.0
-
-
-class GrainySource:
-    """The test picture with grain, which takes all the bits that there are."""
-
-    def __init__(self, text):
-        self._source = open_source(text)
-        self._random = numpy.random.default_rng(1)
-
-    def __getattr__(self, name):
-        return getattr(self._source, name)
-
-    def read(self):
-        """The next frame."""
-        raw = self._source.read()
-        if raw is None or raw.kind is not StreamKind.VIDEO:
-            return raw
-        plane = raw.frame.to_ndarray(format="gray").astype(numpy.int16)
-        grain = self._random.integers(-20, 20, (plane.shape[0] // 4, 1))
-        grain = grain + self._random.integers(-20, 20, (1, plane.shape[1] // 4))
-        plane += numpy.kron(grain, numpy.ones((4, 4), numpy.int16))
-        frame = av.VideoFrame.from_ndarray(
-            numpy.clip(plane, 0, 255).astype(numpy.uint8), format="gray"
-        ).reformat(format="yuv420p")
-        frame.pts, frame.time_base = raw.frame.pts, raw.frame.time_base
-        return type(raw)(raw.time, raw.number, raw.kind, frame)
 
 
 class LayerTests(TestCase):

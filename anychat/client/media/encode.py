@@ -229,7 +229,7 @@ class VideoEncoder:
             # The buffer bounds how long a key frame takes on a narrow path; with
             # the peak rate at the mean one x264 lets the rate be changed.
             options["maxrate"] = str(bitrate)
-            options["bufsize"] = str(bitrate * 3 // 2)
+            options["bufsize"] = str(bitrate * 2 // 3)
             options["qmin"], options["qmax"] = str(low), str(high)
         else:
             options["crf"] = str(_RATE_FACTORS[settings.quality])
@@ -244,13 +244,15 @@ class VideoEncoder:
         picture below which x264 cannot make one worse.
         """
         wanted = self.settings.bitrate if bitrate is None else bitrate
-        self._interval = float(1 / self.settings.fps)
-        if wanted < _HALF_RATE * self.settings.bitrate:
-            self._interval *= 2
+        halved = 0 < wanted < _HALF_RATE * self.settings.bitrate
+        self._interval = float(1 / self.settings.fps) * (2 if halved else 1)
+        if halved:
+            # x264 reckons with all frames.
+            wanted *= 2
         if wanted == self._bitrate:
             return
         before, self._bitrate = self._bitrate, wanted
-        if before and wanted and (wanted <= self._opened_for):
+        if before and wanted and wanted <= self._opened_for:
             self._context.bit_rate = wanted
         else:
             # Between constant quality and a bit rate there is no way but a new

@@ -119,7 +119,7 @@ class Relay(DatagramProtocol):
         """Subscribe, and be granted the stream."""
         self.legs.subscribe(session, ssrc, self._clock.seconds())
         roc, sequence = self.forwarder.position(ssrc)
-        self._settle()
+        self.settle()
         return StreamGranted(
             user_id, kind, 0, ssrc, form, roc, sequence, *self._keys[ssrc]
         )
@@ -130,9 +130,10 @@ class Relay(DatagramProtocol):
         self.forwarder.receive(data, addr, now)
         while self.legs.waiting():
             self.legs.receive_waiting(now)
-        self._settle()
+        self.settle()
 
-    def _settle(self):
+    def settle(self):
+        """Send what is to be sent, and set the timer."""
         for data, path in self.legs.to_send():
             self.transport.write(data, path.remote)
         if self._timer is not None and self._timer.active():
@@ -144,7 +145,7 @@ class Relay(DatagramProtocol):
 
     def _due(self):
         self.legs.handle_timeout(self._clock.seconds())
-        self._settle()
+        self.settle()
 
     def stop(self):
         """Leave no delayed call behind."""
@@ -239,3 +240,5 @@ class Bench:
             end.media.stop()
         self.run(0.1)
         self.relay.stop()
+        # What is still on its way arrives.
+        self.run(0.1)

@@ -5,6 +5,9 @@ from fractions import Fraction
 import av
 import numpy as np
 
+from anychat.client.media.source import open_source
+from anychat.codes import StreamKind
+
 RATE = 48_000
 
 
@@ -79,3 +82,29 @@ def decode_all(units):
     for unit in units:
         pictures += context.decode(av.Packet(unit))
     return pictures + context.decode(None)
+
+
+class GrainySource:
+    """The test picture with grain, which takes all the bits that there are."""
+
+    def __init__(self, text):
+        self._source = open_source(text)
+        self._random = np.random.default_rng(1)
+
+    def __getattr__(self, name):
+        return getattr(self._source, name)
+
+    def read(self):
+        """The next frame."""
+        raw = self._source.read()
+        if raw is None or raw.kind is not StreamKind.VIDEO:
+            return raw
+        plane = raw.frame.to_ndarray(format="gray").astype(np.int16)
+        grain = self._random.integers(-20, 20, (plane.shape[0] // 4, 1))
+        grain = grain + self._random.integers(-20, 20, (1, plane.shape[1] // 4))
+        plane += np.kron(grain, np.ones((4, 4), np.int16))
+        frame = av.VideoFrame.from_ndarray(
+            np.clip(plane, 0, 255).astype(np.uint8), format="gray"
+        ).reformat(format="yuv420p")
+        frame.pts, frame.time_base = raw.frame.pts, raw.frame.time_base
+        return type(raw)(raw.time, raw.number, raw.kind, frame)
