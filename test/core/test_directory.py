@@ -11,6 +11,7 @@ from anychat.codes import (
     ResultCode,
     RoomState,
     SelfStatus,
+    StreamInfo,
     StreamKind,
     UserState,
     VideoCodec,
@@ -21,6 +22,7 @@ from anychat.messages import (
     QueryOnlineUsers,
     QueryRoomState,
     QueryRoomUsers,
+    QueryStreamInfo,
     QueryUserState,
     StateValue,
     UserList,
@@ -191,3 +193,61 @@ class UserStateTests(SynchronousTestCase):
                 )
                 self.assertEqual(self.core.ask(self.bob, query, request=0), [])
             self.assertEqual(self.state(kind, 99), ResultCode.INVALID_USERID)
+
+
+class StreamInfoTests(SynchronousTestCase):
+    """QueryStreamInfo."""
+
+    def setUp(self):
+        self.core = Driver()
+        self.alice, self.bob = self.core.together("alice", "bob")
+
+    def info(self, info, user_id=1, index=0):
+        """What Bob is told, or the code."""
+        answer = self.core.answer(self.bob, QueryStreamInfo(user_id, index, info))
+        self.assertIsInstance(answer, StateValue)
+        return answer.code or answer.number
+
+    def test_formats(self):
+        """What the owner said of its streams."""
+        self.core.publish(self.alice, StreamKind.VIDEO)
+        self.core.publish(self.alice, StreamKind.AUDIO)
+        for kind, value in (
+            (StreamInfo.VIDEO_WIDTH, 320),
+            (StreamInfo.VIDEO_HEIGHT, 240),
+            (StreamInfo.VIDEO_FPS, 15),
+            (StreamInfo.VIDEO_BITRATE, 90000),
+            (StreamInfo.VIDEO_CODEC, 1),
+            (StreamInfo.AUDIO_SAMPLE_RATE, 48000),
+            (StreamInfo.AUDIO_CHANNELS, 1),
+            (StreamInfo.AUDIO_SAMPLE_BITS, 16),
+            (StreamInfo.AUDIO_BITRATE, 16000),
+            (StreamInfo.AUDIO_CODEC, 100),
+        ):
+            self.assertEqual(self.info(kind), value)
+
+    def test_loss(self):
+        """Loss is the media plane's to tell."""
+        self.core.publish(self.alice, StreamKind.VIDEO)
+        message = QueryStreamInfo(1, 0, StreamInfo.VIDEO_LOSS)
+        self.assertEqual(
+            self.core.ask(self.bob, message),
+            [ReplyFigure(self.bob, 7, self.alice, UserState.PACKET_LOSS)],
+        )
+        self.assertEqual(self.core.ask(self.bob, message, request=0), [])
+
+    def test_refused(self):
+        """205, 9 and 21; 309 outside a room."""
+        cat = self.core.login("cat")
+        width = StreamInfo.VIDEO_WIDTH
+        self.assertEqual(self.info(width, 99), ResultCode.INVALID_USERID)
+        self.assertEqual(self.info(width, 3), ResultCode.DATANOTEXIST)
+        self.assertEqual(self.info(width), ResultCode.DATANOTEXIST)
+        self.assertEqual(self.info(width, -1), ResultCode.DATANOTEXIST)
+        self.assertEqual(self.info(width, 1, 16), ResultCode.FUNCOPTERROR)
+        self.core.publish(self.alice)
+        self.assertEqual(self.info(width, 1, 1), ResultCode.DATANOTEXIST)
+        self.assertEqual(self.info(StreamInfo.VIDEO_DEVICE), ResultCode.DATANOTEXIST)
+        self.assertEqual(
+            self.core.code(cat, QueryStreamInfo(1, 0, width)), ResultCode.ROOM_NOTIN
+        )
