@@ -633,7 +633,7 @@ class CallTests(PairTestCase):
             self.call(commands.TransBuffer, user_id=7, data=b"x"), Refused, 205
         )
         self.assertRefused(
-            self.call(commands.GetUserInfo, user_id=7, info_id=1), Refused, 20
+            self.call(commands.ObjectGetIdList, object_type=5), Refused, 20
         )
 
     def test_unfit(self):
