@@ -75,6 +75,14 @@ class PlaneTests(SynchronousTestCase):
         self.plane.prepare(SETUP, "192.0.2.2", at_once=False)
         self.assertEqual((self.media.configured, self.media.host), (2, "192.0.2.2"))
 
+    def test_adapts(self):
+        """Whether media adapts holds for what is made later, too."""
+        self.plane.prepare(SETUP, "192.0.2.1", at_once=False)
+        self.plane.adapt(False)
+        self.assertIs(self.plane.session().adaptive, False)
+        self.plane.adapt(True)
+        self.assertIs(self.media.adaptive, True)
+
     def test_noAddress(self):
         """A set-up without a usable address is refused, and warned of."""
 

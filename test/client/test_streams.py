@@ -1,5 +1,7 @@
 """Publications and subscriptions, and how they outlive trouble."""
 
+from dataclasses import replace
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from anychat.client.streams import Streams
@@ -8,7 +10,9 @@ from anychat.codes import ResultCode, StreamKind
 from anychat.errors import PeerError, Refused
 from anychat.messages import (
     CloseStream,
+    LayerGranted,
     Member,
+    OpenLayer,
     OpenStream,
     PublishedStream,
     Result,
@@ -81,6 +85,51 @@ class StreamsTests(SynchronousTestCase):
         publishing = self.publish()
         self.assertEqual(self.media.sending, [(VIDEO, 100), (AUDIO, 101)])
         self.assertEqual(publishing.opened, {VIDEO: 100, AUDIO: 101})
+
+    def test_layer(self):
+        """Where there is to be a smaller layer it is opened after its camera, and
+        told to what sends that."""
+        self.media.small = replace(VIDEO_FORMAT, width=160, height=120)
+        outcome = self.streams.publish("source", 3, None)
+        self.requests.answer(opened(100), OpenStream(VIDEO, 3, VIDEO_FORMAT))
+        self.requests.answer(opened(101), OpenLayer(3, self.media.small))
+        self.requests.answer(opened(102), OpenStream(AUDIO, 3, AUDIO_FORMAT))
+        self.successResultOf(outcome)
+        (full, _) = self.media.publications
+        self.assertEqual(self.media.layers, [(101, self.media.small, full)])
+
+    def test_layerRefused(self):
+        """Without it the camera is published all the same."""
+        self.media.small = VIDEO_FORMAT
+        outcome = self.streams.publish("source", 0, None)
+        self.requests.answer(opened(100))
+        self.requests.answer(opened(0, ResultCode.FUNCNOTALLOW))
+        self.requests.answer(opened(102))
+        self.successResultOf(outcome)
+        self.assertEqual(self.media.sending, [(VIDEO, 100), (AUDIO, 102)])
+        self.assertEqual(self.media.layers, [])
+        self.assertIn("the small picture is not published", self.lines[0])
+
+    def test_layerTooLate(self):
+        """Who unpublishes meanwhile has no layer left over."""
+        self.media.small = VIDEO_FORMAT
+        outcome = self.streams.publish("source", 0, None)
+        self.requests.answer(opened(100))
+        self.streams.unpublish(0)
+        self.requests.answer(opened(101))
+        self.code(outcome)
+        self.assertEqual(self.media.layers, [])
+
+    def test_layerGranted(self):
+        """A layer goes to the media plane if its camera is being received."""
+        layer = LayerGranted(5, 0, 100, 101, VIDEO_FORMAT, 0, 0, b"k" * 16, b"s" * 12)
+        self.streams.layer_granted(layer)
+        self.watch()
+        self.streams.layer_granted(layer)
+        self.streams.granted(granted(5, VIDEO, 100))
+        self.streams.layer_granted(layer)
+        self.streams.layer_granted(replace(layer, stream_ssrc=99))
+        self.assertEqual(self.media.layers, [layer])
 
     def test_publishRefused(self):
         """A refusal fails the call and closes what was open already."""

@@ -59,6 +59,24 @@ class ArrivalTests(SynchronousTestCase):
         self.assertEqual(self.gaps.repaired, 1)
         self.assertEqual(self.gaps.missing, 1)
 
+    def test_leftOut(self):
+        """What is not to come is neither missing nor lost, nor expected."""
+        feed(self.gaps, 1, 5)
+        self.assertEqual(self.gaps.leave_out(2), 2)
+        self.assertIsNone(self.gaps.leave_out(2))
+        self.assertIsNone(self.gaps.leave_out(1))
+        self.assertEqual(self.gaps.due(0.02), [3, 4])
+        self.assertEqual((self.gaps.expected, self.gaps.missing), (4, 2))
+        self.assertEqual(feed(self.gaps, 2, now=0.05), [Arrival.DUPLICATE])
+
+    def test_repairTime(self):
+        """How long a repair took is known: less than a round trip is none."""
+        feed(self.gaps, 1, 3)
+        self.gaps.due(0.02)
+        self.gaps.due(0.08)
+        feed(self.gaps, 2, now=0.09)
+        self.assertAlmostEqual(self.gaps.repair_time, 0.07)
+
     def test_late(self):
         """What comes after it was given up is not lost after all."""
         feed(self.gaps, 1, 3)

@@ -13,7 +13,7 @@ from anychat.business_messages import (
     Verdict,
     VerifyUser,
 )
-from anychat.codes import DeviceType, ResultCode, StreamKind
+from anychat.codes import DeviceType, ResultCode, StreamKind, UserState
 from anychat.core import effects
 from anychat.core.commands import (
     Command,
@@ -25,12 +25,15 @@ from anychat.core.commands import (
     Tick,
     UserVerified,
 )
+from anychat.core.state import Layer
 from anychat.core.turn import Decision
 from anychat.errors import LocalError
 from anychat.messages import (
+    LayerGranted,
     LeaveRoom,
     Login,
     Result,
+    StateValue,
     StreamFormat,
     StreamGranted,
     StreamOpened,
@@ -265,6 +268,18 @@ class FakeMedia(FakeLinks):
         self.calls.append(("publish", session, ssrc, kind))
         return b"K" * 16, b"S" * 12
 
+    def publish_layer(self, session, ssrc, stream):
+        self.calls.append(("publish_layer", session, ssrc, stream))
+        return b"K" * 16, b"S" * 12
+
+    def keys(self, ssrc):
+        self.calls.append(("keys", ssrc))
+        return StreamKeys(2, 9, b"K" * 16, b"S" * 12)
+
+    def figure(self, session, state):
+        self.calls.append(("figure", session, state))
+        return 7
+
     def subscribe(self, session, ssrc):
         self.calls.append(("subscribe", session, ssrc))
         return StreamKeys(2, 9, b"K" * 16, b"S" * 12)
@@ -323,6 +338,37 @@ class EffectsTests(SynchronousTestCase):
             self.links.calls,
             [("reply", 1, 4, StreamOpened(0, 99, b"K" * 16, b"S" * 12))],
         )
+
+    def test_layer(self):
+        """A layer is published as one, and its place and key told to watchers after
+        those of its camera."""
+        kind = StreamKind.VIDEO
+        self.effects.execute(effects.OpenRoute(1, 4, 98, kind, FORMAT, 99))
+        layer = Layer(98, FORMAT)
+        self.effects.execute(effects.JoinRoute(2, 99, 77, kind, 0, FORMAT, layer))
+        self.assertEqual(
+            self.media.calls,
+            [("publish_layer", 1, 98, 99), ("subscribe", 2, 99), ("keys", 98)],
+        )
+        keys = b"K" * 16, b"S" * 12
+        self.assertEqual(
+            self.links.calls,
+            [
+                ("reply", 1, 4, StreamOpened(0, 98, *keys)),
+                ("send", (2,), StreamGranted(77, kind, 0, 99, FORMAT, 2, 9, *keys)),
+                ("send", (2,), LayerGranted(77, 0, 99, 98, FORMAT, 2, 9, *keys)),
+            ],
+        )
+
+    def test_measured(self):
+        """What is measured is asked of the media plane, and adaptation told it."""
+        self.effects.execute(effects.ReplyFigure(1, 4, 2, UserState.PACKET_LOSS))
+        self.effects.execute(effects.AdaptStreams(1, False))
+        self.assertEqual(
+            self.media.calls,
+            [("figure", 2, UserState.PACKET_LOSS), ("adapt", 1, False)],
+        )
+        self.assertEqual(self.links.calls, [("reply", 1, 4, StateValue(0, 7))])
 
     def test_subscription(self):
         """A receiver is told key and position of the stream."""

@@ -8,7 +8,7 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
-from anychat.codes import StreamKind
+from anychat.codes import StreamKind, UserState
 from anychat.errors import LocalError, PeerError
 from anychat.ids import SessionId, Ssrc
 from anychat.media import rtcp, stun
@@ -20,7 +20,7 @@ from anychat.media.relay import Make, NativeRelay, PortableRelay
 from anychat.media.rtp import FrameMarking, RtpPacket
 from anychat.media.srtp import SrtcpReceiver, SrtcpSender, SrtpReceiver, SrtpSender
 from anychat.protocols.control import Probe, build, control_key, parse
-from anychat.services.media import MediaService
+from anychat.services.media import MediaService, StreamKeys
 
 ALICE, BOB = SessionId(1), SessionId(2)
 AUDIO, VIDEO = StreamKind.AUDIO, StreamKind.VIDEO
@@ -439,6 +439,51 @@ class MediaServiceTestsMixin:
         }
         self.assertEqual(len(keys), 20)
         self.assertEqual(len({key for key, _ in keys}), 20)
+
+    def test_layers(self):
+        """A layer has keys of its own, and a place; it belongs to one camera."""
+        self.media.open_leg(ALICE)
+        self.media.open_leg(BOB)
+        full, small = self.media.new_ssrc(), self.media.new_ssrc()
+        self.media.publish(ALICE, full, VIDEO)
+        key, salt = self.media.publish_layer(ALICE, small, full)
+        self.media.subscribe(BOB, full)
+        self.assertEqual(self.media.keys(small), StreamKeys(0, 0, key, salt))
+        other = self.media.new_ssrc()
+        self.assertRaises(LocalError, self.media.publish_layer, ALICE, other, full)
+        for ssrc in (full, small, other):
+            self.media.unpublish(ssrc)
+        self.assertEqual(self.media._keys, {})
+
+    def test_figures(self):
+        """What is measured of a session can be asked; 0 of one without media."""
+        alice, bob = self.pair()
+        ssrc = self.media.new_ssrc()
+        key, salt = self.media.publish(ALICE, ssrc, AUDIO)
+        self.media.subscribe(BOB, ssrc)
+        sender = SrtpSender(key, salt, ssrc)
+        for sequence in (0, 1, 3):
+            packet = RtpPacket(111, sequence, 0, ssrc, False, bytes(72)).build()
+            alice.send(sender.protect(packet))
+            bob.receive()
+        figures = {
+            UserState.VIDEO_BITRATE: 0,
+            UserState.AUDIO_BITRATE: 3 * 100 * 8,
+            UserState.NETWORK_QUALITY: 4,
+            UserState.PACKET_LOSS: 25,
+            UserState.LOSS_AFTER_REPAIR: 25,
+        }
+        for state, figure in figures.items():
+            self.assertEqual(self.media.figure(ALICE, state), figure, state)
+            self.assertEqual(self.media.figure(SessionId(99), state), 0)
+        self.assertRaises(LocalError, self.media.figure, ALICE, UserState.LEVEL)
+
+    def test_adapt(self):
+        """Whether a session adapts may be said at any time, and of anybody."""
+        self.media.open_leg(ALICE)
+        for session in (ALICE, SessionId(99)):
+            for adaptive in (False, True):
+                self.media.adapt(session, adaptive)
 
     def test_closedLegTakesItsStreams(self):
         """Their keys are forgotten, and their SSRCs may not be joined."""

@@ -101,6 +101,19 @@ class VideoTests(SynchronousTestCase):
         self.assertEqual(self.taken(0.5), [2, 3, 4])
         self.assertEqual(self.buffer.passed_over, 0)
 
+    def test_leftOut(self):
+        """A frame that is not to come is not waited for, whenever that is said."""
+        self.start()
+        self.buffer.leave_out(1)
+        for index in (2, 4, 5):
+            self.put(index, index / 15)
+        self.assertEqual(self.taken(0.2), [2])
+        self.assertEqual(self.taken(0.5), [])
+        self.buffer.leave_out(3)
+        self.assertEqual(self.taken(0.5), [4, 5])
+        self.assertFalse(self.buffer.key_frame_wanted(2.0))
+        self.assertEqual(self.buffer.seeks, 0)
+
     def lose(self):
         """Let frame 1 be lost; returns when that has lasted too long."""
         self.start()

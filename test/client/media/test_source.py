@@ -20,7 +20,7 @@ from anychat.client.media.source import open_source
 from anychat.codes import AudioCodec, StreamKind
 from anychat.errors import Refused
 from anychat.media.packetize import h264
-from test.client.media.signals import flash_and_beep, frequency
+from test.client.media.signals import GrainySource, flash_and_beep, frequency
 
 VIDEO, AUDIO = StreamKind.VIDEO, StreamKind.AUDIO
 
@@ -203,6 +203,42 @@ class VideoEncoderTests(SynchronousTestCase):
         units = self.encode(self.settings(gop=40), 300)
         rate = sum(len(unit.data) for unit in units) * 8 / 20
         self.assertTrue(30_000 < rate < 110_000, rate)
+
+    def test_keepsTo(self):
+        """The bit rate follows within a second or so, down and up, without a key
+        frame; with very little of it every second frame is left out."""
+        encoder = VideoEncoder(self.settings(gop=1000, bitrate=120_000, quality=1))
+        source = GrainySource("test:tone=0,size=320x240,fps=15")
+        self.addCleanup(source.close)
+        rates, keys = [], 0
+        for rate in (None, 60_000, 20_000, None):
+            encoder.keep_to(rate)
+            sizes = []
+            for _ in range(60):
+                raw = source.read()
+                if encoder.wants(raw.time):
+                    units = encoder.encode(raw.frame, raw.time, False)
+                    keys += units[0].key
+                    sizes.append(len(units[0].data))
+            rates.append((len(sizes), sum(sizes[len(sizes) // 2 :]) * 8 / 2))
+        self.assertEqual(keys, 1)
+        frames, figures = zip(*rates, strict=True)
+        self.assertEqual(frames[:2], (60, 60))
+        self.assertIn(frames[2], (30, 31))
+        self.assertGreater(figures[0], 1.4 * figures[1])
+        self.assertGreater(figures[1], 1.4 * figures[2])
+        self.assertGreater(figures[3], 1.4 * figures[1])
+
+    def test_keepsConstantQuality(self):
+        """Constant quality is given up for a bit rate, and taken up again."""
+        encoder = VideoEncoder(self.settings(bitrate=0, gop=1000))
+        keys = []
+        for rate in (None, 50_000, 40_000, None):
+            encoder.keep_to(rate)
+            raw = self.source.read()
+            (unit,) = encoder.encode(raw.frame, raw.time, False)
+            keys.append(unit.key)
+        self.assertEqual(keys, [True, True, False, True])
 
     def test_quality(self):
         """Without a bit rate, better quality costs more bits."""
