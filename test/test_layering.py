@@ -110,6 +110,7 @@ OWNERS = {
     "cryptography": (
         "anychat.media.srtp",
         "anychat.protocols.certificate",
+        "anychat.protocols.signature",
     ),
     "OpenSSL": ("anychat.protocols.tls",),
     "prometheus_client": ("anychat.ops.metrics",),

@@ -265,6 +265,7 @@ _FIELDS = {
     "digest": st.binary(min_size=32, max_size=32),
     "config": st.binary(max_size=1024),
     "signature": st.binary(max_size=1024),
+    "guid": st.text("0123456789abcdef-小", max_size=21),
     "app_id": st.text("0123456789ABCDEF-", max_size=128),
     "string_id": st.text("0123456789abcdef小", max_size=60),
     "password": _TEXTS,
