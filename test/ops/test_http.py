@@ -25,7 +25,11 @@ class HttpTests(SynchronousTestCase):
     def setUp(self):
         self.lines = []
         self.reactor = MemoryReactorClock()
-        self.site = site(lambda: {"status": "ok", "users": 3}, lambda: b"users 3\n")
+        self.site = site(
+            lambda: {"status": "ok", "users": 3},
+            lambda: b"users 3\n",
+            lambda: ["192.0.2.*"],
+        )
         self.service = HttpService(
             self.reactor, "127.0.0.1", 8911, self.site, self.lines.append
         )
@@ -53,6 +57,13 @@ class HttpTests(SynchronousTestCase):
         """Metrics are passed through."""
         self.service.startService()
         self.assertEqual(self.ask(b"/metrics"), (b"HTTP/1.1 200 OK", b"users 3\n"))
+
+    def test_blocked(self):
+        """Blocked addresses are a JSON list."""
+        self.service.startService()
+        status, body = self.ask(b"/blocked")
+        self.assertEqual(status, b"HTTP/1.1 200 OK")
+        self.assertEqual(json.loads(body), ["192.0.2.*"])
 
     def test_nothingElse(self):
         """Other pages and other methods are refused."""

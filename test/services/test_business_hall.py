@@ -7,6 +7,7 @@ from anychat.business_messages import (
     AppMessageEx,
     OnlineUsers,
     OnUserEnterRoomAction,
+    OnUserInfoControl,
     OnUserLeaveRoomAction,
     OnUserLoginAction,
     OnUserLogoutActionEx,
@@ -19,12 +20,25 @@ from anychat.core.commands import LinkLogin, SessionMessage
 from anychat.core.hall import Hall
 from anychat.core.settings import HallSettings
 from anychat.ids import LinkId, SessionId
-from anychat.messages import EnterRoom, EnterRoomResult, LeaveRoom, Login, Logout
+from anychat.messages import (
+    EnterRoom,
+    EnterRoomResult,
+    LeaveRoom,
+    Login,
+    Logout,
+    Result,
+    SyncData,
+    UserInfoCommand,
+    UserInfoControl,
+    UserInfoItem,
+    UserInfos,
+    UserInfoUpdate,
+)
 from anychat.protocols import business_commands as commands
 from anychat.services.business import resting
 from anychat.services.filter import FilterSlot
 from anychat.services.hall import Effects, HallService
-from test.services.business_servers import BusinessTestCase
+from test.services.business_servers import BOTH, BusinessTestCase
 
 OK = ResultCode.SUCCESS
 
@@ -35,6 +49,7 @@ class Links:
     def __init__(self):
         self.logins = {}
         self.entries = {}
+        self.results = {}
         self.sent = []
 
     def start_session(self, effect, setup):
@@ -52,6 +67,8 @@ class Links:
         """An answer."""
         if isinstance(message, EnterRoomResult):
             self.entries.setdefault(session, []).append(message.code)
+        elif isinstance(message, Result):
+            self.results[request] = message.code
 
     def send(self, sessions, message):
         """A notification."""
@@ -254,3 +271,64 @@ class HallTests(HallCase):
         result = server.link.call(commands.GetOnlineUsers, room_id=-1)
         self.flush()
         self.assertEqual(self.successResultOf(result)["ids"], (7,))
+
+    def test_controlCode(self):
+        """A client's control code, its verdict, and where it goes."""
+        server = self.server(verdicts=(*BOTH, "OnUserInfoControl"))
+        for number in (1, 2):
+            self.login(number)
+            server.rule(0, number)
+        for request, (target, text) in enumerate(
+            [(2, "hey"), (2, "no"), (0, "you"), (2, "late")], 5
+        ):
+            control = UserInfoControl(target, 100, 1, -1, text)
+            self.hall.submit(SessionMessage(SessionId(1), request, control))
+        self.flush()
+        self.assertEqual(server.asked[0][0], OnUserInfoControl(1, 2, 100, 1, -1, "hey"))
+        for code in (0, 4711, 0):
+            server.rule(code)
+        server.pipe.cut()
+        self.assertEqual(self.links.sent[-1], UserInfoCommand(1, 100, 1, -1, "hey"))
+        self.assertEqual(
+            self.links.results,
+            {5: 0, 6: 4711, 7: 0, 8: ResultCode.SERVERSDK_FAIL},
+        )
+
+    def test_nobodyAnswers(self):
+        """206 where no business server answers OnUserInfoControl."""
+        server = self.server()
+        self.login(1)
+        server.rule(0, 1)
+        self.say(1, UserInfoControl(0, 100, 0, 0, ""))
+        self.assertEqual(self.links.results, {2: ResultCode.SERVERSDK_FAIL})
+
+    def test_userData(self):
+        """What a business server says of a user, from its call to the client."""
+        server = self.server()
+        self.login(1)
+        server.rule(0, 7)
+        for command, values in (
+            (commands.SetUserInfo, {"info_id": 1, "text": "Ann"}),
+            (
+                commands.UserInfoControl,
+                {"control_code": 2, "wparam": 0, "lparam": 0, "text": ""},
+            ),
+        ):
+            done = server.link.call(command, user_id=7, **values)
+            self.flush()
+            self.successResultOf(done)
+        self.assertEqual(
+            self.links.sent[-3:],
+            [
+                SyncData(),
+                UserInfos(7, (UserInfoItem(1, "Ann"),)),
+                UserInfoUpdate(0, 0),
+            ],
+        )
+        for command, values, text in (
+            (commands.GetUserInfo, {"user_id": 7, "info_id": 1}, "Ann"),
+            (commands.QueryInfoFromServer, {"query": 4, "text": "7"}, "user1"),
+        ):
+            answer = server.link.call(command, **values)
+            self.flush()
+            self.assertEqual(self.successResultOf(answer)["text"], text)
