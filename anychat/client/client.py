@@ -346,14 +346,15 @@ class Client:
         return failure
 
     def login_ex(
-        self, nickname: str, sign: "Callable[[], SignedUser]"
+        self, nickname: str, sign: "Callable[[], SignedUser | Deferred[SignedUser]]"
     ) -> "Deferred[LoginResult]":
         """LoginEx: log in with a signature of the application's own server.
 
         Fails with 214 to 220, 226 or 100305 where it is not taken.
 
-        :param sign: gives a fresh signature; called again for each new login
-            after a lost session, since none works twice.
+        :param sign: gives a fresh signature, or a Deferred of one; called again for
+            each new login after a lost session, since none works twice.  If it
+            fails the login does, with 44 or the code of its `Refused`.
         """
         return self._calls.submit(
             Need.LINK,

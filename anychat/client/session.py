@@ -23,9 +23,9 @@ hold it, after that `Login` with the name and password of the first one.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
@@ -138,6 +138,10 @@ class SignedUser:
     """JSON for business objects, or empty."""
 
 
+#: Makes the login of one's own address; for later logins, too.
+Credentials: TypeAlias = Callable[[str], "Login | Deferred[LoginEx]"]
+
+
 class SessionOwner(Protocol):
     """What a `Session` reports, besides the outcome of calls."""
 
@@ -186,7 +190,7 @@ class Session:
         self._host, self._port = "", 0
         self._connecting: Deferred[ServerHello] | None = None
         self._logging_in: Deferred[LoginResult] | None = None
-        self._credentials: Callable[[str], Login | LoginEx] | None = None
+        self._credentials: Credentials | None = None
         self._channel: ReliableChannel | None = None
         self._token = b""
         self._hold_time = 0.0
@@ -218,12 +222,15 @@ class Session:
         return self._log_in(lambda address: Login(name, password, address))
 
     def login_ex(
-        self, nickname: str, sign: "Callable[[], SignedUser]"
+        self, nickname: str, sign: "Callable[[], SignedUser | Deferred[SignedUser]]"
     ) -> "Deferred[LoginResult]":
         """Log in with a signature; fails with `Refused`."""
 
-        def message(address: str) -> LoginEx:
-            user = sign()
+        def credentials(address: str) -> "Deferred[LoginEx]":
+            signing: Deferred[Any] = maybeDeferred(sign)
+            return signing.addCallback(message, address)
+
+        def message(user: SignedUser, address: str) -> LoginEx:
             return LoginEx(
                 nickname,
                 user.user_id,
@@ -236,18 +243,21 @@ class Session:
                 address,
             )
 
-        return self._log_in(message)
+        return self._log_in(credentials)
 
-    def _log_in(
-        self, credentials: Callable[[str], Login | LoginEx]
-    ) -> "Deferred[LoginResult]":
+    def _log_in(self, credentials: Credentials) -> "Deferred[LoginResult]":
         if self.phase is not Phase.CONNECTED:
             raise Refused(ResultCode.SESSIONEXIST)
         self._credentials = credentials
-        self._send_login()
-        self.phase = Phase.LOGGING_IN
         logging_in: Deferred[LoginResult] = Deferred()
         self._logging_in = logging_in
+        self.phase = Phase.LOGGING_IN
+        try:
+            self._send_login()
+        except Refused:
+            self._logging_in = self._credentials = None
+            self.phase = Phase.CONNECTED
+            raise
         return logging_in
 
     def request(self, message: Message) -> "Deferred[Message]":
@@ -404,15 +414,33 @@ class Session:
     # Logging in and resuming.
 
     def _send_login(self) -> None:
+        """Say who it is, which a signature may take a while for."""
         assert self._credentials is not None and self.connection is not None
         connection = self.connection
         login = self._credentials(connection.local_address)
+        if isinstance(login, Deferred):
+            login.addCallback(self._say_login, connection)
+            login.addErrback(self._no_signature, connection)
+        else:
+            self._say_login(login, connection)
+
+    def _say_login(self, login: Login | LoginEx, connection: Connection) -> None:
+        if self.connection is not connection:
+            return  # lost meanwhile
         try:
             connection.link.send(login)
         except LocalError:
             # A name or password that is too long or no Unicode; the text of
             # the error might quote it.
             raise Refused(ResultCode.FUNCOPTERROR, LOGIN_LIMITS) from None
+
+    def _no_signature(self, failure: Failure, connection: Connection) -> None:
+        """The program has none, now at least."""
+        error = failure.value
+        if not isinstance(error, Refused):
+            error = Refused(ResultCode.REQUESTFAILED, failure.getErrorMessage())
+        if self.connection is connection:
+            connection.abort(error)
 
     def _log_in_anew(self) -> None:
         if self._channel is not None:

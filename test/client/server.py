@@ -16,6 +16,7 @@ from anychat.messages import (
     Heartbeat,
     HeartbeatReply,
     Login,
+    LoginEx,
     LoginResult,
     MediaSetup,
     OnlineUser,
@@ -102,7 +103,7 @@ class Side(Protocol):
             self.send(Connect(server.connect_code))
         elif isinstance(message, Heartbeat):
             self.send(HeartbeatReply(message.stamp))
-        elif isinstance(message, Login) and server.login_code is not None:
+        elif isinstance(message, Login | LoginEx) and server.login_code is not None:
             server.login(self, message)
         elif isinstance(message, Resume) and server.resume_code is not None:
             server.resume(self, message)
@@ -224,10 +225,9 @@ class FakeServer:
             return
         self.tokens += 1
         self.channel = ReliableChannel()
+        name = message.name if isinstance(message, Login) else message.nickname
         side.send(
-            LoginResult(
-                ResultCode.SUCCESS, self.user_id, 0, message.name, self.token, 30
-            )
+            LoginResult(ResultCode.SUCCESS, self.user_id, 0, name, self.token, 30)
         )
         side.send(PARAMETERS)
         side.send(SETUP)
