@@ -9,9 +9,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from anychat import wiring
 from anychat.business_messages import Arbiter
-from anychat.codes import LicenceMode
+from anychat.codes import LicenceMode, SignatureScheme
 from anychat.config import load
+from anychat.errors import ConfigError
 from anychat.log import Log
+from test.protocols.test_signature import public, rsa_key
 
 SETTINGS = """\
 [Base Settings]
@@ -76,6 +78,30 @@ class WiringTests(SynchronousTestCase):
         self.assertFalse(settings.auto_add_room)
         self.assertEqual(settings.max_users_per_room, 7)
         self.assertEqual(settings.hold_time, 12.0)
+
+    def test_signatures(self):
+        """Signed logins are held against the configured key."""
+        self.assertIsNone(wiring.signature_settings(self.config).key)
+        directory = Path(self.mktemp())
+        directory.mkdir()
+        path = directory / "AnyChatCoreServer.ini"
+        path.write_text(
+            "[Signature Settings]\nPublicKeyFile=key.pem\nAppId=shop\n"
+            "Window=60\nAllowMD5=0\nRequire=1\n"
+        )
+        self.assertRaises(ConfigError, load, str(path))
+        (directory / "key.pem").write_text("nonsense")
+        error = self.assertRaises(
+            ConfigError, wiring.signature_settings, load(str(path))
+        )
+        self.assertIn("PublicKeyFile=", str(error))
+        (directory / "key.pem").write_bytes(public(rsa_key()))
+        settings = wiring.signature_settings(load(str(path)))
+        assert settings.key is not None
+        self.assertEqual(settings.key.schemes, {SignatureScheme.RSA_PSS_SHA256})
+        self.assertEqual(
+            (settings.app_id, settings.window, settings.require), ("shop", 60.0, True)
+        )
 
     def test_channel(self):
         """The channel for business servers obeys the configuration."""

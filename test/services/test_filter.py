@@ -114,9 +114,7 @@ class SlotTestCase(SynchronousTestCase):
         self.slot = FilterSlot(self.hall.submit, self.hall.hall.state)
         self.lines = []
         self.hall.connect(
-            Effects(
-                Links(self.calls), Media(), self.slot, self.lines.append, None
-            )
+            Effects(Links(self.calls), Media(), self.slot, self.lines.append, None)
         )
         self.hall.startService()
         self.addCleanup(self.hall.stopService)
