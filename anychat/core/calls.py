@@ -179,13 +179,14 @@ def _check(state: State, asker: Session, step: OnVideoCallEvent) -> None:
     call = None if asker.call is None else state.calls[asker.call]
     if call is None or state.sessions[call.other(asker.id)].user_id != step.target_id:
         raise Refused(ResultCode.VIDEOCALL_NOTINCALL)
+    if step.error == ResultCode.VIDEOCALL_INCHAT:
+        # It is told of calls that go on.
+        raise Refused(ResultCode.FUNCOPTERROR)
     if step.event == VideoCallEvent.REPLY:
         if call.room_id is not None:
             raise Refused(ResultCode.VIDEOCALL_INCHAT)
-        if step.error == ResultCode.VIDEOCALL_INCHAT or (
-            step.error == ResultCode.SUCCESS and asker.id == call.caller
-        ):
-            # 440 is told of calls that go on, and it is not the caller's to answer.
+        if step.error == ResultCode.SUCCESS and asker.id == call.caller:
+            # It is not the caller's to answer.
             raise Refused(ResultCode.FUNCOPTERROR)
 
 

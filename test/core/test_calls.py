@@ -288,11 +288,16 @@ class RefusalTests(CallTestCase):
             self.assertEqual(self.core.refusal(self.ben, REPLY, 1, error), IN_CALL)
 
     def test_misleadingCode(self):
-        """Nobody refuses with 440, which tells of a call that goes on."""
+        """Nobody ends a call with 440, which tells of one that goes on."""
+        wrong = ResultCode.FUNCOPTERROR
         self.core.ring(self.ann, self.ben)
-        self.assertEqual(
-            self.core.refusal(self.ben, REPLY, 1, IN_CALL), ResultCode.FUNCOPTERROR
-        )
+        for event in REPLY, FINISH:
+            for session, target in (self.ben, 1), (self.ann, 2):
+                code = self.core.refusal(session, event, target, IN_CALL)
+                self.assertEqual(code, wrong)
+            call = business_messages.VideoCallControl(event, 1, IN_CALL, 3, 0, "")
+            effects, answer = self.core.call(call)
+            self.assertEqual((effects, answer.code), ([], wrong))
 
     def test_start(self):
         """START is the server's."""
