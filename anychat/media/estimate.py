@@ -100,6 +100,23 @@ class Condition(Enum):
 class BandwidthEstimate:
     """Of one direction of one leg."""
 
+    __slots__ = (
+        "_arrivals",
+        "_base",
+        "_base_before",
+        "_base_since",
+        "_fates",
+        "_growing",
+        "_held_until",
+        "_reported",
+        "_troubled",
+        "condition",
+        "delivered",
+        "loss",
+        "queue",
+        "rate",
+    )
+
     def __init__(self) -> None:
         self.rate: float | None = None
         """Bits per second; None: it was never short."""
@@ -119,11 +136,6 @@ class BandwidthEstimate:
         self._reported = 0.0
         self._held_until = float("-inf")
         self._troubled = float("-inf")
-
-    @property
-    def held(self) -> float:
-        """Until when nothing more is made of what goes wrong."""
-        return self._held_until
 
     @property
     def least_transit(self) -> float | None:
@@ -163,10 +175,6 @@ class BandwidthEstimate:
         """A probe got through at that rate."""
         if self.rate is not None:
             self.rate = max(self.rate, rate)
-
-    def restart(self) -> None:
-        """The packets take another way from now on, of which nothing is known."""
-        self.__init__()  # type: ignore[misc]
 
     def _measure_queue(self, transit: float, now: float) -> None:
         if self._base is None:

@@ -35,21 +35,30 @@ it at `next_timeout`, and send what `to_send` returns after each.
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import replace
 
 from anychat.codes import StreamKind
 from anychat.errors import LocalError, PeerError
 from anychat.ids import SessionId, Ssrc
 from anychat.media import figures, rtcp
 from anychat.media.binding import Bindings, Bound
-from anychat.media.buckets import Limit, TokenBucket
 from anychat.media.counters import Drop, Drops
 from anychat.media.demux import Kind, classify
-from anychat.media.feedback import KeyFrameRequests, KeyFrames, UplinkRepair
+from anychat.media.feedback import KeyFrameRequests, UplinkRepair
 from anychat.media.figures import Losses, NetworkFigures
-from anychat.media.path import UPWARD, Address, Path
+from anychat.media.leg_state import (
+    NO_STREAMS,
+    REPORTS_KEPT,
+    Credentials,
+    Incoming,
+    Leg,
+    Publication,
+    Reception,
+    Routes,
+    reported_losses,
+)
+from anychat.media.path import UPWARD, Path
 from anychat.media.routes import (
     CACHE_TIME,
     Datagram,
@@ -58,157 +67,16 @@ from anychat.media.routes import (
     PacketArrival,
 )
 from anychat.media.signals import LeftOut, ProbeResult, Signal, unwrap, wrap
-from anychat.media.srtp import SrtcpReceiver, SrtcpSender
+from anychat.media.srtp import SrtcpSender
 from anychat.media.switching import LayerSwitching
-from anychat.media.uplink import Arrivals, UplinkReports, in_datagrams
+from anychat.media.uplink import UplinkReports, in_datagrams
 
-#: RTCP datagrams of one leg that are read.
-FEEDBACK = Limit(rate=250, burst=500)
-#: Packets sent again to one leg.
-RETRANSMISSIONS = Limit(rate=2000, burst=1000)
 #: Datagrams of each kind read in one go, so that a flood of one kind keeps
 #: the rest of the server waiting no longer than this takes.
 ROUND = 32
-#: Receiver reports that are kept of each stream: some seconds' worth.
-REPORTS_KEPT = 6
-
 
 #: Where the SSRC of RTP is, and that of RTCP and of our control datagrams.
 _RTP_SSRC, _RTCP_SSRC = slice(8, 12), slice(4, 8)
-
-#: What idle legs share: two sets of its own would be a fifth of a leg.
-_NO_STREAMS: frozenset[Ssrc] = frozenset()
-
-
-class Routes(KeyFrames, Arrivals, Protocol):
-    """What of a forwarder the legs use; see `routes.Forwarder`."""
-
-    def open_stream(
-        self,
-        ssrc: Ssrc,
-        kind: StreamKind,
-        source: Address | None = None,
-        publisher: SessionId | None = None,
-    ) -> None: ...
-
-    def move_source(self, ssrc: Ssrc, source: Address | None) -> None: ...
-
-    def close_stream(self, ssrc: Ssrc) -> None: ...
-
-    def add_destination(
-        self, ssrc: Ssrc, leg: SessionId, path: Path | None, gated: bool
-    ) -> None: ...
-
-    def move_destination(
-        self, ssrc: Ssrc, leg: SessionId, path: Path | None
-    ) -> None: ...
-
-    def remove_destination(self, ssrc: Ssrc, leg: SessionId) -> None: ...
-
-    def spare_destination(self, ssrc: Ssrc, leg: SessionId, sparing: bool) -> None: ...
-
-    def is_gated(self, ssrc: Ssrc, leg: SessionId) -> bool: ...
-
-    def position(self, ssrc: Ssrc) -> tuple[int, int]: ...
-
-    def retransmit(
-        self, ssrc: Ssrc, leg: SessionId, sequences: list[int], now: float
-    ) -> int: ...
-
-    def admit(self, data: bytes, now: float) -> None: ...
-
-    def take(self, kind: Kind, most: int) -> list[Datagram]: ...
-
-    def take_arrivals(self, most: int) -> list[Missing | Filled]: ...
-
-    def waiting(self) -> bool: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """What a client needs to use its leg; told it over TLS."""
-
-    username: str
-    client_ssrc: Ssrc
-    """SSRC of the RTCP that comes from the client."""
-    server_ssrc: Ssrc
-    """SSRC of the RTCP that goes to it."""
-    stun_key: bytes = field(repr=False)
-    rtcp_key: bytes = field(repr=False)
-    rtcp_salt: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Reception:
-    """A receiver's last word on a stream (RFC 3550 section 6.4.1)."""
-
-    fraction_lost: float
-    """Of the packets since the report before, 0 to 1."""
-    lost: int
-    """In all; negative where there were duplicates."""
-    jitter: int
-    """In units of the stream's clock."""
-    when: float
-    highest: int = 0
-    """The highest sequence number that came, extended to 32 bits."""
-
-
-class _Incoming:
-    """The RTCP of a leg that has sent some."""
-
-    __slots__ = ("feedback", "receiver", "receptions", "retransmissions")
-
-    def __init__(self, credentials: Credentials):
-        self.receiver = SrtcpReceiver(
-            credentials.rtcp_key, credentials.rtcp_salt, credentials.client_ssrc
-        )
-        self.feedback = TokenBucket(FEEDBACK)
-        self.retransmissions = TokenBucket(RETRANSMISSIONS)
-        self.receptions: dict[Ssrc, deque[Reception]] = {}
-        """The latest reports on each stream, oldest first."""
-
-
-class _Leg:
-    __slots__ = (
-        "credentials",
-        "incoming",
-        "leg",
-        "link_since",
-        "over_link",
-        "published",
-        "received",
-        "round_trip",
-        "sender",
-        "subscribed",
-    )
-
-    def __init__(self, leg: SessionId, credentials: Credentials):
-        self.leg = leg
-        self.credentials = credentials
-        self.published = _NO_STREAMS
-        self.subscribed = _NO_STREAMS
-        self.received = _NO_STREAMS
-        """What it is sent: of a video with two layers the one or the other, and
-        both while it is switched over."""
-        self.round_trip = 0.0
-        self.over_link = False
-        self.link_since = 0.0
-        # Made when first needed: most legs of a big server are idle.
-        self.incoming: _Incoming | None = None
-        self.sender: SrtcpSender | None = None
-
-
-class _Publication:
-    __slots__ = ("kind", "layer", "leg", "receivers", "stream", "subscribers")
-
-    def __init__(self, leg: _Leg, kind: StreamKind):
-        self.leg = leg
-        self.kind = kind
-        self.stream: Ssrc | None = None
-        """Of a layer: what it is a layer of."""
-        self.layer: Ssrc | None = None
-        self.subscribers: set[SessionId] = set()
-        self.receivers: set[SessionId] = set()
 
 
 class Legs:
@@ -224,9 +92,9 @@ class Legs:
         self.bindings = Bindings(random_bytes, self.drops)
         self._key_frames = KeyFrameRequests(routes)
         self.uplink = UplinkRepair()
-        self._legs: dict[SessionId, _Leg] = {}
-        self._by_ssrc: dict[int, _Leg] = {}
-        self._publications: dict[Ssrc, _Publication] = {}
+        self._legs: dict[SessionId, Leg] = {}
+        self._by_ssrc: dict[int, Leg] = {}
+        self._publications: dict[Ssrc, Publication] = {}
         self._out: list[tuple[bytes, Path]] = []
         self._to_links: list[tuple[bytes, SessionId]] = []
         self._control: list[tuple[SessionId, Datagram]] = []
@@ -247,7 +115,7 @@ class Legs:
         """
         if leg in self._legs or credentials.client_ssrc in self._by_ssrc:
             raise LocalError(f"leg {leg} opened twice")
-        state = _Leg(leg, credentials)
+        state = Leg(leg, credentials)
         self._legs[leg] = self._by_ssrc[credentials.client_ssrc] = state
         self.bindings.add(leg, credentials.username, credentials.stun_key)
 
@@ -274,7 +142,7 @@ class Legs:
         # Where it comes from by UDP; over the link it is taken in any case.
         path = self.bindings.path(leg)
         self._routes.open_stream(ssrc, kind, path.remote if path else None, leg)
-        self._publications[ssrc] = _Publication(state, kind)
+        self._publications[ssrc] = Publication(state, kind)
         state.published |= {ssrc}
         self.uplink.round_trip(ssrc, state.round_trip)
         if kind is StreamKind.VIDEO:
@@ -308,14 +176,14 @@ class Legs:
         self._key_frames.forget(ssrc)
         self.uplink.forget(ssrc)
         owner = publication.leg
-        owner.published = owner.published - {ssrc} or _NO_STREAMS
+        owner.published = owner.published - {ssrc} or NO_STREAMS
         if publication.kind is StreamKind.VIDEO:
             self._reports.close(owner.leg, ssrc)
         for leg in publication.receivers:
             self._drop_reception(self._legs[leg], ssrc)
         for leg in publication.subscribers:
             state = self._legs[leg]
-            state.subscribed = state.subscribed - {ssrc} or _NO_STREAMS
+            state.subscribed = state.subscribed - {ssrc} or NO_STREAMS
             self.switching.remove(leg, ssrc)
             if publication.layer is not None:
                 self.stop_forwarding(leg, publication.layer)
@@ -352,7 +220,7 @@ class Legs:
             return
         publication.subscribers.discard(leg)
         state = self._legs[leg]
-        state.subscribed = state.subscribed - {ssrc} or _NO_STREAMS
+        state.subscribed = state.subscribed - {ssrc} or NO_STREAMS
         self.switching.remove(leg, ssrc)
         self.stop_forwarding(leg, ssrc)
         if publication.layer is not None:
@@ -385,7 +253,7 @@ class Legs:
                 losses.append(figures.uplink_losses(arrivals, now))
         if state.incoming is not None:
             losses += [
-                _reported(reports, now)
+                reported_losses(reports, now)
                 for reports in state.incoming.receptions.values()
             ]
         queue, loss = self.switching.condition(leg)
@@ -559,7 +427,7 @@ class Legs:
 
     # Inside.
 
-    def _leg(self, leg: SessionId) -> _Leg:
+    def _leg(self, leg: SessionId) -> Leg:
         state = self._legs.get(leg)
         if state is None:
             raise LocalError(f"no leg {leg}")
@@ -575,7 +443,7 @@ class Legs:
             publication = self._publications[publication.stream]
         return bool(publication.subscribers)
 
-    def _wake_reports(self, state: _Leg, now: float) -> None:
+    def _wake_reports(self, state: Leg, now: float) -> None:
         """The leg may have to be told how its video arrives."""
         if any(
             self._publications[ssrc].kind is StreamKind.VIDEO
@@ -600,8 +468,8 @@ class Legs:
                         for subscriber in publication.subscribers:
                             self.switching.consider(subscriber, now)
 
-    def _drop_reception(self, state: _Leg, ssrc: Ssrc) -> None:
-        state.received = state.received - {ssrc} or _NO_STREAMS
+    def _drop_reception(self, state: Leg, ssrc: Ssrc) -> None:
+        state.received = state.received - {ssrc} or NO_STREAMS
         if state.incoming is not None:
             state.incoming.receptions.pop(ssrc, None)
 
@@ -615,7 +483,7 @@ class Legs:
                 self.switching.moved(state.leg)
             self._move(state, path, now)
 
-    def _move(self, state: _Leg, path: Path | None, now: float) -> None:
+    def _move(self, state: Leg, path: Path | None, now: float) -> None:
         """The leg is elsewhere: what it sends and receives goes with it."""
         for ssrc in state.published:
             self._routes.move_source(ssrc, path.remote if path else None)
@@ -626,11 +494,11 @@ class Legs:
             self._follow_destination(state, ssrc, now)
         self._wake_reports(state, now)
 
-    def _path(self, state: _Leg) -> Path | None:
+    def _path(self, state: Leg) -> Path | None:
         """Where what the leg receives goes."""
         return UPWARD if state.over_link else self.bindings.path(state.leg)
 
-    def _follow_destination(self, state: _Leg, ssrc: Ssrc, now: float) -> None:
+    def _follow_destination(self, state: Leg, ssrc: Ssrc, now: float) -> None:
         path = self._path(state)
         self._routes.move_destination(ssrc, state.leg, path)
         if path is not None and self._routes.gated(ssrc):
@@ -670,15 +538,15 @@ class Legs:
         else:
             self._control.append((state.leg, datagram))
 
-    def _leaves_out(self, state: _Leg, now: float) -> bool:
+    def _leaves_out(self, state: Leg, now: float) -> bool:
         """Whether what is missing between the leg and us was left out on purpose."""
         return state.over_link and now - state.link_since > CACHE_TIME
 
-    def _read_rtcp(self, state: _Leg, data: bytes, now: float) -> bool:
+    def _read_rtcp(self, state: Leg, data: bytes, now: float) -> bool:
         """Take a compound of the leg's own; whether it was."""
         incoming = state.incoming
         if incoming is None:
-            incoming = state.incoming = _Incoming(state.credentials)
+            incoming = state.incoming = Incoming(state.credentials)
         try:
             compound = incoming.receiver.unprotect(data)
         except PeerError:
@@ -698,7 +566,7 @@ class Legs:
         return True
 
     def _receive_packet(
-        self, state: _Leg, incoming: _Incoming, packet: rtcp.RtcpPacket, now: float
+        self, state: Leg, incoming: Incoming, packet: rtcp.RtcpPacket, now: float
     ) -> None:
         own = state.credentials.client_ssrc
         match packet:
@@ -737,7 +605,7 @@ class Legs:
                         )
 
     def _receive_feedback(
-        self, state: _Leg, feedback: rtcp.CongestionFeedback, now: float
+        self, state: Leg, feedback: rtcp.CongestionFeedback, now: float
     ) -> None:
         blocks = tuple(
             block
@@ -752,7 +620,7 @@ class Legs:
             feedback = replace(feedback, blocks=blocks)
             self.switching.feedback(state.leg, feedback, state.round_trip, now)
 
-    def _receive_pli(self, state: _Leg, pli: rtcp.Pli, now: float) -> None:
+    def _receive_pli(self, state: Leg, pli: rtcp.Pli, now: float) -> None:
         ssrc = Ssrc(pli.media_ssrc)
         if ssrc not in state.received:
             self.drops.add(Drop.NOT_SUBSCRIBED)
@@ -760,7 +628,7 @@ class Legs:
             self._key_frames.want(ssrc, now)
 
     def _receive_nack(
-        self, state: _Leg, incoming: _Incoming, nack: rtcp.Nack, now: float
+        self, state: Leg, incoming: Incoming, nack: rtcp.Nack, now: float
     ) -> None:
         ssrc = Ssrc(nack.media_ssrc)
         if ssrc not in state.received:
@@ -782,7 +650,7 @@ class Legs:
         self._routes.retransmit(ssrc, state.leg, list(sequences[:granted]), now)
 
     def _without_spared(
-        self, state: _Leg, ssrc: Ssrc, sequences: tuple[int, ...], now: float
+        self, state: Leg, ssrc: Ssrc, sequences: tuple[int, ...], now: float
     ) -> tuple[int, ...]:
         """Those packets that were not left out; the leg is told of the others."""
         left_out = {
@@ -810,7 +678,7 @@ class Legs:
         """Send one packet to a publisher; False if it has no address."""
         return self._send_to(self._publications[ssrc].leg, packet)
 
-    def _send_to(self, state: _Leg, packet: rtcp.RtcpPacket) -> bool:
+    def _send_to(self, state: Leg, packet: rtcp.RtcpPacket) -> bool:
         """Send one packet to a leg; False if it has no address."""
         path = self._path(state)
         if path is None:
@@ -826,15 +694,3 @@ class Legs:
         else:
             self._out.append((data, path))
         return True
-
-
-def _reported(reports: Sequence[Reception], now: float) -> Losses:
-    """What a receiver's latest reports on a stream say."""
-    recent = [report for report in reports if report.when > now - figures.SPAN]
-    if not recent:
-        return Losses()
-    expected = recent[-1].highest - recent[0].highest
-    lost = max(0, recent[-1].lost - recent[0].lost)
-    after_repair = min(1.0, lost / expected) if expected > 0 else 0.0
-    at_first = sum(report.fraction_lost for report in recent) / len(recent)
-    return Losses(max(at_first, after_repair), after_repair)

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from anychat.ids import Ssrc
 from anychat.media.counters import ForwarderCounters, PortCounters
-from anychat.media.leg import Routes
+from anychat.media.leg_state import Routes
 from anychat.media.path import Path
 from anychat.media.port import PortSettings, Reactor, Readers, UdpPort
 from anychat.media.routes import LIMIT, Copy, Forwarder, SourceLimit

@@ -101,8 +101,8 @@ class UplinkReports:
         videos = self._videos[leg]
         if not any(self._wanted(ssrc) for ssrc in videos):
             # The next receiver wakes it up.
-            for ssrc, video in videos.items():
-                video.__init__()  # type: ignore[misc]
+            for ssrc in videos:
+                videos[ssrc] = _Incoming()
                 self._rates.pop(ssrc, None)
             return [], False
         blocks = []

@@ -20,7 +20,8 @@ from anychat.codes import StreamKind, UserState
 from anychat.errors import LocalError
 from anychat.ids import SessionId, Ssrc
 from anychat.media.counters import Drop, MediaCounters
-from anychat.media.leg import Credentials, Legs, Reception
+from anychat.media.leg import Legs
+from anychat.media.leg_state import Credentials, Reception
 from anychat.media.port import PortSettings, Reactor
 from anychat.media.relay import Make, PortableRelay
 from anychat.media.routes import Datagram

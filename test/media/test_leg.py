@@ -13,7 +13,8 @@ from anychat.media import rtcp, stun
 from anychat.media.binding import SILENCE
 from anychat.media.counters import Drop
 from anychat.media.demux import Kind
-from anychat.media.leg import FEEDBACK, RETRANSMISSIONS, ROUND, Credentials, Legs
+from anychat.media.leg import ROUND, Legs
+from anychat.media.leg_state import FEEDBACK, RETRANSMISSIONS, Credentials
 from anychat.media.path import Path
 from anychat.media.routes import Forwarder
 from anychat.media.rtp import FrameMarking

@@ -14,7 +14,8 @@ from anychat.client.media.session import MediaSession
 from anychat.client.media.strand import Strand
 from anychat.codes import ResultCode, StreamKind
 from anychat.ids import SessionId, Ssrc
-from anychat.media.leg import Credentials, Legs
+from anychat.media.leg import Legs
+from anychat.media.leg_state import Credentials
 from anychat.media.routes import Forwarder
 from anychat.messages import LayerGranted, MediaSetup, StreamGranted, StreamOpened
 from test.netem import MemoryNetwork, run
