@@ -407,6 +407,7 @@ class MediaSession:
             feed.stop()
 
     def _path_found(self) -> None:
+        self._uplink.restart()
         waiting, self._unbound = self._unbound, []
         for attach in waiting:
             attach()

@@ -56,6 +56,42 @@ class PublicationTests(SynchronousTestCase):
         """Send one access unit of video."""
         self.publication.send_units([Unit(access_unit(size, key), timestamp, key)])
 
+    def test_departures(self):
+        """When each packet went out is known, and when again, for a while."""
+        self.send(5000)
+        packets = [rtp.fixed_header(data)[2] for data in self.media()]
+        self.clock.advance(0.1)
+        self.publication.nacked(packets[1:2])
+        for sequence in packets:
+            departure = self.publication.departure(sequence)
+            self.assertEqual(departure.sent, 0.0)
+            again = 0.1 if sequence == packets[1] else None
+            self.assertEqual(departure.resent, again)
+        self.assertIsNone(self.publication.departure(packets[0] - 1 & 0xFFFF))
+
+    def media(self):
+        """The RTP datagrams that went out so far."""
+        return [data for data in self.out if classify(data) is Kind.RTP]
+
+    def test_discardable(self):
+        """A picture that no other one refers to is marked as such, key or not."""
+        for header, discardable in ((0x01, True), (0x41, False), (0x21, False)):
+            data = h264.join([bytes((header,)) + bytes(99)])
+            self.publication.send_units([Unit(data, 0, False)])
+            marking = rtp.marking_of(self.media()[-1])
+            self.assertEqual(marking.discardable, discardable)
+        self.assertFalse(h264.is_discardable(h264.join([b"\x67sps"])))
+
+    def test_paused(self):
+        """After a pause it begins with a key frame, since nobody has the rest."""
+        self.send()
+        self.clock.advance(1.0)
+        self.publication.paused = False
+        self.assertFalse(self.publication.take_key_request())
+        self.publication.paused = True
+        self.publication.paused = False
+        self.assertTrue(self.publication.take_key_request())
+
     def packets(self):
         """The RTP packets that went out since the last call."""
         out, self.out[:] = list(self.out), []
