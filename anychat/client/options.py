@@ -195,6 +195,12 @@ def _add_media(command: argparse.ArgumentParser, save: str) -> None:
         metavar="N",
         help="bits a second, the same; 0: the quality decides",
     )
+    command.add_argument(
+        "--layers",
+        type=int,
+        choices=(1, 2),
+        help="2: send the picture small as well, for members with thin links",
+    )
     command.add_argument("--save", metavar="DIR", help=save)
     command.add_argument("--seconds", type=_seconds, metavar="N", help="in the room")
     command.add_argument(
@@ -514,7 +520,9 @@ def _check_overrides(
 ) -> None:
     options.overrides = _overrides(options)
     if options.overrides and options.publish is None:
-        whole.error("--video-size, --fps and --video-bitrate go with --publish")
+        whole.error(
+            "--video-size, --fps, --video-bitrate and --layers go with --publish"
+        )
 
 
 def _fill_secrets(options: argparse.Namespace, environment: Mapping[str, str]) -> None:
@@ -526,7 +534,11 @@ def _fill_secrets(options: argparse.Namespace, environment: Mapping[str, str]) -
 
 def _overrides(options: argparse.Namespace) -> dict[str, int]:
     """Media parameters that replace the server's, by their names."""
-    overrides = {"video_fps": options.fps, "video_bitrate": options.video_bitrate}
+    overrides = {
+        "video_fps": options.fps,
+        "video_bitrate": options.video_bitrate,
+        "video_layers": options.layers,
+    }
     if options.video_size is not None:
         overrides["video_width"], overrides["video_height"] = options.video_size
     return {name: value for name, value in overrides.items() if value is not None}

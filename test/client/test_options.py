@@ -113,7 +113,7 @@ class ParseTests(SynchronousTestCase):
         self.assertEqual(self.parse(*publish).overrides, {})
         options = self.parse(
             *(*publish, "--video-size", "640x480"),
-            *("--fps", "25", "--video-bitrate", "5000"),
+            *("--fps", "25", "--video-bitrate", "5000", "--layers", "2"),
         )
         self.assertEqual(
             options.overrides,
@@ -122,6 +122,7 @@ class ParseTests(SynchronousTestCase):
                 "video_height": 480,
                 "video_fps": 25,
                 "video_bitrate": 5000,
+                "video_layers": 2,
             },
         )
 
