@@ -39,6 +39,10 @@ cdef enum:
     INTERFACES = 64
     KINDS = 4
     DROPS = 32
+    #: Of these, what a stream counts, from `MALFORMED_RTP` on, and a destination,
+    #: from `CONGESTED` on.
+    STREAM_DROPS = 7
+    COPY_DROPS = 3
 
 cdef enum:
     SENDER_REPORT = 200
@@ -73,9 +77,9 @@ cdef enum:
     NOISE
     UNWANTED
     OVERSIZED
-    MALFORMED_RTP
     MALFORMED_RTCP
     UNKNOWN_SSRC
+    MALFORMED_RTP
     UNBOUND
     WRONG_SOURCE
     DUPLICATE
@@ -102,7 +106,7 @@ cdef struct Tally:
     uint64_t packets
     uint64_t bytes
     uint64_t retransmitted
-    uint64_t dropped
+    uint64_t drops[COPY_DROPS]
 
 cdef struct Target:
     #: Where a destination stands while it has an address.
@@ -174,6 +178,8 @@ cdef struct Stream:
     uint64_t versions
     uint64_t cache_versions
     Allowance *allowance
+    #: Any lane adds to these: strangers' datagrams are dropped without the lock.
+    uint64_t drops[STREAM_DROPS]
     #: Whoever holds the lock owns all that follows.
     pthread_mutex_t lock
     int lane
@@ -188,8 +194,6 @@ cdef struct Stream:
     uint64_t packets
     uint64_t bytes
     int64_t missing
-    uint64_t duplicates
-    uint64_t late
     uint64_t key_frames
     uint64_t reports
     double last_seen

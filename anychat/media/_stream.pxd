@@ -162,8 +162,7 @@ cdef inline int64_t locate(Lane *lane, Stream *stream, int64_t sequence) noexcep
     ahead = index - highest
     if ahead > 0:
         if ahead >= FARTHEST:
-            add(&stream.late, 1)
-            drop(lane, LATE, 1)
+            drop_of(lane, stream, LATE)
             return -1
         if ahead >= WINDOW:
             memset(seen, 0, WINDOW)
@@ -176,12 +175,10 @@ cdef inline int64_t locate(Lane *lane, Stream *stream, int64_t sequence) noexcep
         arrived(lane, stream, MISSING, highest + 1, ahead - 1)
         return index
     if ahead <= -WINDOW:
-        add(&stream.late, 1)
-        drop(lane, LATE, 1)
+        drop_of(lane, stream, LATE)
         return -1
     if seen[index & (WINDOW - 1)]:
-        add(&stream.duplicates, 1)
-        drop(lane, DUPLICATE, 1)
+        drop_of(lane, stream, DUPLICATE)
         return -1
     seen[index & (WINDOW - 1)] = 1
     # What came before the first packet was never missed.
@@ -239,17 +236,12 @@ cdef inline void start_frame(Stream *stream, bint independent) noexcept nogil:
             set_state(target, FLOWING)
 
 
-cdef inline void skip(Lane *lane, Target *target) noexcept nogil:
-    add(&target.tally.dropped, 1)
-    drop(lane, SKIPPED, 1)
-
-
 cdef inline void count_skipped(Lane *lane, Stream *stream) noexcept nogil:
     cdef Route *route = stream.current
     cdef uint32_t each
     for each in range(route.count):
         if state_of(route.entries[each].target) == SKIPPING:
-            skip(lane, route.entries[each].target)
+            drop_copies(lane, route.entries[each].target, SKIPPED, 1)
 
 
 cdef inline bint wanted(Lane *lane, Stream *stream, Target *target, int piece) noexcept nogil:
@@ -262,7 +254,7 @@ cdef inline bint wanted(Lane *lane, Stream *stream, Target *target, int piece) n
         stream.skipping -= 1
         set_state(target, FLOWING)
         return True
-    skip(lane, target)
+    drop_copies(lane, target, SKIPPED, 1)
     return False
 
 
@@ -276,16 +268,17 @@ cdef inline void count_sent(
         add(&target.tally.bytes, size)
 
 
+cdef inline int reason_of(int error) noexcept nogil:
+    """Which drop a refused send is."""
+    return CONGESTED if error == errno.EAGAIN else UNREACHABLE
+
+
 cdef inline void count_failed(
     Lane *lane, Stream *stream, Target *target, int error, uint64_t count
 ) noexcept nogil:
     """Copies were refused; a full buffer makes a video target skip."""
-    add(&target.tally.dropped, count)
-    if error != errno.EAGAIN:
-        drop(lane, UNREACHABLE, count)
-        return
-    drop(lane, CONGESTED, count)
-    if stream.video:
+    drop_copies(lane, target, reason_of(error), count)
+    if error == errno.EAGAIN and stream.video:
         set_state(target, SKIPPING)
         stream.held += 1
         stream.skipping += 1

@@ -197,7 +197,7 @@ class _Destination:
         "base_bytes",
         "base_packets",
         "bytes",
-        "dropped",
+        "drops",
         "leg",
         "packets",
         "path",
@@ -214,7 +214,8 @@ class _Destination:
         self.send: Send | None = None
         self.state = _UNBOUND
         self.packets = self.bytes = self.base_packets = self.base_bytes = 0
-        self.retransmitted = self.dropped = 0
+        self.retransmitted = 0
+        self.drops = Drops()
 
 
 #: What the forwarding loop walks: how to send, where to, and whom.
@@ -243,14 +244,13 @@ class _Stream:
         "bytes",
         "cache",
         "destinations",
-        "duplicates",
+        "drops",
         "first",
         "held_back",
         "highest",
         "key_frames",
         "kind",
         "last_seen",
-        "late",
         "missing",
         "order",
         "over",
@@ -297,8 +297,9 @@ class _Stream:
         """What is in the cache, oldest first."""
         self.sent_packets = self.sent_bytes = 0
         """What a destination that was flowing all the time was sent."""
-        self.packets = self.bytes = self.missing = self.duplicates = self.late = 0
+        self.packets = self.bytes = self.missing = 0
         self.key_frames = self.reports = 0
+        self.drops = Drops()
         self.last_seen: float | None = None
 
 
@@ -453,9 +454,7 @@ class Forwarder:
             self._drops.add(Drop.UNKNOWN_SSRC)
             return
         if source != stream.source:
-            self._drops.add(
-                Drop.UNBOUND if stream.source is None else Drop.WRONG_SOURCE
-            )
+            self._drop_stranger(stream)
             return
         marking = None
         if data[0] != 0x80:
@@ -464,10 +463,10 @@ class Forwarder:
                 if stream.video:
                     marking = marking_of(data)
             except PeerError:
-                self._drops.add(Drop.MALFORMED_RTP)
+                self._drop(Drop.MALFORMED_RTP, stream)
                 return
             if size < length + SRTP_TAG:
-                self._drops.add(Drop.MALFORMED_RTP)
+                self._drop(Drop.MALFORMED_RTP, stream)
                 return
 
         # Nearly always it is the packet after the latest one.
@@ -480,7 +479,7 @@ class Forwarder:
             if index < 0:
                 return
         if not self._allows(stream, size, marking is not None and marking.start):
-            self._drops.add(Drop.LIMITED)
+            self._drop(Drop.LIMITED, stream)
             return
         stream.packets += 1
         stream.bytes += size
@@ -548,7 +547,7 @@ class Forwarder:
             try:
                 send(entry[2], path.remote)
             except OSError as error:
-                self._drops.add(_failure(error))
+                self._drop(_failure(error), destination)
                 break
             sent += 1
             size += len(entry[2])
@@ -601,6 +600,15 @@ class Forwarder:
             raise LocalError(f"no stream {ssrc:#010x}")
         return stream
 
+    def _drop(self, reason: Drop, whose: _Stream | _Destination) -> None:
+        """Count a datagram of a stream, or a copy for a destination."""
+        whose.drops.add(reason)
+        self._drops.add(reason)
+
+    def _drop_stranger(self, stream: _Stream) -> None:
+        """Count a datagram that is not from the stream's source."""
+        self._drop(Drop.UNBOUND if stream.source is None else Drop.WRONG_SOURCE, stream)
+
     def _receive_other(
         self, kind: Kind, data: bytes, source: Address, now: float, local: bytes
     ) -> None:
@@ -628,12 +636,10 @@ class Forwarder:
     def _forward_report(self, stream: _Stream, data: bytes, source: Address) -> None:
         """Pass a sender report on to all destinations that have an address."""
         if source != stream.source:
-            self._drops.add(
-                Drop.UNBOUND if stream.source is None else Drop.WRONG_SOURCE
-            )
+            self._drop_stranger(stream)
             return
         if data[1] != _SENDER_REPORT:
-            self._drops.add(Drop.NOT_A_REPORT)
+            self._drop(Drop.NOT_A_REPORT, stream)
             return
         stream.reports += 1
         for destination in stream.destinations.values():
@@ -642,7 +648,7 @@ class Forwarder:
             try:
                 destination.send(data, destination.path.remote)
             except OSError as error:
-                self._drops.add(_failure(error))
+                self._drop(_failure(error), destination)
             else:
                 self._forwarded += 1
                 self._forwarded_bytes += len(data)
@@ -663,8 +669,7 @@ class Forwarder:
         ahead = index - highest
         if ahead > 0:
             if ahead >= MAX_JUMP:
-                stream.late += 1
-                self._drops.add(Drop.LATE)
+                self._drop(Drop.LATE, stream)
                 return -1
             if ahead >= WINDOW:
                 seen[:] = bytes(WINDOW)
@@ -677,12 +682,10 @@ class Forwarder:
             self._arrived(Missing(stream.ssrc, (highest + 1) & 0xFFFF, ahead - 1, now))
             return index
         if ahead <= -WINDOW:
-            stream.late += 1
-            self._drops.add(Drop.LATE)
+            self._drop(Drop.LATE, stream)
             return -1
         if seen[index & _SLOT]:
-            stream.duplicates += 1
-            self._drops.add(Drop.DUPLICATE)
+            self._drop(Drop.DUPLICATE, stream)
             return -1
         seen[index & _SLOT] = 1
         # What came before the first packet was never missed.
@@ -748,8 +751,7 @@ class Forwarder:
     def _count_skipped(self, stream: _Stream) -> None:
         for held in stream.held_back:
             if held.state == _SKIPPING:
-                held.dropped += 1
-                self._drops.add(Drop.SKIPPED)
+                self._drop(Drop.SKIPPED, held)
 
     def _copy_failed(
         self, stream: _Stream, destination: _Destination, size: int, error: OSError
@@ -759,9 +761,8 @@ class Forwarder:
         self._forwarded_bytes -= size
         destination.packets -= 1
         destination.bytes -= size
-        destination.dropped += 1
         reason = _failure(error)
-        self._drops.add(reason)
+        self._drop(reason, destination)
         if reason is Drop.CONGESTED and stream.video:
             self._set_state(stream, destination, _SKIPPING)
             self._rebuild(stream)
@@ -808,8 +809,7 @@ def _stream_counters(stream: _Stream) -> StreamCounters:
         packets=stream.packets,
         bytes=stream.bytes,
         missing=stream.missing,
-        duplicates=stream.duplicates,
-        late=stream.late,
+        drops=stream.drops.snapshot(),
         key_frames=stream.key_frames,
         reports=stream.reports,
         last_seen=stream.last_seen,
@@ -833,7 +833,7 @@ def _destination_counters(
         packets=packets,
         bytes=size,
         retransmitted=destination.retransmitted,
-        dropped=destination.dropped,
+        drops=destination.drops.snapshot(),
         gated=destination.state == _GATED,
         bound=destination.path is not None,
     )

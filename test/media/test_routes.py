@@ -704,8 +704,8 @@ class ForwarderTestsMixin:
         self.assertEqual(len(bob), 4)
         self.assertEqual(self.drops(), {Drop.CONGESTED: 1, Drop.SKIPPED: 2})
         first, second = self.stream().destinations
-        self.assertEqual((first.packets, first.dropped), (2, 3))
-        self.assertEqual((second.packets, second.dropped), (5, 0))
+        self.assertEqual((first.packets, first.drops), (2, self.drops()))
+        self.assertEqual((second.packets, second.drops), (5, {}))
         size = len(rtp(1, KEY_START)) + len(rtp(5, START))
         self.assertEqual(first.bytes, size)
         self.assertEqual(self.forwarder.counters().forwarded, 7)
@@ -743,8 +743,10 @@ class ForwarderTestsMixin:
         self.assertEqual(len(self.received(BOB)), 3)
         self.assertEqual(self.drops(), {Drop.UNREACHABLE: 4})
         alice, bob = self.stream().destinations
-        self.assertEqual((alice.packets, alice.bytes, alice.dropped), (0, 0, 2))
-        self.assertEqual(bob.packets, 2)
+        self.assertEqual((alice.packets, alice.bytes), (0, 0))
+        # The report and the one that was to be sent again are among them.
+        self.assertEqual(alice.drops, {Drop.UNREACHABLE: 4})
+        self.assertEqual((bob.packets, bob.drops), (2, {}))
 
     # Upward.
 
@@ -767,7 +769,7 @@ class ForwarderTestsMixin:
         self.assertEqual(self.forwarder.take_copies(9), [Copy(SSRC, BOB, rtp(3), now)])
         self.assertEqual(len(self.received(ALICE)), 3)
         _, bob = self.stream().destinations
-        self.assertEqual((bob.packets, bob.dropped, bob.bound), (2, 0, True))
+        self.assertEqual((bob.packets, bob.drops, bob.bound), (2, {}, True))
         self.assertEqual(self.forwarder.retransmit(SSRC, BOB, [3], now), 1)
         self.assertEqual(self.forwarder.take_copies(9), [Copy(SSRC, BOB, rtp(3), now)])
 
@@ -784,7 +786,7 @@ class ForwarderTestsMixin:
         (copy,) = self.forwarder.take_copies(9)
         self.assertEqual(copy.data, rtp(COPIES + 4, START))
         self.assertEqual(self.destination().packets, COPIES + 1)
-        self.assertEqual(self.destination().dropped, 4)
+        self.assertEqual(self.destination().drops, {Drop.CONGESTED: 2, Drop.SKIPPED: 3})
 
     def test_upwardOrNot(self):
         """A destination may go from one to the other."""
@@ -880,11 +882,37 @@ class ForwarderTestsMixin:
         self.assertEqual(stream.packets, 3)
         self.assertEqual(stream.bytes, sum(map(len, forwarded[:3])))
         self.assertEqual(stream.missing, 1 + 1099)
-        self.assertEqual((stream.duplicates, stream.late), (1, 1))
+        self.assertEqual(stream.drops, {Drop.DUPLICATE: 1, Drop.LATE: 1})
         self.assertEqual((stream.key_frames, stream.reports), (1, 1))
         self.assertEqual(stream.last_seen, self.rig.now() - 0.25)
         self.assertEqual(self.destination().leg, ALICE)
         self.assertTrue(self.destination().bound)
+
+    def test_dropsOfAStream(self):
+        """What was under its SSRC and went no further is its own; what had no
+        SSRC of a stream is nobody's."""
+        self.limit(packets=2)
+        self.forwarder.open_stream(OTHER, AUDIO, None)
+        self.open(VIDEO)
+        self.deliver(rtp(1, ssrc=OTHER), rtcp(200, OTHER), rtp(1, ssrc=Ssrc(7)))
+        self.rig.deliver(rtp(1), self.rig.address(4))
+        good = rtp(5000)
+        self.deliver(bytes((0x8F,)) + good[1:], good[:20], rtcp(201, SSRC))
+        self.deliver(good, good, rtp(5000 - WINDOW), rtp(5001), rtp(5002))
+        other, stream = self.forwarder.counters().streams
+        self.assertEqual(other.drops, {Drop.UNBOUND: 2})
+        mine = {
+            Drop.WRONG_SOURCE: 1,
+            Drop.MALFORMED_RTP: 1,
+            Drop.NOT_A_REPORT: 1,
+            Drop.DUPLICATE: 1,
+            Drop.LATE: 1,
+            Drop.LIMITED: 1,
+        }
+        self.assertEqual(stream.drops, mine)
+        everything = {**mine, Drop.UNBOUND: 2, Drop.UNKNOWN_SSRC: 1}
+        everything[Drop.MALFORMED_RTP] += 1
+        self.assertEqual(self.drops(), everything)
 
     # It runs once for each forwarder, which is what that check is about.
     @settings(
