@@ -105,6 +105,7 @@ cdef struct Tally:
     #: What one destination was sent.
     uint64_t packets
     uint64_t bytes
+    double last_sent
     uint64_t retransmitted
     uint64_t drops[COPY_DROPS]
 

@@ -741,9 +741,14 @@ cdef void free_stream(Stream *stream) noexcept nogil:
 
 
 cdef void add_tally(Tally *tally, Tally *more) noexcept nogil:
+    cdef double last_sent
     cdef int reason
+    # Before the time, which is there once there is a packet.
     tally.packets += peek(&more.packets)
     tally.bytes += peek(&more.bytes)
+    load_double(&more.last_sent, &last_sent, __ATOMIC_RELAXED)
+    if last_sent > tally.last_sent:
+        tally.last_sent = last_sent
     tally.retransmitted += peek(&more.retransmitted)
     for reason in range(COPY_DROPS):
         tally.drops[reason] += peek(&more.drops[reason])
@@ -1459,6 +1464,7 @@ cdef class Forwarder:
             leg=receiver.leg,
             packets=tally.packets,
             bytes=tally.bytes,
+            last_sent=tally.last_sent if tally.packets else None,
             retransmitted=tally.retransmitted,
             drops=name_drops(tally.drops, CONGESTED, COPY_DROPS),
             gated=target != NULL and state_of(target) == GATED,

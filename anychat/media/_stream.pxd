@@ -264,6 +264,8 @@ cdef inline void count_sent(
     add(&lane.forwarded, count)
     add(&lane.forwarded_bytes, size)
     if not report:
+        # First, for who sees the count to find a time.
+        store_double(&target.tally.last_sent, &lane.now, __ATOMIC_RELAXED)
         add(&target.tally.packets, count)
         add(&target.tally.bytes, size)
 

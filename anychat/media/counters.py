@@ -120,6 +120,8 @@ class DestinationCounters:
     packets: int
     """Copies sent, retransmissions left out."""
     bytes: int
+    last_sent: float | None
+    """When the last of these copies went out."""
     retransmitted: int
     drops: dict[Drop, int]
     """Lost on the way out, by the reasons that occurred: congested, skipped or

@@ -190,7 +190,8 @@ class _Destination:
     """One receiver of one stream.
 
     Copies are not counted one by one: while it is flowing, its count is what
-    the stream has sent since ``base``, less what failed.
+    the stream has sent since ``base``, and the last copy was the last packet
+    of the stream.
     """
 
     __slots__ = (
@@ -198,6 +199,7 @@ class _Destination:
         "base_packets",
         "bytes",
         "drops",
+        "last_sent",
         "leg",
         "packets",
         "path",
@@ -214,6 +216,7 @@ class _Destination:
         self.send: Send | None = None
         self.state = _UNBOUND
         self.packets = self.bytes = self.base_packets = self.base_bytes = 0
+        self.last_sent: float | None = None
         self.retransmitted = 0
         self.drops = Drops()
 
@@ -481,6 +484,7 @@ class Forwarder:
         if not self._allows(stream, size, marking is not None and marking.start):
             self._drop(Drop.LIMITED, stream)
             return
+        before = stream.last_seen
         stream.packets += 1
         stream.bytes += size
         stream.last_seen = now
@@ -505,7 +509,7 @@ class Forwarder:
             try:
                 send(data, address)
             except OSError as error:
-                self._copy_failed(stream, destination, size, error)
+                self._copy_failed(stream, destination, size, before, error)
 
     def take(self, kind: Kind, most: int) -> list[Datagram]:
         """What came of a kind that has a ring, oldest first."""
@@ -754,13 +758,26 @@ class Forwarder:
                 self._drop(Drop.SKIPPED, held)
 
     def _copy_failed(
-        self, stream: _Stream, destination: _Destination, size: int, error: OSError
+        self,
+        stream: _Stream,
+        destination: _Destination,
+        size: int,
+        before: float | None,
+        error: OSError,
     ) -> None:
-        """Take back the count of a copy that could not be sent."""
+        """Take back the count of a copy that could not be sent.
+
+        :param before: when the packet before this one was sent.
+        """
         self._forwarded -= 1
         self._forwarded_bytes -= size
-        destination.packets -= 1
-        destination.bytes -= size
+        packets = stream.sent_packets - destination.base_packets - 1
+        destination.packets += packets
+        destination.bytes += stream.sent_bytes - destination.base_bytes - size
+        if packets:
+            destination.last_sent = before
+        destination.base_packets = stream.sent_packets
+        destination.base_bytes = stream.sent_bytes
         reason = _failure(error)
         self._drop(reason, destination)
         if reason is Drop.CONGESTED and stream.video:
@@ -771,9 +788,9 @@ class Forwarder:
         self, stream: _Stream, destination: _Destination, state: int
     ) -> None:
         """Change how a destination stands, and bring its count up to date."""
-        if destination.state == _FLOWING:
-            destination.packets += stream.sent_packets - destination.base_packets
-            destination.bytes += stream.sent_bytes - destination.base_bytes
+        destination.packets, destination.bytes, destination.last_sent = _sent_to(
+            stream, destination
+        )
         destination.state = state
         destination.base_packets = stream.sent_packets
         destination.base_bytes = stream.sent_bytes
@@ -802,6 +819,18 @@ def _failure(error: OSError) -> Drop:
     return Drop.UNREACHABLE
 
 
+def _sent_to(
+    stream: _Stream, destination: _Destination
+) -> tuple[int, int, float | None]:
+    """Packets and bytes that a destination was sent, and when the last one was."""
+    packets, size = destination.packets, destination.bytes
+    since = stream.sent_packets - destination.base_packets
+    if destination.state != _FLOWING or not since:
+        return packets, size, destination.last_sent
+    size += stream.sent_bytes - destination.base_bytes
+    return packets + since, size, stream.last_seen
+
+
 def _stream_counters(stream: _Stream) -> StreamCounters:
     return StreamCounters(
         ssrc=stream.ssrc,
@@ -823,15 +852,12 @@ def _stream_counters(stream: _Stream) -> StreamCounters:
 def _destination_counters(
     stream: _Stream, destination: _Destination
 ) -> DestinationCounters:
-    flowing = destination.state == _FLOWING
-    packets, size = destination.packets, destination.bytes
-    if flowing:
-        packets += stream.sent_packets - destination.base_packets
-        size += stream.sent_bytes - destination.base_bytes
+    packets, size, last_sent = _sent_to(stream, destination)
     return DestinationCounters(
         leg=destination.leg,
         packets=packets,
         bytes=size,
+        last_sent=last_sent,
         retransmitted=destination.retransmitted,
         drops=destination.drops.snapshot(),
         gated=destination.state == _GATED,

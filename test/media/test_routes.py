@@ -914,6 +914,54 @@ class ForwarderTestsMixin:
         everything[Drop.MALFORMED_RTP] += 1
         self.assertEqual(self.drops(), everything)
 
+    def test_lastSent(self):
+        """Of a destination, the time of its last packet, of which reports, those
+        sent again and those that did not get out are none."""
+        self.open(receivers=(ALICE, BOB))
+
+        def last():
+            return [each.last_sent for each in self.stream().destinations]
+
+        self.deliver(rtcp(200, SSRC))
+        self.assertEqual(last(), [None, None])
+        self.deliver(rtp(1))
+        first = self.rig.now()
+        self.rig.advance(0.25)
+        for number, error in enumerate((BlockingIOError(), OSError(101, "no"))):
+            self.rig.refuse(self.rig.address(2), error)
+            self.deliver(rtp(2 * number + 2), rtp(2 * number + 3))
+            self.assertEqual(last(), [first, self.rig.now()])
+        self.rig.refuse(self.rig.address(2), None)
+        self.forwarder.retransmit(SSRC, ALICE, [1], self.rig.now())
+        self.assertEqual(last(), [first, self.rig.now()])
+        self.deliver(rtp(6))
+        second = self.rig.now()
+        # It keeps it without an address and with another one.
+        self.forwarder.move_destination(SSRC, ALICE, None)
+        self.rig.advance(0.25)
+        self.deliver(rtp(7))
+        self.assertEqual(last(), [second, self.rig.now()])
+        self.forwarder.move_destination(SSRC, ALICE, self.rig.path(5))
+        self.assertEqual(last(), [second, self.rig.now()])
+        self.deliver(rtp(8))
+        self.assertEqual(last(), [self.rig.now()] * 2)
+
+    def test_lastSentBeforeFailures(self):
+        """A refused copy does not make an earlier one later or forgotten."""
+        self.open(VIDEO, receivers=(ALICE,))
+        self.deliver(rtp(1, KEY_START))
+        self.rig.advance(0.25)
+        self.deliver(rtp(2))
+        sent = self.rig.now()
+        self.rig.refuse(self.rig.address(2), BlockingIOError())
+        for number in range(3, 6):
+            self.rig.advance(0.25)
+            self.deliver(rtp(number, START))
+            destination = self.destination()
+            self.assertEqual(destination.last_sent, sent)
+            self.assertEqual(destination.drops, {Drop.CONGESTED: number - 2})
+        self.assertEqual(destination.packets, 2)
+
     # It runs once for each forwarder, which is what that check is about.
     @settings(
         deadline=None,
