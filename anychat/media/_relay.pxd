@@ -32,9 +32,12 @@ cdef enum:
     #: As `routes.WINDOW`, `routes.CACHE_PACKETS`.
     WINDOW = 1024
     CACHE = 512
-    #: What a cache begins with and may grow to, bytes.
+    #: As `routes.CACHE_BYTES`.
+    CACHE_BYTES = 500000
+    #: What a cache begins with and may grow to, bytes: a power of two that has
+    #: room for one more packet, wherever the others are.
     CACHE_LEAST = 1 << 14
-    CACHE_MOST = 1 << 20
+    CACHE_MOST = 1 << 19
     #: Addresses that a port may listen on.
     INTERFACES = 64
     KINDS = 4
@@ -205,6 +208,7 @@ cdef struct Stream:
     Kept *kept
     uint32_t kept_first
     uint32_t kept_count
+    uint32_t kept_bytes
 
 cdef struct Table:
     uint32_t mask

@@ -77,7 +77,6 @@ from anychat.media.demux import Kind
 from anychat.media.path import UPWARD, Path
 from anychat.media.routes import (
     ARRIVALS,
-    CACHE_PACKETS,
     CACHE_TIME,
     COPIES,
     LIMIT,
@@ -89,12 +88,16 @@ from anychat.media.routes import (
     Filled,
     Missing,
 )
+from anychat.media.routes import CACHE_BYTES as _CACHE_BYTES
+from anychat.media.routes import CACHE_PACKETS as _CACHE_PACKETS
 from anychat.media.routes import WINDOW as _WINDOW
 from anychat.media.rtp import MAX_DATAGRAM, SRTP_TAG
 
 # What the C code has in its own words.
-if (_WINDOW, CACHE_PACKETS, CACHE_TIME, MAX_DATAGRAM, SRTP_TAG, MAX_JUMP) != (
-    WINDOW, CACHE, KEPT_SECONDS, LONGEST, TAG, FARTHEST
+if (
+    _WINDOW, _CACHE_PACKETS, _CACHE_BYTES, CACHE_TIME, MAX_DATAGRAM, SRTP_TAG, MAX_JUMP
+) != (
+    WINDOW, CACHE, CACHE_BYTES, KEPT_SECONDS, LONGEST, TAG, FARTHEST
 ):
     raise ImportError("the compiled relay is older than the program around it")
 

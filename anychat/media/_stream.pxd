@@ -20,7 +20,7 @@ cdef inline void forget_packets(Stream *stream) noexcept nogil:
     stream.store = NULL
     stream.kept = NULL
     stream.store_size = stream.store_end = 0
-    stream.kept_first = stream.kept_count = 0
+    stream.kept_first = stream.kept_count = stream.kept_bytes = 0
 
 
 cdef inline void adopt(Lane *lane, Stream *stream) noexcept nogil:
@@ -99,8 +99,11 @@ cdef inline void keep(Stream *stream, int64_t index, const View *view, double no
     cdef double oldest = now - KEPT_SECONDS
     cdef Kept *kept
     while stream.kept_count and (
-        kept_at(stream, 0).when < oldest or stream.kept_count == CACHE
+        kept_at(stream, 0).when < oldest
+        or stream.kept_count == CACHE
+        or stream.kept_bytes + size > CACHE_BYTES
     ):
+        stream.kept_bytes -= kept_at(stream, 0).size
         stream.kept_first = (stream.kept_first + 1) & (CACHE - 1)
         stream.kept_count -= 1
     while not has_room(stream, size):
@@ -115,6 +118,7 @@ cdef inline void keep(Stream *stream, int64_t index, const View *view, double no
     memcpy(stream.store + stream.store_end, view.data, size)
     stream.store_end += size
     stream.kept_count += 1
+    stream.kept_bytes += size
 
 
 cdef inline int64_t extend(int64_t sequence, int64_t reference) noexcept nogil:

@@ -40,9 +40,9 @@ all the same.  A forwarder that takes datagrams by the batch may see to one
 stream of a batch after the other: which of a publisher's streams gets what is
 left is then not decided by the order of arrival.
 
-**Again.**  The latest packets of each stream are kept: `CACHE_PACKETS`
-and `CACHE_TIME` bound them (600 KiB a stream).  `Forwarder.retransmit` sends
-the stored bytes.
+**Again.**  The latest packets of each stream are kept: `CACHE_PACKETS`,
+`CACHE_BYTES` and `CACHE_TIME` bound them.  `Forwarder.retransmit` sends the
+stored bytes.
 
 What it knows are streams, legs and paths; never rooms or users.  Nobody but
 the publisher can do harm through a stream, since its source is bound; but
@@ -78,6 +78,7 @@ MAX_JUMP = 1 << 15
 
 #: What is kept of each stream to be sent again.
 CACHE_PACKETS = 512
+CACHE_BYTES = 500_000
 CACHE_TIME = 1.0
 
 #: Datagrams of a kind, and `Missing` and `Filled`, that may wait for Python.
@@ -251,6 +252,7 @@ class _Stream:
         "first",
         "held_back",
         "highest",
+        "kept_bytes",
         "key_frames",
         "kind",
         "last_seen",
@@ -298,6 +300,8 @@ class _Stream:
         self.cache: dict[int, tuple[float, int, bytes]] = {}
         self.order: deque[tuple[float, int, bytes]] = deque()
         """What is in the cache, oldest first."""
+        self.kept_bytes = 0
+        """How long all of that is."""
         self.sent_packets = self.sent_bytes = 0
         """What a destination that was flowing all the time was sent."""
         self.packets = self.bytes = self.missing = 0
@@ -428,6 +432,7 @@ class Forwarder:
         if not stream.destinations:
             stream.cache.clear()
             stream.order.clear()
+            stream.kept_bytes = 0
 
     # Datagrams.
 
@@ -741,9 +746,16 @@ class Forwarder:
         entry = (now, index, data)
         cache[index] = entry
         order.append(entry)
+        stream.kept_bytes += len(data)
         oldest = now - CACHE_TIME
-        while order[0][0] < oldest or len(order) > CACHE_PACKETS:
-            del cache[order.popleft()[1]]
+        while (
+            order[0][0] < oldest
+            or len(order) > CACHE_PACKETS
+            or stream.kept_bytes > CACHE_BYTES
+        ):
+            _, gone, old = order.popleft()
+            del cache[gone]
+            stream.kept_bytes -= len(old)
 
     def _start_frame(self, stream: _Stream, independent: bool) -> None:
         """Let flow what waited for this frame."""

@@ -19,6 +19,7 @@ from anychat.media.demux import Kind
 from anychat.media.path import UPWARD, Address, Path, Send
 from anychat.media.routes import (
     ARRIVALS,
+    CACHE_BYTES,
     CACHE_PACKETS,
     COPIES,
     RING_SIZES,
@@ -659,19 +660,55 @@ class ForwarderTestsMixin:
         self.forwarder.retransmit(SSRC, ALICE, [1, 2], self.rig.now())
         self.assertEqual(self.received(ALICE), [rtp(2)])
 
+    def kept(self, sizes, first=0):
+        """How many of packets with payloads of these sizes are sent again; they
+        must be the last ones."""
+        packets = [
+            rtp(number, payload=bytes(size)) for number, size in enumerate(sizes, first)
+        ]
+        self.deliver(*packets)
+        self.rig.sent()
+        asked = list(range(first, first + len(packets)))
+        self.forwarder.retransmit(SSRC, ALICE, asked, self.rig.now())
+        again = self.received(ALICE)
+        # What differs may be half a megabyte.
+        self.assertTrue(again == packets[len(packets) - len(again) :], len(again))
+        return len(again)
+
     def test_cacheIsBounded(self):
-        """By a number of packets, however long they are."""
+        """By a number of packets, if they are short."""
         self.open(receivers=(ALICE,))
-        for payload in (b"", bytes(MAX_PAYLOAD)):
-            packets = [rtp(number, payload=payload) for number in range(1000)]
-            self.deliver(*packets)
-            self.rig.sent()
-            asked = list(range(1000))
-            self.forwarder.retransmit(SSRC, ALICE, asked, self.rig.now())
-            again = self.received(ALICE)
-            self.assertEqual(again, packets[-CACHE_PACKETS:])
-            self.forwarder.close_stream(SSRC)
+        self.assertEqual(self.kept([0] * 1000), CACHE_PACKETS)
+
+    def test_cacheIsBoundedInBytes(self):
+        """Of longer packets fewer are kept, as many as have room, whatever was
+        there before them."""
+        longest = len(rtp(0, payload=bytes(MAX_PAYLOAD)))
+        self.assertLess(CACHE_BYTES, CACHE_PACKETS * longest)
+        for sizes in (
+            [MAX_PAYLOAD] * 2000,
+            [MAX_PAYLOAD] * 300 + [7] * 400,
+            [7] * 400 + [MAX_PAYLOAD] * 450,
+            [1000 + number * 613 % 165 for number in range(3000)],
+        ):
             self.open(receivers=(ALICE,))
+            number = room = 0
+            for size in reversed(sizes):
+                room += len(rtp(0, payload=bytes(size)))
+                if room > CACHE_BYTES or number == CACHE_PACKETS:
+                    break
+                number += 1
+            self.assertEqual(self.kept(sizes), number)
+            self.forwarder.close_stream(SSRC)
+
+    def test_cacheHasRoomAgain(self):
+        """What has gone with the last destination takes no room any more."""
+        self.open(receivers=(ALICE,))
+        self.kept([MAX_PAYLOAD] * 500)
+        self.forwarder.remove_destination(SSRC, ALICE)
+        self.forwarder.add_destination(SSRC, ALICE, self.rig.path(2), False)
+        number = CACHE_BYTES // len(rtp(0, payload=bytes(MAX_PAYLOAD)))
+        self.assertEqual(self.kept([MAX_PAYLOAD] * number, 500), number)
 
     def test_nothingKeptForNobody(self):
         """A stream without destinations keeps nothing, only its position."""
