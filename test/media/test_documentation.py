@@ -65,6 +65,7 @@ class DocumentationTests(SynchronousTestCase):
             {
                 "stun-request",
                 "stun-success-ipv4",
+                "stun-success-bound",
                 "rtp-video",
                 "rtp-audio",
                 "srtp-video",
