@@ -65,7 +65,6 @@ class MediaTransport:
         self._on_udp = on_udp
         self._ports: dict[int, Any] = {}
         self._binding: Binding | None = None
-        self._bound_as = ""
         self._active = False
         self._timer: Any = None
 
@@ -87,10 +86,7 @@ class MediaTransport:
         for address in addresses:
             self._open(_version(address))
         now = self._reactor.seconds()
-        known = self._bound_as == username
-        self._binding = Binding(
-            addresses, username, key, self._random_bytes, now, known
-        )
+        self._binding = Binding(addresses, username, key, self._random_bytes, now)
         self._binding.set_active(self._active, now)
         self._drain()
 
@@ -165,7 +161,6 @@ class MediaTransport:
         self._timer = self._reactor.callLater(wait, self._due)
         for event in binding.events():
             if isinstance(event, Bound):
-                self._bound_as = binding.username
                 self._on_udp(True, event.delay)
             else:
                 self._on_udp(False, None)
