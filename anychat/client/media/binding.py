@@ -81,6 +81,9 @@ class Binding:
         self.bound = False
         self.round_trip = 0.0
         """Of the last request that was answered, seconds."""
+        self.way = 0.0
+        """The shortest of them, seconds: the way there and back, without what
+        either side was busy with."""
         self._addresses = list(addresses)
         self._username = username
         self._key = key
@@ -164,6 +167,7 @@ class Binding:
             if transaction == message.transaction:
                 break
         self.round_trip = now - sent
+        self.way = min(self.way or self.round_trip, self.round_trip)
         if message.bound:
             self._candidate = self._addresses.index(address)
             self._confirmed(now)
@@ -215,6 +219,7 @@ class Binding:
 
     def _search(self, now: float) -> None:
         self.bound = False
+        self.way = 0.0
         self._sent.clear()
         self._candidate = self._attempt = 0
         self._next_request = now

@@ -288,7 +288,7 @@ class MediaSession:
             self._reactor.seconds,
             self._cname,
             self._random_bytes,
-            lambda: self.round_trip,
+            lambda: self._transport.way,
         )
         publication.on_stop = lambda stopped: self._unpublish(stopped, source)
         self._publications[publication.ssrc] = publication

@@ -78,6 +78,11 @@ class MediaTransport:
         """Seconds to the server and back, lately; 0 before it is known."""
         return 0.0 if self._binding is None else self._binding.round_trip
 
+    @property
+    def way(self) -> float:
+        """Least seconds to the server and back; 0 before they are known."""
+        return 0.0 if self._binding is None else self._binding.way
+
     def begin(self, addresses: Sequence[Address], username: str, key: bytes) -> None:
         """Open the ports that are needed and bind; again for a new session.
 

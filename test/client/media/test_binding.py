@@ -261,6 +261,8 @@ class BindingTests(SynchronousTestCase):
         [(request, _)] = self.sent()
         self.answer(request, 3.05)
         self.assertAlmostEqual(self.binding.round_trip, 0.05)
+        # What either side was busy with is no way.
+        self.assertLess(self.binding.way, 0.05)
         self.assertEqual(self.binding.next_timeout(), 3.05 + MEDIA_INTERVAL)
         self.assertEqual(self.binding.events(), [])
 
