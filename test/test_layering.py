@@ -27,6 +27,7 @@ OUTSIDE = {
 #: siblings in its package, and lower layers.
 LAYERS = {
     "anychat": 0,
+    "anychat.business_messages": 0,
     "anychat.codes": 0,
     "anychat.errors": 0,
     "anychat.ids": 0,
@@ -45,6 +46,12 @@ LAYERS = {
     "anychat.media.relay": 2,
     "anychat.banner": 2,
     "anychat.log": 2,
+    "anychat.protocols.business_client": 2,
+    "anychat.protocols.business_commands": 2,
+    "anychat.protocols.business_server": 2,
+    "anychat.filters": 3,
+    "anychat.filters.seam": 2,
+    "anychat.business": 3,
     "anychat.services": 3,
     "anychat.ops": 3,
     "anychat.client": 3,

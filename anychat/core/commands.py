@@ -6,6 +6,7 @@ and digests in place of passwords.
 
 from dataclasses import dataclass
 
+from anychat.business_messages import Arbiter, Call, Verdict
 from anychat.codes import DeviceType
 from anychat.ids import LinkId, SessionId, Ssrc
 from anychat.messages import Login, Message
@@ -67,3 +68,38 @@ class LinkResumed(Command):
 @dataclass(frozen=True, slots=True)
 class Tick(Command):
     """Time has reached `Hall.next_timeout`: one item that is due is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArbitersChanged(Command):
+    """Others decide about logins and about entering rooms from now on."""
+
+    verifier: Arbiter
+    admitter: Arbiter
+
+
+@dataclass(frozen=True, slots=True)
+class UserVerified(Command):
+    """The answer to `AskVerifyUser`."""
+
+    session: SessionId
+    """The id that the login brought."""
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class RoomEntryPrepared(Command):
+    """The answer to `AskPrepareEnterRoom`."""
+
+    session: SessionId
+    request: int
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class FilterCall(Command):
+    """The business server or plug-in wants something done."""
+
+    number: int
+    """Given back with the answer."""
+    call: Call

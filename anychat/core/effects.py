@@ -2,6 +2,12 @@
 
 from dataclasses import dataclass
 
+from anychat.business_messages import (
+    Answer,
+    Event,
+    PrepareEnterRoom,
+    VerifyUser,
+)
 from anychat.codes import ResultCode, StreamKind
 from anychat.ids import LinkId, SessionId, Ssrc, UserId
 from anychat.messages import Message, StreamFormat
@@ -98,3 +104,35 @@ class LeaveRoute(Effect):
 
     session: SessionId
     ssrc: Ssrc
+
+
+@dataclass(frozen=True, slots=True)
+class AskVerifyUser(Effect):
+    """Put a login to the arbiter; its verdict comes back as `UserVerified`."""
+
+    session: SessionId
+    question: VerifyUser
+
+
+@dataclass(frozen=True, slots=True)
+class AskPrepareEnterRoom(Effect):
+    """Put an entry to the arbiter; its verdict comes as `RoomEntryPrepared`."""
+
+    session: SessionId
+    request: int
+    question: PrepareEnterRoom
+
+
+@dataclass(frozen=True, slots=True)
+class Tell(Effect):
+    """Tell the plug-in or business servers what has happened."""
+
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerCall(Effect):
+    """What came of a `FilterCall`."""
+
+    number: int
+    answer: Answer

@@ -1,0 +1,218 @@
+"""What the core and a business server say to each other.
+
+Frozen dataclasses named after the calls and callbacks of the server SDK (facts
+of the product: ``BRAS_...``), one for each.  The core takes and returns them;
+``anychat.protocols.business_commands`` gives each its AMP command, a plug-in
+gets them as arguments of its hooks.  There are three kinds:
+
+- a `Question` is put to whoever decides, who answers with a `Verdict`;
+- an `Event` tells what has happened and is not answered;
+- a `Call` is what a business server or plug-in wants done.
+
+Fields whose name is ``password`` are secrets: they are left out of ``repr`` and
+never reach a log.
+"""
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from anychat.codes import ResultCode
+
+
+class Arbiter(IntEnum):
+    """Who decides about logins, or about entering rooms."""
+
+    NOBODY = 0
+    """Nobody is meant to: the core decides alone as far as it can."""
+    THERE = 1
+    """Somebody answers questions."""
+    AWAY = 2
+    """Somebody is meant to, and is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class BusinessMessage:
+    """Base of all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question(BusinessMessage):
+    """Something is waiting for a `Verdict`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event(BusinessMessage):
+    """Something has happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call(BusinessMessage):
+    """Something is to be done; answered by an `Answer`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict(BusinessMessage):
+    """The answer to a question."""
+
+    code: ResultCode
+    """0 lets in or passes on; anything else reaches the client unchanged."""
+    user_id: int = 0
+    """After `VerifyUser`: the user's id, positive and unique."""
+    level: int = 0
+    """After `VerifyUser`: 0 to 2**31 - 1."""
+    nickname: str = ""
+    """After `VerifyUser`; empty: the name that was given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(BusinessMessage):
+    """What came of a call."""
+
+    code: ResultCode
+    ids: tuple[int, ...] = ()
+    """Users after `GetOnlineUsers`, rooms after `GetRoomIdList`."""
+
+
+# Questions.
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyUser(Question):
+    """A named user wants to sign in."""
+
+    name: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareEnterRoom(Question):
+    """A signed-in user wants to enter a room."""
+
+    user_id: int
+    room_id: int
+    """Of a room that is entered by name too: the number that it has or gets."""
+    room_name: str
+    password: str = field(repr=False)
+
+
+# Events.
+
+
+@dataclass(frozen=True, slots=True)
+class OnUserLoginAction(Event):
+    """A user has signed in."""
+
+    user_id: int
+    name: str
+    level: int
+    ip: str
+
+
+@dataclass(frozen=True, slots=True)
+class OnUserLogoutActionEx(Event):
+    """A user is gone."""
+
+    user_id: int
+    code: ResultCode
+    """0 after a logout, else why the session ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnUserEnterRoomAction(Event):
+    """A user is in a room."""
+
+    user_id: int
+    room_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class OnUserLeaveRoomAction(Event):
+    """A user has left a room, or is gone from it."""
+
+    user_id: int
+    room_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class OnRecvUserFilterData(Event):
+    """A client sent data to the plug-in or business server (SendSDKFilterData)."""
+
+    user_id: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OnRecvUserTextMsg(Event):
+    """A copy of a text that was passed on."""
+
+    room_id: int
+    """The room of the sender, 0: in none."""
+    source_id: int
+    target_id: int
+    """-1: the whole room."""
+    secret: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class OnTransBuffer(Event):
+    """A client sent a transparent buffer to the business server (user 0)."""
+
+    user_id: int
+    data: bytes
+
+
+# Calls.
+
+
+@dataclass(frozen=True, slots=True)
+class SendBufToUser(Call):
+    """Data for a client's SDKFilterData callback."""
+
+    user_id: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SendBufToRoom(Call):
+    """Data for the SDKFilterData callback of all in a room."""
+
+    room_id: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TransBufferToUser(Call):
+    """A transparent buffer to a user (the SDK's TransBuffer), from user 0."""
+
+    user_id: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class GetOnlineUsers(Call):
+    """Ids of who is in a room, or of all who are signed in."""
+
+    room_id: int
+    """-1: everybody."""
+
+
+@dataclass(frozen=True, slots=True)
+class GetRoomIdList(Call):
+    """Numbers of all rooms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """One who is signed in, as a business server is told after it connects."""
+
+    user_id: int
+    name: str
+    level: int
+    ip: str
+    room_id: int
+    """0: in none."""
+
+
+#: Bytes of what a plug-in or business server sends to a client, or a client to it.
+MAX_BUFFER = 60_000

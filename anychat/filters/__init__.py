@@ -1,0 +1,1 @@
+"""SDK Filter Plus: plug-ins that decide and hear what the core does."""

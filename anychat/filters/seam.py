@@ -1,0 +1,47 @@
+"""Where the core meets its one SDK Filter Plus plug-in (manual 3.6, SDKFilterPlus).
+
+The plug-in is the channel for business servers (``services.business``), a
+Python module (`anychat.filters.python`) or a compiled one in a process of its
+own (`anychat.filters.native`).  To the core all three are a `Filter`.
+"""
+
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+
+from anychat.business_messages import (
+    Answer,
+    Arbiter,
+    Call,
+    Event,
+    Presence,
+    Question,
+    Verdict,
+)
+
+
+class FilterOwner(Protocol):
+    """What a filter may ask of the core; only between its start and stop."""
+
+    def arbiters(self, verifier: Arbiter, admitter: Arbiter) -> None:
+        """Say who decides about logins and about entering rooms from now on."""
+
+    def call(self, call: Call) -> Answer:
+        """Have something done; a refusal is an answer."""
+
+    def online(self) -> tuple[Presence, ...]:
+        """All who are signed in, in the order of signing in."""
+
+
+class Filter(Protocol):
+    """What the core asks of its plug-in."""
+
+    def ask(self, question: Question) -> "Deferred[Verdict]":
+        """Fires with the verdict, and never fails.
+
+        With 206 SERVERSDK_FAIL where nobody is there or whoever was asked has
+        gone, 207 SERVERSDK_TIMEOUT after AnswerTimeout.
+        """
+
+    def tell(self, event: Event) -> None:
+        """Something has happened.  Never blocks and never raises."""
