@@ -104,7 +104,7 @@ class FunctionSettings:
     auto_add_room: bool
     """A room that does not exist is made when it is entered."""
     sdk_filter_plus: str
-    """File name of the plug-in."""
+    """The plug-in, see `anychat.filters.choice`; empty: none."""
     allow_guest_login: bool
     """Users with an empty password may log in; not asked in demo mode."""
     max_users_per_room: int
@@ -167,10 +167,15 @@ class TLSSettings:
 
 @dataclass(frozen=True, slots=True)
 class BusinessSettings:
-    """[Business Settings], our own; the channel is not in this version."""
+    """[Business Settings], our own: the channel for business servers."""
 
     listen_address: str
     listen_port: int
+    require_business: bool
+    """Rooms wait for a business server's word; otherwise they decide alone
+    while there is none."""
+    answer_timeout: int
+    """Seconds that a business server or plug-in has for a verdict."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,7 @@ LAYERS = {
     "anychat.protocols.business_commands": 2,
     "anychat.protocols.business_server": 2,
     "anychat.filters": 3,
+    "anychat.filters.choice": 1,
     "anychat.filters.seam": 2,
     "anychat.business": 3,
     "anychat.services": 3,
