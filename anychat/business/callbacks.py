@@ -1,0 +1,202 @@
+"""What a business server may be asked and told: one method for each callback.
+
+Names are those of the product's server SDK in snake_case (facts of the
+product, 2.2).  A program overrides in a subclass of `BusinessServer` what it
+wants to decide or hear; the core is asked for exactly that.  Every method may
+return its value, a Deferred or a coroutine of it, and
+
+- is called in the reactor's thread;
+- for one user after the other: a user's next callback comes when what the
+  last one returned is done.  Different users' run side by side;
+- may raise: it is logged with the name of the method, and a question is
+  answered with 206 SERVERSDK_FAIL.  Nothing else is disturbed;
+- is given up after `BusinessServer.callback_timeout` seconds: what it returned
+  is cancelled, a question is answered with 207 SERVERSDK_TIMEOUT.
+
+The core goes on telling only while events get done: see docs/business.md.
+"""
+
+from anychat.business.verdict import CodeResult, EventResult, VerifyResult
+from anychat.business_messages import Presence
+from anychat.codes import ResultCode
+
+
+class Callbacks:
+    """Every callback; each method does nothing here and is not asked for."""
+
+    # Questions.
+
+    def verify_user(self, name: str, password: str) -> VerifyResult:
+        """VerifyUser: may this user sign in?  Guests are not asked about.
+
+        :return: a `UserVerdict`, or a code that the client gets as it is: 200
+            CERTIFY_FAIL for a wrong name or password, 202, 203, one of your own.
+        """
+        raise NotImplementedError
+
+    def prepare_enter_room(
+        self, user_id: int, room_id: int, room_name: str, password: str
+    ) -> CodeResult:
+        """PrepareEnterRoom: may this user enter that room?
+
+        :param user_id: negative for a guest.
+        :param room_id: of a room that is entered by name too: the number that it
+            has or gets.
+        :param room_name: empty where the room is entered by number.
+        :return: 0, or a code that the client gets as it is: 300 to 307, or one
+            of your own.
+        """
+        raise NotImplementedError
+
+    def on_video_call_event(
+        self,
+        event: int,
+        source_id: int,
+        target_id: int,
+        code: ResultCode,
+        flags: int,
+        param: int,
+        text: str,
+    ) -> CodeResult:
+        """OnVideoCallEvent: may this step of a call be passed on?
+
+        The core of this version does not ask it.
+
+        :return: 0, or a code that the requester gets.
+        """
+        raise NotImplementedError
+
+    def on_user_info_control(
+        self,
+        source_id: int,
+        target_id: int,
+        control: int,
+        wparam: int,
+        lparam: int,
+        text: str,
+    ) -> CodeResult:
+        """OnUserInfoControl: may this command to a user be passed on?
+
+        The core of this version does not ask it.
+
+        :return: 0, or a code that the sender gets.
+        """
+        raise NotImplementedError
+
+    # Events.
+
+    def on_user_login_action(
+        self, user_id: int, name: str, level: int, ip: str
+    ) -> EventResult:
+        """OnUserLoginAction: a user, or a guest (negative id), has signed in."""
+
+    def on_user_logout_action_ex(self, user_id: int, code: ResultCode) -> EventResult:
+        """OnUserLogoutActionEx: a user is gone; 0 after a logout, else why."""
+
+    def on_user_enter_room_action(self, user_id: int, room_id: int) -> EventResult:
+        """OnUserEnterRoomAction: a user is in a room."""
+
+    def on_user_leave_room_action(self, user_id: int, room_id: int) -> EventResult:
+        """OnUserLeaveRoomAction: a user has left a room, or is gone from it."""
+
+    def on_recv_user_filter_data(self, user_id: int, data: bytes) -> EventResult:
+        """OnRecvUserFilterData: a client sent data with SendSDKFilterData."""
+
+    def on_recv_user_text_msg(
+        self, room_id: int, source_id: int, target_id: int, secret: bool, text: str
+    ) -> EventResult:
+        """OnRecvUserTextMsg: a copy of a text that was passed on.
+
+        :param room_id: the sender's room, 0: in none.
+        :param target_id: -1: the whole room.
+        """
+
+    def on_trans_buffer(self, user_id: int, data: bytes) -> EventResult:
+        """OnTransBuffer: a client sent a buffer to user 0, the business server."""
+
+    def on_trans_buffer_ex(
+        self, user_id: int, data: bytes, wparam: int, lparam: int, task_id: int
+    ) -> EventResult:
+        """OnTransBufferEx: the same, longer; not told by the core of this version."""
+
+    def on_trans_file(
+        self,
+        user_id: int,
+        file_name: str,
+        length: int,
+        wparam: int,
+        lparam: int,
+        task_id: int,
+    ) -> EventResult:
+        """OnTransFile: a client sent a file; not told by the core of this version."""
+
+    def on_server_record_ex(
+        self,
+        user_id: int,
+        file_name: str,
+        elapse: int,
+        flags: int,
+        param: int,
+        text: str,
+        server_id: int,
+    ) -> EventResult:
+        """OnServerRecordEx: a recording is done; not told by the core of this version.
+
+        :param elapse: seconds.
+        """
+
+    def on_object_event(
+        self,
+        object_type: int,
+        object_id: int,
+        event: int,
+        param1: int,
+        param2: int,
+        param3: int,
+        param4: int,
+        text: str,
+    ) -> EventResult:
+        """OnObjectEvent: of a business object; not told by the core of this version."""
+
+    # What concerns all users: nothing else is under way meanwhile.
+
+    def on_app_message_ex(
+        self, message: int, code: ResultCode, server_id: int
+    ) -> EventResult:
+        """AppMessageEx: a server (10 core, 11 record, ...) is up (0), or what failed.
+
+        (10, 212): another connection of this name had taken this one's place, so
+        what was under way was answered with 212 SERVER_RESTART.
+        """
+
+    def on_online_users(self, users: tuple[Presence, ...]) -> EventResult:
+        """Who is signed in, at this point of what is told.
+
+        Comes when the core knows nothing of this business server (any more):
+        whoever is not among them is gone.
+        """
+
+    def on_events_lost(self, count: int) -> EventResult:
+        """So many events are gone for good at this point of what is told.
+
+        The core kept 64 MiB of them while nobody took them, or was restarted.
+        """
+
+    # About the connection: called at once, whatever is under way.
+
+    def on_connected(self) -> EventResult:
+        """AppMessage 1: the core server is there."""
+
+    def on_disconnected(self, code: ResultCode, reason: str) -> EventResult:
+        """AppMessage 2: it is not any more; being reconnected to.
+
+        Comes once for each `on_connected`.
+        """
+
+    def on_verdicts_taken(self, verdicts: tuple[str, ...], name: str) -> EventResult:
+        """Who answers these questions from now on.
+
+        :param verdicts: out of ``VerifyUser``, ``PrepareEnterRoom``.
+        :param name: of a business server that connected later, or this one's own
+            again after that has gone.
+        """
