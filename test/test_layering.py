@@ -54,6 +54,8 @@ LAYERS = {
     "anychat.filters.seam": 2,
     "anychat.business": 3,
     "anychat.services": 3,
+    "anychat.services.event_queue": 1,
+    "anychat.services.verdict_roles": 1,
     "anychat.ops": 3,
     "anychat.client": 3,
     "anychat.client.address": 1,
