@@ -335,6 +335,12 @@ def _text(value: str, maximum: str) -> str:
     return value
 
 
+def _label(value: str, maximum: str) -> str:
+    if not value.strip() or not value.isprintable() or len(value) > int(maximum):
+        raise Disallowed(f"1 to {maximum} printable characters")
+    return value
+
+
 def _address(value: str) -> str:
     try:
         # Zone ids (fe80::1%eth0) mean something on one machine only.
@@ -360,6 +366,27 @@ def _addresses(value: str) -> tuple[str, ...]:
         raise Disallowed("IP addresses separated by commas, or nothing") from None
 
 
+def _host(value: str) -> str:
+    try:
+        return _address(value)
+    except Disallowed:
+        pass
+    labels = value.removesuffix(".").split(".")
+    # All of digits it would be a mistyped address.
+    if len(value) <= 253 and not labels[-1].isdigit():
+        plain = all(re.fullmatch(r"(?!-)[A-Za-z\d_-]{1,63}(?<!-)", x) for x in labels)
+        if plain:
+            return value
+    raise Disallowed("an IP address or a host name")
+
+
+def _fingerprint(value: str) -> str:
+    digits = re.sub(r"(?i)^sha-?256[:=]|[:\s]", "", value).lower()
+    if digits and not re.fullmatch(r"[0-9a-f]{64}", digits):
+        raise Disallowed("a SHA-256 of 64 hex digits, or nothing")
+    return digits
+
+
 def _reachable_addresses(value: str) -> tuple[str, ...]:
     try:
         addresses = _addresses(value)
@@ -381,17 +408,20 @@ _CHECKS: dict[str, Callable[..., object]] = {
     "switch": _switch,
     "text": _text,
     "secret": _text,
+    "label": _label,
     "address": _address,
     "optional_address": _optional_address,
     "addresses": _addresses,
     "reachable_addresses": _reachable_addresses,
+    "host": _host,
+    "fingerprint": _fingerprint,
 }
 
 
-def specification() -> Mapping[str, Mapping[str, str]]:
-    """The checks by section and key, as coreserver.spec has them."""
+def specification(path: Path = _SPEC) -> Mapping[str, Mapping[str, str]]:
+    """The checks by section and key, as coreserver.spec or another one has them."""
     spec: Mapping[str, Mapping[str, str]] = ConfigObj(
-        str(_SPEC),
+        str(path),
         encoding="utf-8",
         interpolation=False,
         list_values=False,
@@ -424,8 +454,11 @@ class _Entry:
     value: str = field(repr=False)
 
 
-class _Reading:
-    """One pass over a file: its entries, and all that is wrong with them."""
+class Reading:
+    """One pass over a file: its entries, and all that is wrong with them.
+
+    For `load`, and for other programs' files that are read the same way.
+    """
 
     def __init__(self, path: Path, spec: Mapping[str, Mapping[str, str]]) -> None:
         self._path = path
@@ -574,7 +607,7 @@ def _decoded(path: Path, data: bytes) -> str:
     raise ConfigError(f"{path}: not a text in UTF-8 or GBK")
 
 
-def _file_text(path: Path) -> str | None:
+def file_text(path: Path) -> str | None:
     """Text of the file, None if there is none."""
     try:
         with path.open("rb") as file:
@@ -590,7 +623,7 @@ def _file_text(path: Path) -> str | None:
     return _decoded(path, data)
 
 
-def _check_together(reading: _Reading, values: Mapping[str, Mapping[str, Any]]) -> None:
+def _check_together(reading: Reading, values: Mapping[str, Mapping[str, Any]]) -> None:
     """Checks of values that each are fine for themselves."""
     base, function, tls, http, standby = (
         values[f"{name} Settings"]
@@ -625,7 +658,7 @@ def _check_together(reading: _Reading, values: Mapping[str, Mapping[str, Any]]) 
 
 
 def _path_fields(
-    reading: _Reading, values: Mapping[str, dict[str, Any]], directory: Path
+    reading: Reading, values: Mapping[str, dict[str, Any]], directory: Path
 ) -> None:
     """Turn file names into paths that start at the configuration's directory."""
     for section, key, default in (
@@ -644,7 +677,8 @@ def _path_fields(
 _T = TypeVar("_T")
 
 
-def _settings(kind: type[_T], values: Mapping[str, Any]) -> _T:
+def settings_of(kind: type[_T], values: Mapping[str, Any]) -> _T:
+    """A dataclass with the values of a section's keys."""
     return kind(**{attribute(key): value for key, value in values.items()})
 
 
@@ -654,8 +688,8 @@ def load(path: Path | str) -> Config:
     :raises ConfigError: the file cannot be read or holds something wrong.
     """
     path = Path(path).absolute()
-    text = _file_text(path)
-    reading = _Reading(path, specification())
+    text = file_text(path)
+    reading = Reading(path, specification())
     if text is not None:
         reading.read(text)
     values = reading.validated()
@@ -671,7 +705,7 @@ def load(path: Path | str) -> Config:
         path=path,
         warnings=warnings,
         **{
-            name: _settings(kind, values[section])
+            name: settings_of(kind, values[section])
             for section, (name, kind) in SECTIONS.items()
         },
     )

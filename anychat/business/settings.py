@@ -1,10 +1,23 @@
-"""AnyChatServerSDK.ini: where the core server is, and how to be let in."""
+"""AnyChatServerSDK.ini: where the core server is, and how to be let in.
 
-from dataclasses import dataclass, field
+The file is read as AnyChatCoreServer.ini is, by `anychat.config`, with the
+checks of ``serversdk.spec``.
+"""
+
+import ipaddress
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+
+import anychat
+from anychat.config import Reading, attribute, file_text, specification
+from anychat.errors import ConfigError
 
 #: Name of the file where no other is given; it stands in the working directory.
 FILE_NAME = "AnyChatServerSDK.ini"
+
+_SPEC = Path(anychat.__file__).with_name("serversdk.spec")
+_SECTION = "Base Settings"
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,11 +29,11 @@ class Settings:
     server_port: int = 8909
     """The core's [Business Settings] ListenPort."""
     sdk_auth_pass: str = field(default="", repr=False)
-    """The core's password; must be set beyond loopback."""
+    """The core's password; must be set where that is another machine."""
     name: str = "business-server"
-    """What the core knows this business server by, stable over restarts."""
+    """What the core knows this business server by: its own, and always the same."""
     tls: str = "auto"
-    """"on", "off", or "auto": to other machines."""
+    """"on", "off", or "auto": on where the core is another machine."""
     fingerprint: str = ""
     """SHA-256 of the core's certificate, 64 lower-case hex digits."""
     ca_file: Path | None = None
@@ -30,11 +43,75 @@ class Settings:
     warnings: tuple[str, ...] = ()
     """What the operator should know though it does not stop the start."""
 
+    @property
+    def is_local(self) -> bool:
+        """Whether the core server is on this machine."""
+        host = self.server_ip_addr.partition("%")[0]
+        try:
+            return ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return host.lower().removesuffix(".") == "localhost"
+
+    @property
+    def secure(self) -> bool:
+        """Whether the connection is encrypted."""
+        return self.tls == "on" or (self.tls == "auto" and not self.is_local)
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """Key and text of what is wrong with values that each are fine alone."""
+        elsewhere = f"since ServerIpAddr ({self.server_ip_addr}) is another machine"
+        if self.fingerprint and self.ca_file is not None:
+            yield "CAFile", "is one way to know the core server, Fingerprint another"
+        if self.is_local:
+            return
+        if not self.secure:
+            yield "TLS", f"allowed is auto or on, {elsewhere}"
+        if not self.sdk_auth_pass:
+            yield "SDKAuthPass", f"must be that of AnyChatCoreServer.ini, {elsewhere}"
+        if not self.fingerprint and self.ca_file is None:
+            yield (
+                "Fingerprint",
+                "must be the SHA-256 that the core server's log names when it "
+                f"starts (or CAFile given), {elsewhere}",
+            )
+
+    def check(self) -> None:
+        """Hold the values against each other.
+
+        :raises ConfigError: they do not go together.
+        """
+        faults = [f"[{_SECTION}] {key}: {text}" for key, text in self.faults()]
+        if faults:
+            raise ConfigError("\n".join(faults))
+
 
 def load(path: Path | str = FILE_NAME) -> Settings:
-    """Read the settings; a file that is missing means all defaults.
+    """Read the settings; a file that is missing means all defaults, and a warning.
 
-    :raises anychat.errors.ConfigError: the file cannot be read or holds
-        something wrong; the text names file, line, key, value and what is allowed.
+    :raises ConfigError: the file cannot be read or holds something wrong; the
+        text names file, line, key, value and what is allowed.
     """
-    raise NotImplementedError
+    path = Path(path).absolute()
+    text = file_text(path)
+    reading = Reading(path, specification(_SPEC))
+    if text is not None:
+        reading.read(text)
+    values = reading.validated()[_SECTION]
+    given = {attribute(key): value for key, value in values.items()}
+    name = given["ca_file"]
+    given["ca_file"] = path.parent / name if name else None
+    if name and not given["ca_file"].is_file():
+        reading.fault(_SECTION, "CAFile", f"there is no file {given['ca_file']}")
+    for key, fault in Settings(**given).faults():
+        reading.fault(_SECTION, key, fault)
+    warnings = reading.finish()
+    if text is None:
+        warnings = (
+            f"load config file({path.name}) failed, use default settings!",
+            *warnings,
+        )
+    return Settings(**given, path=path, warnings=warnings)
+
+
+#: The fields that are keys of the file.
+KEYS = tuple(item.name for item in fields(Settings))[:-2]
