@@ -1,0 +1,153 @@
+"""Whose turn it is: callbacks of one user one after the other, of others beside.
+
+Everything that a core asks or tells is an `Entry` with a key: entries of one
+key begin in the order in which they came, each when the one before it is
+done.  An entry of `EVERYBODY` begins when all before it are done, and all
+after it wait for it.
+
+Events are numbered.  `Turns.through` is the number up to which all are done,
+which is what is acknowledged: so a core that must not send more than a window
+beyond that waits when callbacks are slow.  Numbers outlive a connection: what
+comes again after a reconnect because it was not acknowledged yet is known by
+its number and left out.
+
+Pure: it starts nothing itself.
+"""
+
+from collections import deque
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from anychat.errors import PeerError
+
+T = TypeVar("T")
+
+#: Key of what concerns all users.
+EVERYBODY: Final = None
+
+
+@dataclass(slots=True, eq=False)
+class Entry(Generic[T]):
+    """One thing that waits for its turn, has it, or had it."""
+
+    key: Hashable
+    """Entries of one key do not overlap; `EVERYBODY` overlaps with none."""
+    number: int
+    """Of an event; 0: a question, which is answered instead."""
+    content: T
+    run: int = 0
+    """Which run of the core the number belongs to; `Turns` counts them."""
+
+
+class Turns(Generic[T]):
+    """The order of what was asked and told and is not done yet."""
+
+    def __init__(self, maximum: int, side_by_side: int):
+        """
+        :param maximum: entries that are not done; a core sends no more.
+        :param side_by_side: entries that may have begun and not be done.
+        """
+        self._maximum = maximum
+        self._side_by_side = side_by_side
+        self._run = 0
+        self._count = 0
+        self._begun = 0
+        # By key: what came and is not done, the first of them ready or begun.
+        self._lanes: dict[Hashable, deque[Entry[T]]] = {}
+        # Their turn has come.
+        self._ready: deque[Entry[T]] = deque()
+        # From the first entry of EVERYBODY on that has not begun.
+        self._behind: deque[Entry[T]] = deque()
+        # Numbers of this run that are not done, with done ones between them.
+        self._open: deque[int] = deque()
+        self._done_early: set[int] = set()
+        self.taken = 0
+        """The number that came last in this run of the core."""
+        self.through = 0
+        """The number up to which all are done in this run of the core."""
+
+    def __len__(self) -> int:
+        """Entries that are not done."""
+        return self._count
+
+    def restart(self, through: int = 0) -> None:
+        """The core was restarted: its numbers go on after that one.
+
+        What is waiting keeps its turn and is not acknowledged any more.
+        """
+        self._run += 1
+        self._open.clear()
+        self._done_early.clear()
+        self.taken = self.through = through
+
+    def add(self, key: Hashable, number: int, content: T) -> bool:
+        """Take what came; False: it had come before.
+
+        :param number: of an event; 0 for a question.
+        :raises PeerError: more are waiting than a core may send.
+        """
+        if number:
+            if number <= self.taken:
+                return False
+            self.taken = number
+        if self._count >= self._maximum:
+            raise PeerError(f"more than {self._maximum} events and questions at once")
+        if number:
+            self._open.append(number)
+        self._count += 1
+        entry = Entry(key, number, content, self._run)
+        if self._behind or not self._may_enter(key):
+            self._behind.append(entry)
+        else:
+            self._let_in(entry)
+        return True
+
+    def begin(self) -> Entry[T] | None:
+        """The next one whose turn it is; `done` must follow for it."""
+        if not self._ready or self._begun >= self._side_by_side:
+            return None
+        self._begun += 1
+        return self._ready.popleft()
+
+    def done(self, entry: Entry[T]) -> None:
+        """What began is done: the next of its key has its turn."""
+        self._count -= 1
+        self._begun -= 1
+        lane = self._lanes[entry.key]
+        lane.popleft()
+        if lane:
+            self._ready.append(lane[0])
+        else:
+            del self._lanes[entry.key]
+            self._let_in_those_behind()
+        if entry.number and entry.run == self._run:
+            self._advance(entry.number)
+
+    def _may_enter(self, key: Hashable) -> bool:
+        if key is EVERYBODY:
+            return not self._lanes
+        return EVERYBODY not in self._lanes
+
+    def _let_in(self, entry: Entry[T]) -> None:
+        lane = self._lanes.get(entry.key)
+        if lane is None:
+            self._lanes[entry.key] = deque((entry,))
+            self._ready.append(entry)
+        else:
+            lane.append(entry)
+
+    def _let_in_those_behind(self) -> None:
+        behind = self._behind
+        while behind and self._may_enter(behind[0].key):
+            self._let_in(behind.popleft())
+
+    def _advance(self, number: int) -> None:
+        numbers, early = self._open, self._done_early
+        if number != numbers[0]:
+            early.add(number)
+            return
+        self.through = numbers.popleft()
+        while numbers and numbers[0] in early:
+            self.through = numbers.popleft()
+            early.remove(self.through)
