@@ -8,17 +8,11 @@ configuration.
 """
 
 import argparse
-import errno
-import os
-import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from twisted.internet.interfaces import IReadDescriptor
 from twisted.logger import globalLogBeginner
-from twisted.python.failure import Failure
-from zope.interface import implementer
 
 import anychat
 from anychat import banner
@@ -29,71 +23,11 @@ from anychat.tap import (
     Build,
     CoreServer,
     StartFailed,
-    end_with_terminal,
     global_reactor,
-    leave_interrupt_to_reactor,
     refuse,
     whole_server,
 )
-
-#: Bytes of a typed line that are looked at.
-MAX_LINE = 1024
-
-
-@implementer(IReadDescriptor)
-class QuitKey:
-    """Waits for ``q`` and Enter on standard input.
-
-    The end of the input is no wish to quit: a service has none from the start.
-    """
-
-    def __init__(
-        self, reactor: Any, quit: Callable[[], object], descriptor: int = 0
-    ) -> None:
-        """
-        :param quit: called once.
-        """
-        self._reactor = reactor
-        self._quit = quit
-        self._descriptor = descriptor
-        self._line = b""
-
-    def start(self) -> None:
-        """Begin to wait."""
-        # A server that was put in the background reads no terminal: with the
-        # signal ignored, reading fails instead of stopping the process.
-        signal.signal(signal.SIGTTIN, signal.SIG_IGN)
-        self._reactor.addReader(self)
-
-    def fileno(self) -> int:
-        """The file descriptor to watch."""
-        return self._descriptor
-
-    def logPrefix(self) -> str:
-        """What Twisted calls this in its log."""
-        return "terminal"
-
-    def doRead(self) -> None:
-        """Take what was typed."""
-        # The descriptor stays in blocking mode, which it shares with the
-        # shell; there is something to read, so this does not wait.
-        try:
-            data = os.read(self._descriptor, MAX_LINE)
-        except OSError as error:
-            if error.errno in (errno.EAGAIN, errno.EINTR):
-                return
-            data = b""
-        if not data:
-            self._reactor.removeReader(self)
-            return
-        *lines, rest = (self._line + data).split(b"\n")
-        self._line = rest[:MAX_LINE]
-        if any(line.strip().lower() == b"q" for line in lines):
-            self._reactor.removeReader(self)
-            self._quit()
-
-    def connectionLost(self, reason: Failure) -> None:
-        """Nobody can type any more; the server goes on."""
+from anychat.terminal import QuitKey, end_with_terminal, leave_interrupt_to_reactor
 
 
 def run(config: Config, reactor: Any, build: Build) -> int:

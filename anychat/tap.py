@@ -7,7 +7,6 @@ twistd (``--logfile``, ``--logger``, ``--syslog``, ``--pidfile``) ask for others
 
 import fcntl
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from anychat import banner
 from anychat.config import FILE_NAME, Config, load
 from anychat.errors import ConfigError
 from anychat.log import ConsoleObserver, FileObserver, Log, LogFile
+from anychat.terminal import end_with_terminal, leave_interrupt_to_reactor
 
 #: Seconds that the parts of the server have to end.
 STOP_PATIENCE = 10
@@ -198,20 +198,6 @@ def observer_for(twistd: Any, config: Config) -> ILogObserver | None:
     if foreground:
         observers.append(ConsoleObserver())
     return LogPublisher(*observers)
-
-
-def end_with_terminal(reactor: Any) -> None:
-    """Make a closed terminal an end in good order, unless nohup was asked for."""
-    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
-        signal.signal(
-            signal.SIGHUP, lambda number, frame: reactor.callFromThread(reactor.stop)
-        )
-
-
-def leave_interrupt_to_reactor() -> None:
-    """Let the reactor have Ctrl-C, which it takes over from Python only."""
-    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def refuse(error: ConfigError) -> NoReturn:

@@ -46,6 +46,7 @@ LAYERS = {
     "anychat.media.relay": 2,
     "anychat.banner": 2,
     "anychat.log": 2,
+    "anychat.terminal": 2,
     "anychat.protocols.business_client": 2,
     "anychat.protocols.business_commands": 2,
     "anychat.protocols.business_server": 2,
