@@ -7,6 +7,9 @@ these values.  Every number that travels on a wire is also pinned by
 
 from enum import IntEnum, IntFlag
 
+#: The highest result code: they are unsigned 32-bit numbers.
+MAX_CODE = 2**32 - 1
+
 
 class ResultCode(IntEnum):
     """Result codes (``AC_ERROR_...`` of the product); ``text`` explains one."""
@@ -18,6 +21,21 @@ class ResultCode(IntEnum):
         member._value_ = value
         member.text = text
         return member
+
+    @classmethod
+    def _missing_(cls, value: object) -> "ResultCode | None":
+        """A number that is not AnyChat's: a business server's own refusal.
+
+        Such codes reach the client as they are, so they have to be codes; they
+        are no members of the list, and equal to whatever has their number.
+        """
+        if not isinstance(value, int) or not 0 < value <= MAX_CODE:
+            return None
+        code = int.__new__(cls, value)
+        code._name_ = "APPLICATION"
+        code._value_ = value
+        code.text = "code of the application"
+        return code
 
     SUCCESS = 0, "ok"
     DB_ERROR = 1, "database fault"

@@ -327,6 +327,20 @@ class TransBufferData(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class SendSDKFilterData(Message):
+    """Data for the plug-in or business server; answered by `Result`."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SDKFilterData(Message):
+    """Data of the plug-in or business server."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class StreamFormat:
     """What a publication carries; the receiver sets up its decoder from it."""
 

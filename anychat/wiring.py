@@ -26,6 +26,7 @@ from anychat.ops.http import HttpService, site
 from anychat.ops.metrics import Metrics
 from anychat.protocols.signalling import HelloFacts
 from anychat.protocols.tls import ServerContext, make_certificate
+from anychat.services.filter import FilterSlot
 from anychat.services.hall import Effects, HallService
 from anychat.services.links import ClientLinks, LinkSettings
 from anychat.services.media import MediaService
@@ -72,7 +73,8 @@ def build(config: Config, reactor: Any, log: Log) -> IService:
         log,
         media.new_ssrc,
     )
-    hall.connect(Effects(links, media, log))
+    slot = FilterSlot(hall.submit, hall.hall.state)
+    hall.connect(Effects(links, media, slot, log))
     metrics = Metrics(hall.hall, links.statistics, media.counters, reactor.seconds)
 
     server = MultiService()

@@ -8,6 +8,7 @@ passwords and keys are never part of one: a room's password is a keyed digest.
 
 from dataclasses import dataclass, field
 
+from anychat.business_messages import Arbiter
 from anychat.codes import DeviceType, ResultCode, StreamKind
 from anychat.ids import LinkId, RoomId, SessionId, Ssrc, UserId
 from anychat.messages import StreamFormat
@@ -16,6 +17,15 @@ from anychat.messages import StreamFormat
 @dataclass(frozen=True, slots=True)
 class Change:
     """Base of all changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArbitersSet(Change):
+    """Who decides, and whether somebody else takes events, from now on."""
+
+    verifier: Arbiter
+    admitter: Arbiter
+    hears: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +52,28 @@ class IdsGiven(Change):
 
 
 @dataclass(frozen=True, slots=True)
+class LoginAsked(Change):
+    """A login waits for its verdict."""
+
+    session: SessionId
+    """The id that it gets if it is granted."""
+    link: LinkId
+    request: int
+    name: str
+    address: str
+    local_address: str
+    device: DeviceType
+    secure: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LoginSettled(Change):
+    """A login waits no longer: its verdict has come, or its link is gone."""
+
+    session: SessionId
+
+
+@dataclass(frozen=True, slots=True)
 class SessionStarted(Change):
     """A login was granted."""
 
@@ -58,6 +90,8 @@ class SessionStarted(Change):
     device: DeviceType
     secure: bool
     """Whether it may have media."""
+    vouched: bool
+    """Whoever decides about entering rooms was not away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +138,27 @@ class RoomRemoved(Change):
     """An empty room is gone."""
 
     room_id: RoomId
+
+
+@dataclass(frozen=True, slots=True)
+class EntryAsked(Change):
+    """An entry waits for its verdict, and the room keeps number and name."""
+
+    session: SessionId
+    request: int
+    room_id: RoomId
+    name: str
+    password: bytes = field(repr=False)
+    """Keyed digest of the password, empty for an empty one."""
+    named: int
+    """The number that the request itself named, 0 if it gave a name."""
+
+
+@dataclass(frozen=True, slots=True)
+class EntrySettled(Change):
+    """An entry waits no longer: its verdict has come, or its session ends."""
+
+    session: SessionId
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,9 @@
 """Texts and transparent buffers: passed on, and never part of the state."""
 
+from anychat.business_messages import OnRecvUserTextMsg, OnTransBuffer
 from anychat.codes import BUSINESS_SERVER, WHOLE_ROOM, ResultCode
 from anychat.core.commands import SessionMessage
+from anychat.core.effects import Tell
 from anychat.core.state import Session
 from anychat.core.turn import MessageTable, Turn
 from anychat.errors import Refused
@@ -29,21 +31,50 @@ def send_text(
         TextMessage(asker.user_id, message.target, message.secret, message.text),
     )
     turn.reply(asker.id, command.request, Result(ResultCode.SUCCESS))
+    turn.effects.append(
+        Tell(
+            OnRecvUserTextMsg(
+                asker.room_id or 0,
+                asker.user_id,
+                message.target,
+                message.secret,
+                message.text,
+            )
+        )
+    )
 
 
 def trans_buffer(
     turn: Turn, asker: Session, command: SessionMessage, message: TransBuffer
 ) -> None:
-    """A few bytes to one user, wherever that is, or to the others in the room."""
-    if not 1 <= len(message.data) <= MAX_BUFFER:
-        raise Refused(ResultCode.FUNCOPTERROR)
+    """A few bytes to one user, to the others in the room, or to user 0."""
+    check_buffer(message.data)
     if message.target == BUSINESS_SERVER:
-        raise Refused(ResultCode.SERVERSDK_FAIL)
+        _to_business_server(turn, asker, command, message.data)
+        return
     turn.send(
         _receivers(turn, asker, message.target),
         TransBufferData(asker.user_id, message.data),
     )
     turn.reply(asker.id, command.request, Result(ResultCode.SUCCESS))
+
+
+def check_buffer(data: bytes, maximum: int = MAX_BUFFER) -> None:
+    """Refuse data that is empty or too long.
+
+    :raises Refused: 21.
+    """
+    if not 1 <= len(data) <= maximum:
+        raise Refused(ResultCode.FUNCOPTERROR)
+
+
+def _to_business_server(
+    turn: Turn, asker: Session, command: SessionMessage, data: bytes
+) -> None:
+    if not turn.state.attended:
+        raise Refused(ResultCode.SERVERSDK_FAIL)
+    turn.reply(asker.id, command.request, Result(ResultCode.SUCCESS))
+    turn.effects.append(Tell(OnTransBuffer(asker.user_id, data)))
 
 
 def _receivers(turn: Turn, asker: Session, target: int) -> tuple[SessionId, ...]:

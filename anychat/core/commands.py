@@ -76,6 +76,16 @@ class ArbitersChanged(Command):
 
     verifier: Arbiter
     admitter: Arbiter
+    hears: bool = False
+    """Somebody takes events and data, though he may decide nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoginDropped(Command):
+    """The link of a login whose verdict is awaited is gone."""
+
+    session: SessionId
+    """The id that the login brought."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,8 @@ class RefuseLogin(Effect):
     link: LinkId
     request: int
     code: ResultCode
+    reason: str = ""
+    """What the operator is to know of it, and never the client; may be empty."""
 
 
 @dataclass(frozen=True, slots=True)

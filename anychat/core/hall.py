@@ -17,15 +17,17 @@ from typing import Any
 
 from anychat.codes import ResultCode
 from anychat.core import (
+    business,
     channels,
     directory,
+    logins,
     rooms,
     roster,
     sessions,
     streams,
     subscriptions,
 )
-from anychat.core.changes import Change, RoomAdded
+from anychat.core.changes import ArbitersSet, Change, RoomAdded
 from anychat.core.commands import Command, SessionMessage
 from anychat.core.names import numbered_name
 from anychat.core.settings import HallSettings
@@ -64,6 +66,7 @@ class Hall:
     def __init__(self, settings: HallSettings) -> None:
         self.settings = settings
         self.state = State()
+        self.apply(ArbitersSet(settings.verifier, settings.admitter, False))
         if settings.demo_mode:
             for room_id in rooms.DEMO_ROOMS:
                 self.apply(RoomAdded(room_id, numbered_name(room_id), False, None))
@@ -96,7 +99,9 @@ class Hall:
 
     def snapshot(self) -> tuple[Change, ...]:
         """Changes that, folded on a new hall, give a state equal to this one."""
-        changes = roster.snapshot(self.state)
+        changes = business.snapshot(self.state)
+        changes.extend(roster.snapshot(self.state))
+        changes.extend(logins.snapshot(self.state))
         changes.extend(sessions.snapshot(self.state))
         changes.extend(rooms.snapshot(self.state))
         for room in self.state.rooms.values():
@@ -131,11 +136,14 @@ def _refusal(message: Message, code: ResultCode) -> Message:
 
 _COMMANDS: CommandTable = {
     SessionMessage: _decide_message,
-    **roster.COMMANDS,
+    **business.COMMANDS,
+    **logins.COMMANDS,
     **sessions.COMMANDS,
+    **rooms.COMMANDS,
 }
 
 _MESSAGES: MessageTable = {
+    **business.MESSAGES,
     **sessions.MESSAGES,
     **rooms.MESSAGES,
     **streams.MESSAGES,
@@ -145,6 +153,8 @@ _MESSAGES: MessageTable = {
 }
 
 _CHANGES: ChangeTable = {
+    **business.CHANGES,
+    **logins.CHANGES,
     **roster.CHANGES,
     **sessions.CHANGES,
     **rooms.CHANGES,

@@ -3,14 +3,33 @@
 A user is in one room at a time.  Rooms 1 and 2 are always there in demo mode;
 with AutoAddRoom any other one is made by whoever enters it first, takes that
 one's password, and disappears with the last who leaves.
+
+Where an arbiter is there, it is asked about an entry after all that the core
+can tell alone, which is looked at again when the verdict comes.  Meanwhile the
+room, be it there or not, keeps the number and the name that the arbiter heard.
 """
 
 from collections.abc import Iterable
 from hmac import compare_digest
 
+from anychat.business_messages import (
+    Arbiter,
+    OnUserEnterRoomAction,
+    OnUserLeaveRoomAction,
+    PrepareEnterRoom,
+)
 from anychat.codes import ResultCode
-from anychat.core.changes import Change, RoomAdded, RoomEntered, RoomLeft, RoomRemoved
-from anychat.core.commands import SessionMessage
+from anychat.core.changes import (
+    Change,
+    EntryAsked,
+    EntrySettled,
+    RoomAdded,
+    RoomEntered,
+    RoomLeft,
+    RoomRemoved,
+)
+from anychat.core.commands import RoomEntryPrepared, SessionMessage
+from anychat.core.effects import AskPrepareEnterRoom, Tell
 from anychat.core.names import (
     MAX_ROOM_ID,
     is_blank,
@@ -18,10 +37,17 @@ from anychat.core.names import (
     numbered_name,
     room_number,
 )
-from anychat.core.state import Membership, Room, Session, State
+from anychat.core.state import (
+    Entry,
+    Membership,
+    Reservation,
+    Room,
+    Session,
+    State,
+)
 from anychat.core.streams import close_routes
 from anychat.core.subscriptions import forget_member, leave_routes
-from anychat.core.turn import ChangeTable, MessageTable, Turn
+from anychat.core.turn import ChangeTable, CommandTable, MessageTable, Turn
 from anychat.errors import LocalError, Refused
 from anychat.ids import RoomId, SessionId
 from anychat.messages import (
@@ -48,24 +74,55 @@ def enter(
     turn: Turn, asker: Session, command: SessionMessage, message: EnterRoom
 ) -> None:
     """Enter the room of that number."""
-    _refuse_second_room(asker)
+    _refuse_second_room(turn, asker)
     if not 1 <= message.room_id <= MAX_ROOM_ID:
         raise Refused(ResultCode.ROOM_INVALID)
-    _enter_number(turn, asker, command, RoomId(message.room_id))
+    room_id = RoomId(message.room_id)
+    name = _name_of(turn.state, room_id)
+    _enter(
+        turn,
+        asker,
+        Entry(asker.id, command.request, room_id, name, command.password, room_id),
+        message.password,
+    )
 
 
 def enter_by_name(
     turn: Turn, asker: Session, command: SessionMessage, message: EnterRoomByName
 ) -> None:
     """Enter the room of that name; a new one gets the lowest free number."""
-    _refuse_second_room(asker)
+    _refuse_second_room(turn, asker)
     if is_blank(message.name) or not is_fit(message.name):
         raise Refused(ResultCode.ROOM_INVALID)
-    room_id = turn.state.room_names.get(message.name) or room_number(message.name)
+    name = message.name
+    room_id = turn.state.room_names.get(name) or room_number(name)
     if room_id is not None:
-        _enter_number(turn, asker, command, room_id)
+        name = _name_of(turn.state, room_id)
     else:
-        _found(turn, asker, command, RoomId(turn.state.free_rooms.lowest), message.name)
+        room_id = RoomId(turn.state.free_rooms.lowest)
+    _enter(
+        turn,
+        asker,
+        Entry(asker.id, command.request, room_id, name, command.password, 0),
+        message.password,
+    )
+
+
+def prepared(turn: Turn, command: RoomEntryPrepared) -> None:
+    """Take the verdict on an entry, if somebody still waits for it."""
+    entry = turn.state.entering.get(command.session)
+    if entry is None or entry.request != command.request:
+        return
+    turn.changes.append(EntrySettled(entry.session))
+    asker = turn.state.sessions[entry.session]
+    try:
+        if command.verdict.code != ResultCode.SUCCESS:
+            raise Refused(command.verdict.code)
+        _refuse_no_space(turn, entry)
+    except Refused as refused:
+        turn.reply(asker.id, entry.request, EnterRoomResult(refused.code, entry.named))
+    else:
+        _admit(turn, asker, entry)
 
 
 def leave(
@@ -87,8 +144,15 @@ def depart(turn: Turn, asker: Session) -> None:
     leave_routes(turn, asker, room)
     turn.changes.append(RoomLeft(room.id, asker.id))
     turn.send(room.others(asker.id), UserAtRoom(False, _bare_member(asker)))
+    turn.effects.append(Tell(OnUserLeaveRoomAction(asker.user_id, room.id)))
     if room.automatic and len(room.members) == 1:
         turn.changes.append(RoomRemoved(room.id))
+
+
+def give_up(turn: Turn, asker: Session) -> None:
+    """Forget the entry that the session waits for, if there is one."""
+    if asker.id in turn.state.entering:
+        turn.changes.append(EntrySettled(asker.id))
 
 
 def tell_members(
@@ -107,51 +171,85 @@ def tell_members(
     turn.send((session,), OnlineUser(len(members) + 1, room_id))
 
 
-def _refuse_second_room(asker: Session) -> None:
-    if asker.room_id is not None:
+def _refuse_second_room(turn: Turn, asker: Session) -> None:
+    if asker.room_id is not None or asker.id in turn.state.entering:
         raise Refused(ResultCode.ROOM_ALREADIN)
 
 
-def _enter_number(
-    turn: Turn, asker: Session, command: SessionMessage, room_id: RoomId
-) -> None:
+def _refuse_no_space(turn: Turn, entry: Entry) -> None:
+    """Refuse where the room may not be made, or is full."""
+    room = turn.state.rooms.get(entry.room_id)
+    if room is None:
+        if not turn.settings.auto_add_room:
+            raise Refused(ResultCode.ROOM_INVALID)
+    elif len(room.members) >= turn.settings.max_users_per_room:
+        raise Refused(ResultCode.ROOM_FULLUSER)
+
+
+def _name_of(state: State, room_id: RoomId) -> str:
+    """The name of the room of that number, which need not be there."""
+    known = state.rooms.get(room_id) or state.reserved.get(room_id)
+    return numbered_name(room_id) if known is None else known.name
+
+
+def _enter(turn: Turn, asker: Session, entry: Entry, password: str) -> None:
+    """Enter the room, or ask the arbiter first."""
+    asked = turn.state.admitter is Arbiter.THERE
+    if not asked:
+        _refuse_alone(turn, asker, entry)
+    _refuse_no_space(turn, entry)
+    if asked:
+        _ask(turn, asker, entry, password)
+    else:
+        _admit(turn, asker, entry)
+
+
+def _refuse_alone(turn: Turn, asker: Session, entry: Entry) -> None:
+    """Refuse what the core refuses where no arbiter decides."""
+    away = turn.state.admitter is Arbiter.AWAY
+    if away and not (turn.settings.demo_mode or asker.vouched):
+        raise Refused(ResultCode.SERVERSDK_FAIL)
+    room = turn.state.rooms.get(entry.room_id)
+    if room is None or room.password is None:
+        return
+    if not compare_digest(room.password, entry.password):
+        raise Refused(ResultCode.ROOM_PASSERR)
+
+
+def _ask(turn: Turn, asker: Session, entry: Entry, password: str) -> None:
+    turn.changes.append(
+        EntryAsked(
+            entry.session,
+            entry.request,
+            entry.room_id,
+            entry.name,
+            entry.password,
+            entry.named,
+        )
+    )
+    turn.effects.append(
+        AskPrepareEnterRoom(
+            asker.id,
+            entry.request,
+            PrepareEnterRoom(asker.user_id, entry.room_id, entry.name, password),
+        )
+    )
+
+
+def _admit(turn: Turn, asker: Session, entry: Entry) -> None:
+    """Let the session in; who enters a room that is not there makes it."""
+    room_id, name = entry.room_id, entry.name
     room = turn.state.rooms.get(room_id)
     if room is None:
-        _found(turn, asker, command, room_id, numbered_name(room_id))
-        return
-    if room.password is not None and not compare_digest(
-        room.password, command.password
-    ):
-        raise Refused(ResultCode.ROOM_PASSERR)
-    if len(room.members) >= turn.settings.max_users_per_room:
-        raise Refused(ResultCode.ROOM_FULLUSER)
-    _admit(turn, asker, command, room_id, room.name, room.members)
-
-
-def _found(
-    turn: Turn, asker: Session, command: SessionMessage, room_id: RoomId, name: str
-) -> None:
-    """Make the room and enter it."""
-    if not turn.settings.auto_add_room:
-        raise Refused(ResultCode.ROOM_INVALID)
-    turn.changes.append(RoomAdded(room_id, name, True, command.password))
-    _admit(turn, asker, command, room_id, name, {})
-
-
-def _admit(
-    turn: Turn,
-    asker: Session,
-    command: SessionMessage,
-    room_id: RoomId,
-    name: str,
-    others: dict[SessionId, Membership],
-) -> None:
+        turn.changes.append(RoomAdded(room_id, name, True, entry.password))
+    others = {} if room is None else room.members
     turn.changes.append(RoomEntered(room_id, asker.id))
     turn.reply(
-        asker.id, command.request, EnterRoomResult(ResultCode.SUCCESS, room_id, name)
+        asker.id, entry.request, EnterRoomResult(ResultCode.SUCCESS, room_id, name)
     )
     tell_members(turn, asker.id, room_id, others.values())
     turn.send(tuple(others), UserAtRoom(True, _bare_member(asker)))
+    turn.effects.append(Tell(OnUserEnterRoomAction(asker.user_id, room_id)))
 
 
 def _bare_member(session: Session) -> Member:
@@ -159,27 +257,68 @@ def _bare_member(session: Session) -> Member:
     return Member(session.user_id, session.level, session.nickname)
 
 
+def _apply_asked(state: State, change: EntryAsked) -> None:
+    session = state.sessions[change.session]
+    if session.room_id is not None or session.id in state.entering:
+        raise LocalError(f"session {session.id} wants to enter a second room")
+    _name(state, change.room_id, change.name)
+    state.entering[session.id] = Entry(
+        session.id,
+        change.request,
+        change.room_id,
+        change.name,
+        change.password,
+        change.named,
+    )
+    reservation = state.reserved.setdefault(change.room_id, Reservation(change.name, 0))
+    reservation.entries += 1
+
+
+def _apply_settled(state: State, change: EntrySettled) -> None:
+    entry = state.entering.pop(change.session)
+    reservation = state.reserved[entry.room_id]
+    reservation.entries -= 1
+    if not reservation.entries:
+        del state.reserved[entry.room_id]
+        if entry.room_id not in state.rooms:
+            _free(state, entry.room_id, entry.name)
+
+
+def _name(state: State, room_id: RoomId, name: str) -> None:
+    """Number and name belong together from now on, if they did not yet."""
+    known = state.rooms.get(room_id) or state.reserved.get(room_id)
+    if (known is not None and known.name != name) or (
+        state.room_names.setdefault(name, room_id) != room_id
+    ):
+        raise LocalError(f"room {room_id} or its name is another one's")
+    state.free_rooms.take(room_id)
+
+
+def _free(state: State, room_id: RoomId, name: str) -> None:
+    del state.room_names[name]
+    state.free_rooms.release(room_id)
+
+
 def _apply_added(state: State, change: RoomAdded) -> None:
-    if change.room_id in state.rooms or change.name in state.room_names:
-        raise LocalError(f"room {change.room_id} or its name is there already")
+    if change.room_id in state.rooms:
+        raise LocalError(f"room {change.room_id} is there already")
+    _name(state, change.room_id, change.name)
     state.rooms[change.room_id] = Room(
         change.room_id, change.name, change.automatic, change.password
     )
-    state.room_names[change.name] = change.room_id
-    state.free_rooms.take(change.room_id)
 
 
 def _apply_removed(state: State, change: RoomRemoved) -> None:
     room = state.rooms.pop(change.room_id)
     if room.members:
         raise LocalError(f"room {room.id} was removed with members in it")
-    del state.room_names[room.name]
-    state.free_rooms.release(room.id)
+    if room.id not in state.reserved:
+        _free(state, room.id, room.name)
 
 
 def _apply_entered(state: State, change: RoomEntered) -> None:
     session = state.sessions[change.session]
-    if session.room_id is not None:
+    if session.room_id is not None or session.id in state.entering:
         raise LocalError(f"session {session.id} entered a second room")
     session.room_id = change.room_id
     state.rooms[change.room_id].members[change.session] = Membership(
@@ -205,6 +344,17 @@ def snapshot(state: State) -> list[Change]:
         if room.automatic:
             changes.append(RoomAdded(room.id, room.name, True, room.password))
         changes.extend(RoomEntered(room.id, session) for session in room.members)
+    changes.extend(
+        EntryAsked(
+            entry.session,
+            entry.request,
+            entry.room_id,
+            entry.name,
+            entry.password,
+            entry.named,
+        )
+        for entry in state.entering.values()
+    )
     return changes
 
 
@@ -215,8 +365,13 @@ MESSAGES: MessageTable = {
     LeaveRoom: leave,
 }
 
+#: What is decided here, by the type of the command.
+COMMANDS: CommandTable = {RoomEntryPrepared: prepared}
+
 #: What is folded here, by the type of the change.
 CHANGES: ChangeTable = {
+    EntryAsked: _apply_asked,
+    EntrySettled: _apply_settled,
     RoomAdded: _apply_added,
     RoomRemoved: _apply_removed,
     RoomEntered: _apply_entered,

@@ -1,13 +1,16 @@
 """Signing in: who gets which id.
 
 Guests, who give no password, get -2, -3, ... and never an id again that was
-given before.  Named users get positive ids from 1; a name keeps its id while
-the server runs, unless more names come than are remembered: then the name that
-has been offline longest is forgotten, and its id with it.
+given before.  About named users an arbiter decides, who gives them their ids
+(``logins``).  Without one, in demo mode, they get positive ids from 1; a
+name keeps its id while the server runs, unless more names come than are
+remembered: then the name that has been offline longest is forgotten, and its
+id with it.
 """
 
 from itertools import islice
 
+from anychat.business_messages import Arbiter, OnUserLoginAction
 from anychat.codes import ResultCode
 from anychat.core.changes import (
     Change,
@@ -16,100 +19,113 @@ from anychat.core.changes import (
     SessionStarted,
     UserNamed,
 )
-from anychat.core.commands import LinkLogin
-from anychat.core.effects import RefuseLogin, StartSession
-from anychat.core.names import is_blank, is_fit
+from anychat.core.effects import StartSession, Tell
 from anychat.core.sessions import end
-from anychat.core.settings import HallSettings
-from anychat.core.state import State
-from anychat.core.turn import ChangeTable, CommandTable, Turn
+from anychat.core.state import PendingLogin, State
+from anychat.core.turn import ChangeTable, Turn
 from anychat.errors import LocalError, Refused
 from anychat.ids import UserId
-from anychat.messages import Login
 
-#: Level of a user whom no business server gave another one.
+#: Level of a user whom no arbiter gave another one.
 DEFAULT_LEVEL = 0
 
 
-def login(turn: Turn, command: LinkLogin) -> None:
-    """Grant or refuse a login."""
-    try:
-        _check(turn.settings, command.message)
-        if command.message.password:
-            _login_named(turn, command)
-        else:
-            _start(turn, command, turn.state.next_guest_id)
-    except Refused as refused:
-        turn.effects.append(RefuseLogin(command.link, command.request, refused.code))
+def start_guest(turn: Turn, login: PendingLogin) -> None:
+    """Let a guest in."""
+    start(turn, login, turn.state.next_guest_id, DEFAULT_LEVEL, login.name)
 
 
-def _check(settings: HallSettings, message: Login) -> None:
-    if is_blank(message.name):
-        raise Refused(ResultCode.LOGIN_EMPTYNAME)
-    if not is_fit(message.name) or not is_fit(message.local_address):
-        raise Refused(ResultCode.FUNCOPTERROR)
-    if settings.demo_mode:
-        return
-    if not message.password:
-        if not settings.allow_guest_login:
-            raise Refused(ResultCode.VISITOR_DENY)
+def start_named(turn: Turn, login: PendingLogin) -> None:
+    """Let a named user in without asking anybody.
+
+    :raises Refused: 201, see `make_way`.
+    """
+    user_id = _known_id(turn.state, login.name)
+    if user_id is None:
+        user_id = _name(turn, login.name)
     else:
-        # Only a business server can tell whether the password is right.
-        raise Refused(ResultCode.SERVERSDK_FAIL)
+        make_way(turn, user_id)
+    start(turn, login, user_id, DEFAULT_LEVEL, login.name)
 
 
-def _login_named(turn: Turn, command: LinkLogin) -> None:
-    state = turn.state
-    name = command.message.name
+def make_way(turn: Turn, user_id: UserId) -> None:
+    """End the session that the user has, if it has one (CloseFrontLink).
+
+    A session without a link never stands in its own user's way.
+
+    :raises Refused: 201, the old session stays.
+    """
+    old = turn.state.session_of(user_id)
+    if old is not None:
+        if not turn.settings.close_front_link and old.id not in turn.state.held:
+            raise Refused(ResultCode.ALREADY_LOGIN)
+        end(turn, old, ResultCode.LOGIN_NEWLOGIN)
+
+
+def start(
+    turn: Turn, login: PendingLogin, user_id: UserId, level: int, nickname: str
+) -> None:
+    """Begin the session; nobody has that id."""
+    if login.session in turn.state.sessions:
+        raise LocalError(f"session id {login.session} is not fresh")
+    turn.changes.append(
+        SessionStarted(
+            login.session,
+            login.link,
+            user_id,
+            login.name,
+            nickname,
+            level,
+            login.address,
+            login.local_address,
+            login.device,
+            login.secure,
+            turn.state.admitter is not Arbiter.AWAY,
+        )
+    )
+    turn.effects.append(
+        StartSession(
+            login.session,
+            login.link,
+            login.request,
+            user_id,
+            level,
+            nickname,
+            login.address,
+            login.secure,
+        )
+    )
+    turn.effects.append(
+        Tell(OnUserLoginAction(user_id, login.name, level, login.address))
+    )
+
+
+def _known_id(state: State, name: str) -> UserId | None:
+    """The id of a name, unless an arbiter gave it to somebody else meanwhile."""
     user_id = state.names.get(name)
     if user_id is None:
+        return None
+    owner = state.session_of(user_id)
+    return user_id if owner is None or owner.name == name else None
+
+
+def _name(turn: Turn, name: str) -> UserId:
+    """Give a name an id that nobody has."""
+    state = turn.state
+    if name in state.names:
+        turn.changes.append(NameForgotten(name))
+    else:
         excess = len(state.names) + 1 - turn.settings.max_names
         if excess > 0:
             # One gives up its place.  After a rush, in which more users were
             # online than names are remembered, a second one goes with it.
             for forgotten in islice(state.offline, min(excess, 2)):
                 turn.changes.append(NameForgotten(forgotten))
-        user_id = state.next_user_id
-        turn.changes.append(UserNamed(name, user_id))
-    old = state.session_of(user_id)
-    if old is not None:
-        # A session without a link never stands in its own user's way.
-        if not turn.settings.close_front_link and old.id not in state.held:
-            raise Refused(ResultCode.ALREADY_LOGIN)
-        end(turn, old, ResultCode.LOGIN_NEWLOGIN)
-    _start(turn, command, user_id)
-
-
-def _start(turn: Turn, command: LinkLogin, user_id: UserId) -> None:
-    if command.session in turn.state.sessions:
-        raise LocalError(f"session id {command.session} is not fresh")
-    name = command.message.name
-    turn.changes.append(
-        SessionStarted(
-            command.session,
-            command.link,
-            user_id,
-            name,
-            name,
-            DEFAULT_LEVEL,
-            command.address,
-            command.message.local_address,
-            command.device,
-            command.secure,
-        )
-    )
-    turn.effects.append(
-        StartSession(
-            command.session,
-            command.link,
-            command.request,
-            user_id,
-            DEFAULT_LEVEL,
-            name,
-            command.address,
-            command.secure,
-        )
-    )
+    user_id = state.next_user_id
+    while user_id in state.users:  # given by an arbiter
+        user_id = UserId(user_id + 1)
+    turn.changes.append(UserNamed(name, user_id))
+    return user_id
 
 
 def _apply_named(state: State, change: UserNamed) -> None:
@@ -147,9 +163,6 @@ def snapshot(state: State) -> list[Change]:
     changes.append(IdsGiven(state.next_user_id, state.next_guest_id))
     return changes
 
-
-#: What is decided here, by the type of the command.
-COMMANDS: CommandTable = {LinkLogin: login}
 
 #: What is folded here, by the type of the change.
 CHANGES: ChangeTable = {

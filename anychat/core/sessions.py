@@ -13,6 +13,7 @@ The other members of its room are not told of a hold; what is sent meanwhile
 waits in the session's replay buffer.
 """
 
+from anychat.business_messages import OnUserLogoutActionEx
 from anychat.codes import ResultCode
 from anychat.core.changes import (
     Change,
@@ -22,8 +23,8 @@ from anychat.core.changes import (
     SessionStarted,
 )
 from anychat.core.commands import LinkLost, LinkResumed, SessionMessage, Tick
-from anychat.core.effects import EndSession
-from anychat.core.rooms import depart, tell_members
+from anychat.core.effects import EndSession, Tell
+from anychat.core.rooms import depart, give_up, tell_members
 from anychat.core.state import Room, Session, State
 from anychat.core.subscriptions import grant_again
 from anychat.core.turn import ChangeTable, CommandTable, MessageTable, Turn
@@ -42,9 +43,11 @@ def logout(
 
 def end(turn: Turn, session: Session, code: ResultCode) -> None:
     """End a session: it leaves its room, with everything that hangs on it."""
+    give_up(turn, session)
     depart(turn, session)
     turn.changes.append(SessionEnded(session.id, code))
     turn.effects.append(EndSession(session.id, code))
+    turn.effects.append(Tell(OnUserLogoutActionEx(session.user_id, code)))
 
 
 def link_lost(turn: Turn, command: LinkLost) -> None:
@@ -120,11 +123,12 @@ def _apply_started(state: State, change: SessionStarted) -> None:
         change.local_address,
         change.device,
         change.secure,
+        change.vouched,
     )
     state.users[change.user_id] = change.session
     if change.user_id < 0:
         state.next_guest_id = min(state.next_guest_id, UserId(change.user_id - 1))
-    else:
+    elif state.names.get(change.name) == change.user_id:
         state.offline.pop(change.name, None)
 
 
@@ -147,7 +151,9 @@ def _apply_ended(state: State, change: SessionEnded) -> None:
         raise LocalError(f"session {session.id} ended in room {session.room_id}")
     del state.users[session.user_id]
     state.held.pop(session.id, None)
-    if session.user_id > 0:
+    if session.id in state.entering:
+        raise LocalError(f"session {session.id} ended while it waits to enter")
+    if state.names.get(session.name) == session.user_id:
         state.offline[session.name] = None
 
 
@@ -165,6 +171,7 @@ def snapshot(state: State) -> list[Change]:
             session.local_address,
             session.device,
             session.secure,
+            session.vouched,
         )
         for session in state.sessions.values()
     ]

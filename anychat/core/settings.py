@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from anychat.business_messages import Arbiter
+
 
 @dataclass(frozen=True, slots=True)
 class HallSettings:
@@ -21,3 +23,7 @@ class HallSettings:
     """Seconds that a session is kept after its link was lost."""
     max_names: int = 100_000
     """Names whose ids are remembered; beyond it the longest offline is forgotten."""
+    verifier: Arbiter = Arbiter.NOBODY
+    """Who decides about named logins until `ArbitersChanged` says else."""
+    admitter: Arbiter = Arbiter.NOBODY
+    """Who decides about entering rooms until `ArbitersChanged` says else."""

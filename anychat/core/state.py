@@ -10,6 +10,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from anychat.business_messages import Arbiter
 from anychat.codes import FIRST_GUEST_ID, DeviceType, ResultCode, StreamKind
 from anychat.core.numbers import FreeNumbers
 from anychat.errors import Refused
@@ -39,6 +40,8 @@ class Session:
     device: DeviceType
     secure: bool
     """Whether it may have media."""
+    vouched: bool
+    """It began while whoever decides about entering rooms was not away."""
     room_id: RoomId | None = None
 
 
@@ -81,9 +84,58 @@ class Room:
         return tuple([member for member in self.members if member != session])
 
 
+@dataclass(frozen=True, slots=True)
+class PendingLogin:
+    """A login whose verdict is awaited; as told by `LoginAsked`."""
+
+    session: SessionId
+    """The id that it gets if it is granted."""
+    link: LinkId
+    request: int
+    name: str
+    address: str
+    local_address: str
+    device: DeviceType
+    secure: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A session's wish to enter a room."""
+
+    session: SessionId
+    request: int
+    room_id: RoomId
+    """Of a room that is not there: the number that it gets."""
+    name: str
+    password: bytes = field(repr=False)
+    """Keyed digest, empty for an empty password."""
+    named: int
+    """The number that the request itself named, 0 if it gave a name."""
+
+
+@dataclass(slots=True)
+class Reservation:
+    """A room that entries wait to get into: it keeps its number and name."""
+
+    name: str
+    entries: int
+
+
 @dataclass(slots=True)
 class State:
     """All that the core knows."""
+
+    verifier: Arbiter = Arbiter.NOBODY
+    """Who decides about named logins."""
+    admitter: Arbiter = Arbiter.NOBODY
+    """Who decides about entering rooms."""
+    hears: bool = False
+    """Whether somebody takes events without deciding anything."""
+    verifying: dict[SessionId, PendingLogin] = field(default_factory=dict)
+    """Logins whose verdict is awaited."""
+    entering: dict[SessionId, Entry] = field(default_factory=dict)
+    """Entries whose verdict is awaited; these sessions are in no room."""
 
     sessions: dict[SessionId, Session] = field(default_factory=dict)
     users: dict[UserId, SessionId] = field(default_factory=dict)
@@ -99,11 +151,19 @@ class State:
     next_user_id: UserId = UserId(1)
     next_guest_id: UserId = UserId(FIRST_GUEST_ID)
     rooms: dict[RoomId, Room] = field(default_factory=dict)
+    reserved: dict[RoomId, Reservation] = field(default_factory=dict)
+    """The rooms of ``entering``, be they there or not."""
     room_names: dict[str, RoomId] = field(default_factory=dict)
+    """Of the rooms that are there and of the reserved ones."""
     free_rooms: FreeNumbers = field(
         default_factory=lambda: FreeNumbers(FIRST_NAMED_ROOM), compare=False
     )
-    """Derived from ``rooms``."""
+    """Derived from ``room_names``."""
+
+    @property
+    def attended(self) -> bool:
+        """Whether anybody is there who takes what is meant for user 0."""
+        return self.hears or Arbiter.THERE in (self.verifier, self.admitter)
 
     def session_of(self, user_id: int) -> Session | None:
         """The session of a signed-in user."""

@@ -23,8 +23,15 @@ from anychat.business_messages import (
 class FilterOwner(Protocol):
     """What a filter may ask of the core; only between its start and stop."""
 
-    def arbiters(self, verifier: Arbiter, admitter: Arbiter) -> None:
-        """Say who decides about logins and about entering rooms from now on."""
+    def arbiters(
+        self, verifier: Arbiter, admitter: Arbiter, hears: bool = False
+    ) -> None:
+        """Say who decides about logins and about entering rooms from now on.
+
+        :param hears: whether somebody takes events and data, be it without
+            deciding anything: a business server is connected, or a plug-in is
+            loaded.  Without anybody, clients that send data to it get 206.
+        """
 
     def call(self, call: Call) -> Answer:
         """Have something done; a refusal is an answer."""

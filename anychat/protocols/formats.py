@@ -84,6 +84,8 @@ REGISTRY: tuple[Format, ...] = (
     Format(60, messages.QueryUserState, _CLIENT, session.QUERY_USER_STATE),
     Format(61, messages.StateValue, _SERVER, session.STATE_VALUE),
     Format(62, messages.Resync, _SERVER, session.RESYNC),
+    Format(63, messages.SendSDKFilterData, _CLIENT, session.SEND_SDK_FILTER_DATA),
+    Format(64, messages.SDKFilterData, _SERVER, session.SDK_FILTER_DATA),
 )
 
 _BY_NUMBER = {row.number: row for row in REGISTRY}

@@ -4,6 +4,7 @@ They are numbered in each direction of a session, acknowledged, and replayed
 after a lost link.  Types from 32 on.
 """
 
+from anychat.business_messages import MAX_BUFFER
 from anychat.codes import RoomState, StreamKind, UserState
 from anychat.messages import (
     CameraState,
@@ -27,6 +28,8 @@ from anychat.messages import (
     Result,
     Resync,
     RoomMembers,
+    SDKFilterData,
+    SendSDKFilterData,
     SendText,
     ServerParameters,
     StateValue,
@@ -175,6 +178,10 @@ TRANS_BUFFER = record(TransBuffer, "target" / I32, "data" / octets(BUFFER_MAXIMU
 TRANS_BUFFER_DATA = record(
     TransBufferData, "source" / I32, "data" / octets(BUFFER_MAXIMUM)
 )
+
+SEND_SDK_FILTER_DATA = record(SendSDKFilterData, "data" / octets(MAX_BUFFER))
+
+SDK_FILTER_DATA = record(SDKFilterData, "data" / octets(MAX_BUFFER))
 
 OPEN_STREAM = record(
     OpenStream, "kind" / KIND, "stream_index" / U8, "format" / STREAM_FORMAT

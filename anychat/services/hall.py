@@ -7,33 +7,52 @@ before the next one is decided.
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from functools import singledispatchmethod
 
 from twisted.application.service import Service
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from anychat.business_messages import Answer, Verdict
 from anychat.codes import ResultCode
 from anychat.core import effects
-from anychat.core.commands import Command, LinkLogin, SessionMessage, Tick
+from anychat.core.commands import (
+    Command,
+    FilterCall,
+    LinkLogin,
+    RoomEntryPrepared,
+    SessionMessage,
+    Tick,
+    UserVerified,
+)
 from anychat.core.effects import Effect
 from anychat.core.hall import Hall
 from anychat.core.journal import Journal
 from anychat.errors import LocalError
 from anychat.ids import SessionId, UserId
 from anychat.messages import Result, StreamGranted, StreamOpened
+from anychat.services.filter import FilterSlot
 from anychat.services.links import ClientLinks
 from anychat.services.media import MediaService
 
+#: What becomes of a verdict that the core could not work on.
+_FAILED = Verdict(ResultCode.EXCEPTION)
+
 
 class Effects:
-    """Carries out effects on the links and the media plane."""
+    """Carries out effects on the links, the media plane and the plug-in."""
 
     def __init__(
-        self, links: ClientLinks, media: MediaService, log: Callable[[str], None]
+        self,
+        links: ClientLinks,
+        media: MediaService,
+        plug_in: FilterSlot,
+        log: Callable[[str], None],
     ) -> None:
         self._links = links
         self._media = media
+        self._plug_in = plug_in
         self._log = log
         self._users: dict[SessionId, UserId] = {}
 
@@ -41,6 +60,10 @@ class Effects:
     def execute(self, effect: Effect) -> None:
         """Do what the effect says."""
         raise TypeError(f"no such effect: {type(effect).__name__}")
+
+    def finish(self) -> None:
+        """All effects are done: now may be done what can cause commands."""
+        self._plug_in.deliver()
 
     @execute.register
     def _(self, effect: effects.Send) -> None:
@@ -53,6 +76,8 @@ class Effects:
     @execute.register
     def _(self, effect: effects.RefuseLogin) -> None:
         self._links.refuse_login(effect.link, effect.request, effect.code)
+        if effect.reason:
+            self._log(f"Refuse login, {effect.reason}.(errorcode={effect.code:d})")
 
     @execute.register
     def _(self, effect: effects.StartSession) -> None:
@@ -106,6 +131,19 @@ class Effects:
     def _(self, effect: effects.LeaveRoute) -> None:
         self._media.unsubscribe(effect.session, effect.ssrc)
 
+    @execute.register(effects.AskVerifyUser)
+    @execute.register(effects.AskPrepareEnterRoom)
+    @execute.register(effects.Tell)
+    def _(
+        self,
+        effect: effects.AskVerifyUser | effects.AskPrepareEnterRoom | effects.Tell,
+    ) -> None:
+        self._plug_in.put(effect)
+
+    @execute.register
+    def _(self, effect: effects.AnswerCall) -> None:
+        self._plug_in.answer(effect.number, effect.answer)
+
 
 class HallService(Service):
     """Owns the core, its journal and its timer."""
@@ -146,6 +184,8 @@ class HallService(Service):
         finally:
             self._busy = False
         self._arm()
+        assert self._effects is not None
+        self._effects.finish()
 
     def _work(self, command: Command) -> None:
         try:
@@ -181,6 +221,15 @@ class HallService(Service):
             self._execute(
                 effects.RefuseLogin(command.link, command.request, ResultCode.EXCEPTION)
             )
+        elif isinstance(command, FilterCall):
+            answer = Answer(ResultCode.EXCEPTION)
+            self._execute(effects.AnswerCall(command.number, answer))
+        elif (
+            isinstance(command, UserVerified | RoomEntryPrepared)
+            and command.verdict != _FAILED
+        ):
+            # Somebody waits for this verdict; one that says no is simpler.
+            self._waiting.append(replace(command, verdict=_FAILED))
 
     def _arm(self) -> None:
         """Keep exactly one timer, at the time the core asks for."""

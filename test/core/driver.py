@@ -8,7 +8,7 @@ from anychat.core.commands import (
     SessionMessage,
     Tick,
 )
-from anychat.core.effects import RefuseLogin, Reply, Send, StartSession
+from anychat.core.effects import RefuseLogin, Reply, Send, StartSession, Tell
 from anychat.core.hall import Hall
 from anychat.core.settings import HallSettings
 from anychat.ids import LinkId, SessionId, Ssrc
@@ -42,6 +42,8 @@ class Driver:
     def __init__(self, settings=DEMO):
         self.hall = Hall(settings)
         self.journal = []
+        self.told = []
+        """The events that were told the plug-in."""
         self.now = 100.0
         self._ids = 0
 
@@ -55,12 +57,17 @@ class Driver:
         return self._ids
 
     def run(self, command):
-        """Decide a command and fold what comes of it; the effects."""
+        """Decide a command and fold what comes of it; the effects.
+
+        What the plug-in is told stands in ``told`` instead.
+        """
         decision = self.hall.decide(command, self.now)
         for change in decision.changes:
             self.journal.append(change)
             self.hall.apply(change)
-        return list(decision.effects)
+        effects = list(decision.effects)
+        self.told += [effect.event for effect in effects if isinstance(effect, Tell)]
+        return [effect for effect in effects if not isinstance(effect, Tell)]
 
     def try_login(self, name, password="x", *, secure=True, request=1, **login):
         """The effects of a login attempt."""

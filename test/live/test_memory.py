@@ -11,6 +11,7 @@ from anychat.core.settings import HallSettings
 from anychat.messages import EnterRoom, Heartbeat, Login, SendText, ServerParameters
 from anychat.protocols.framing import MAGIC
 from anychat.protocols.signalling import HelloFacts
+from anychat.services.filter import FilterSlot
 from anychat.services.hall import Effects, HallService
 from anychat.services.links import ClientLinks, LinkSettings
 from test.live.call import pause, until
@@ -92,7 +93,8 @@ class MemoryTests(TestCase):
             self.log.append,
             lambda: 1,
         )
-        self.hall.connect(Effects(self.links, _NoMedia(), self.log.append))
+        slot = FilterSlot(self.hall.submit, self.hall.hall.state)
+        self.hall.connect(Effects(self.links, _NoMedia(), slot, self.log.append))
         self.hall.startService()
         self.addCleanup(self.hall.stopService)
         self.links.startService()

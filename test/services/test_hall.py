@@ -67,6 +67,9 @@ class Recorder:
         self.effects.append(effect)
         self.on.get(effect, lambda: None)()
 
+    def finish(self):
+        """Nothing waits for the end of the effects."""
+
 
 class HallServiceTests(SynchronousTestCase):
     """`HallService` with a core that does as it is told."""
@@ -220,7 +223,8 @@ class EffectsTests(SynchronousTestCase):
         self.links = FakeLinks()
         self.media = FakeMedia()
         self.lines = []
-        self.effects = Effects(self.links, self.media, self.lines.append)
+        self.slot = FakeLinks()
+        self.effects = Effects(self.links, self.media, self.slot, self.lines.append)
 
     def test_session(self):
         """A session gets its leg only where the link is encrypted, and loses both."""

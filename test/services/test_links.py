@@ -44,6 +44,7 @@ from anychat.protocols.formats import encode
 from anychat.protocols.framing import MAGIC, encode_frame
 from anychat.protocols.reliable import KEEPING, REPLAY_MAXIMUM, ReliableChannel
 from anychat.protocols.signalling import ClientLink
+from anychat.services.filter import FilterSlot
 from anychat.services.hall import Effects, HallService
 from anychat.services.links import ClientLinks, LinkSettings
 from test.protocols.dialogue import (
@@ -524,7 +525,8 @@ class NameTests(LinksTestCase):
             ),
             self.clock,
         )
-        self.hall.connect(Effects(self.links, None, self.log.append))
+        slot = FilterSlot(self.hall.submit, self.hall.hall.state)
+        self.hall.connect(Effects(self.links, None, slot, self.log.append))
         self.hall.startService()
 
     def tearDown(self):

@@ -1,0 +1,144 @@
+"""The core's dealings with business servers and plug-ins.
+
+Who decides about logins and entries, what a client says to whoever is there
+(filter data), and what that one wants done (`FilterCall`).  What is told of
+sessions, rooms and texts stands where it happens, as a `Tell`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from anychat.business_messages import (
+    MAX_BUFFER,
+    Answer,
+    Call,
+    GetOnlineUsers,
+    GetRoomIdList,
+    OnRecvUserFilterData,
+    SendBufToRoom,
+    SendBufToUser,
+    TransBufferToUser,
+)
+from anychat.codes import BUSINESS_SERVER, ResultCode
+from anychat.core.changes import ArbitersSet, Change
+from anychat.core.channels import check_buffer
+from anychat.core.commands import ArbitersChanged, FilterCall, SessionMessage
+from anychat.core.effects import AnswerCall, Tell
+from anychat.core.state import Room, Session, State
+from anychat.core.turn import ChangeTable, CommandTable, MessageTable, Turn
+from anychat.errors import Refused
+from anychat.ids import RoomId
+from anychat.messages import (
+    Result,
+    SDKFilterData,
+    SendSDKFilterData,
+    TransBufferData,
+)
+
+#: What `GetOnlineUsers` gives for a room to mean everybody.
+EVERYBODY = -1
+
+
+def arbiters_changed(turn: Turn, command: ArbitersChanged) -> None:
+    """Remember who decides; questions that are open get their answers yet."""
+    state = turn.state
+    change = ArbitersSet(command.verifier, command.admitter, command.hears)
+    if change != ArbitersSet(state.verifier, state.admitter, state.hears):
+        turn.changes.append(change)
+
+
+def send_filter_data(
+    turn: Turn, asker: Session, command: SessionMessage, message: SendSDKFilterData
+) -> None:
+    """A client's data for the plug-in or the business servers."""
+    check_buffer(message.data, MAX_BUFFER)
+    if not turn.state.attended:
+        raise Refused(ResultCode.SERVERSDK_FAIL)
+    turn.reply(asker.id, command.request, Result(ResultCode.SUCCESS))
+    turn.effects.append(Tell(OnRecvUserFilterData(asker.user_id, message.data)))
+
+
+def call(turn: Turn, command: FilterCall) -> None:
+    """Do what a business server or plug-in wants; a refusal is an answer."""
+    try:
+        ids = _CALLS[type(command.call)](turn, command.call)
+        answer = Answer(ResultCode.SUCCESS, ids)
+    except Refused as refused:
+        answer = Answer(refused.code)
+    turn.effects.append(AnswerCall(command.number, answer))
+
+
+def _send_to_user(turn: Turn, call: SendBufToUser) -> tuple[int, ...]:
+    check_buffer(call.data, MAX_BUFFER)
+    turn.send((_user(turn.state, call.user_id).id,), SDKFilterData(call.data))
+    return ()
+
+
+def _send_to_room(turn: Turn, call: SendBufToRoom) -> tuple[int, ...]:
+    check_buffer(call.data, MAX_BUFFER)
+    turn.send(tuple(_room(turn.state, call.room_id).members), SDKFilterData(call.data))
+    return ()
+
+
+def _trans_buffer(turn: Turn, call: TransBufferToUser) -> tuple[int, ...]:
+    check_buffer(call.data)
+    turn.send(
+        (_user(turn.state, call.user_id).id,),
+        TransBufferData(BUSINESS_SERVER, call.data),
+    )
+    return ()
+
+
+def _online_users(turn: Turn, call: GetOnlineUsers) -> tuple[int, ...]:
+    if call.room_id == EVERYBODY:
+        return tuple(turn.state.users)
+    members = _room(turn.state, call.room_id).members.values()
+    return tuple([membership.member.user_id for membership in members])
+
+
+def _rooms(turn: Turn, call: GetRoomIdList) -> tuple[int, ...]:
+    return tuple(turn.state.rooms)
+
+
+def _user(state: State, user_id: int) -> Session:
+    session = state.session_of(user_id)
+    if session is None:
+        raise Refused(ResultCode.INVALID_USERID)
+    return session
+
+
+def _room(state: State, room_id: int) -> Room:
+    room = state.rooms.get(RoomId(room_id))
+    if room is None:
+        raise Refused(ResultCode.ROOM_INVALID)
+    return room
+
+
+def _apply_set(state: State, change: ArbitersSet) -> None:
+    state.verifier = change.verifier
+    state.admitter = change.admitter
+    state.hears = change.hears
+
+
+def snapshot(state: State) -> list[Change]:
+    """The change that brings back who decides."""
+    return [ArbitersSet(state.verifier, state.admitter, state.hears)]
+
+
+#: Who carries out a call, by its type; gives the ids of the answer.
+_CALLS: dict[type[Call], Callable[[Turn, Any], tuple[int, ...]]] = {
+    SendBufToUser: _send_to_user,
+    SendBufToRoom: _send_to_room,
+    TransBufferToUser: _trans_buffer,
+    GetOnlineUsers: _online_users,
+    GetRoomIdList: _rooms,
+}
+
+#: What is decided here, by the type of the message.
+MESSAGES: MessageTable = {SendSDKFilterData: send_filter_data}
+
+#: What is decided here, by the type of the command.
+COMMANDS: CommandTable = {ArbitersChanged: arbiters_changed, FilterCall: call}
+
+#: What is folded here, by the type of the change.
+CHANGES: ChangeTable = {ArbitersSet: _apply_set}
