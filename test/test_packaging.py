@@ -139,6 +139,7 @@ class WheelTests(SynchronousTestCase):
         }
         return modules | {
             "anychat/coreserver.spec",
+            "anychat/serversdk.spec",
             "anychat/load/_wire.pyi",
             "anychat/media/_relay.pyi",
             "twisted/plugins/anychat_plugin.py",
