@@ -1,8 +1,8 @@
 """Clients' links: the TCP port, who may connect, and which session is whose.
 
 Sits between the wire and the core.  From the wire it submits commands
-(`LinkLogin`, `SessionMessage`, `LinkLost`, `LinkResumed`); the effects of the
-core come back as the calls under "What effects ask".
+(`LinkLogin`, `LoginDropped`, `SessionMessage`, `LinkLost`, `LinkResumed`); the
+effects of the core come back as the calls under "What effects ask".
 """
 
 import hmac
@@ -24,6 +24,7 @@ from anychat.core.commands import (
     LinkLogin,
     LinkLost,
     LinkResumed,
+    LoginDropped,
     SessionMessage,
 )
 from anychat.core.effects import StartSession
@@ -129,6 +130,8 @@ class ClientLinks(Service):
         self._admission = Admission(settings.links_per_address, settings.links_overall)
         self._most = settings.links_overall
         self._connections: dict[LinkId, Entrance | ServerLink] = {}
+        self._logins: dict[LinkId, SessionId] = {}
+        """Logins that the core has not granted or refused yet."""
         self._sessions: dict[SessionId, Session] = {}
         self._tokens = Tokens()
         self._holding = Holding(settings.memory_overall, self._sessions.values())
@@ -222,6 +225,7 @@ class ClientLinks(Service):
 
     def refuse_login(self, link: LinkId, request: int, code: ResultCode) -> None:
         """The login on that link is not granted."""
+        self._logins.pop(link, None)
         asking = self._connections.get(link)
         if isinstance(asking, ServerLink) and asking.stage is Stage.LOGIN:
             self._counters["logins_refused"] += 1
@@ -233,6 +237,7 @@ class ClientLinks(Service):
 
         :param setup: None for a session without media.
         """
+        self._logins.pop(effect.link, None)
         session = Session(self, self._holding, effect.session, secure=effect.secure)
         self._sessions[session.id] = session
         self._counters["logins"] += 1
@@ -344,13 +349,15 @@ class ClientLinks(Service):
             )
 
     def link_login(self, link: ServerLink, request: int, message: Login) -> None:
-        """Let the core decide."""
+        """Let the core decide, which may take a while."""
+        session = SessionId(next(self._session_ids))
+        self._logins[link.id] = session
         self._submit(
             LinkLogin(
                 link=link.id,
                 request=request,
                 message=message,
-                session=SessionId(next(self._session_ids)),
+                session=session,
                 address=link.address,
                 device=link.device,
                 secure=link.secure,
@@ -495,8 +502,11 @@ class ClientLinks(Service):
             link.close(code)
 
     def _drop(self, connection: Entrance | ServerLink) -> None:
-        """Forget a connection that had no session."""
+        """Forget a connection that had no session, and the login it waits for."""
         del self._connections[connection.id]
+        login = self._logins.pop(connection.id, None)
+        if login is not None:
+            self._submit(LoginDropped(login))
         self._admission.leave(connection.address)
         self._tell_empty()
 

@@ -12,7 +12,13 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from anychat.codes import DeviceType, ResultCode, StreamKind
-from anychat.core.commands import LinkLogin, LinkLost, LinkResumed, SessionMessage
+from anychat.core.commands import (
+    LinkLogin,
+    LinkLost,
+    LinkResumed,
+    LoginDropped,
+    SessionMessage,
+)
 from anychat.core.effects import StartSession
 from anychat.core.hall import Hall
 from anychat.core.settings import HallSettings
@@ -296,6 +302,16 @@ class LoginTests(LinksTestCase):
         self.assertEqual(client.owner.reason.code, ResultCode.CERTIFY_FAIL)
         self.assertEqual(self.count("connections"), 0)
 
+    def test_linkGoneAfterARefusal(self):
+        """A login that was refused is not dropped once more."""
+        self.grant = False
+        client = self.client()
+        client.ask(Login("alice", "guess"))
+        self.links.refuse_login(1, 1, ResultCode.SERVERSDK_FAIL)
+        client.pipe.flush()
+        client.pipe.cut()
+        self.assertEqual(len(self.commands), 1)
+
     def test_refusalForAnotherLink(self):
         """A refusal for a link that is gone, or asks nothing, does nothing."""
         self.links.refuse_login(77, 1, ResultCode.CERTIFY_FAIL)
@@ -305,13 +321,14 @@ class LoginTests(LinksTestCase):
         self.assertEqual(client.heard(), [])
 
     def test_linkGoneMeanwhile(self):
-        """A login granted after its link was lost leaves a held session."""
+        """The core hears of it; a grant on its way leaves a held session."""
         self.grant = False
         client = self.client()
         client.ask(Login("guest", ""))
         client.pipe.cut()
+        self.assertEqual(self.commands[1:], [LoginDropped(1)])
         self.start(self.commands[0])
-        self.assertEqual(self.commands[1:], [LinkLost(1)])
+        self.assertEqual(self.commands[2:], [LinkLost(1)])
         self.assertEqual(self.count("sessions_held"), 1)
         self.assertEqual(self.count("unauthenticated"), 0)
 
