@@ -27,6 +27,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 import anychat
+from anychat.business_messages import MAX_BUFFER
 from anychat.client import log as lines
 from anychat.client.address import DEFAULT_PORT
 from anychat.client.calls import Calls, Need, checked
@@ -64,6 +65,8 @@ from anychat.messages import (
     QueryUserState,
     Result,
     Resync,
+    SDKFilterData,
+    SendSDKFilterData,
     SendText,
     ServerHello,
     ServerParameters,
@@ -365,6 +368,15 @@ class Client:
             return fail(Refused(ResultCode.FUNCOPTERROR))
         return self._command(TransBuffer(target, bytes(data)))
 
+    def send_filter_data(self, data: bytes) -> "Deferred[None]":
+        """Send up to 60,000 bytes to the server's plug-in or business servers.
+
+        Fails with 206 where none is there.
+        """
+        if len(data) > MAX_BUFFER:
+            return fail(Refused(ResultCode.FUNCOPTERROR))
+        return self._command(SendSDKFilterData(bytes(data)))
+
     def _command(self, message: Message) -> "Deferred[None]":
         def start() -> "Deferred[None]":
             return self._request(message).addCallbacks(done, lost)
@@ -611,6 +623,10 @@ class Client:
     @_take.register
     def _(self, message: TransBufferData) -> None:
         self._tell.on_trans_buffer(message.source, message.data)
+
+    @_take.register
+    def _(self, message: SDKFilterData) -> None:
+        self._tell.on_sdk_filter_data(message.data)
 
     @_take.register
     def _(self, message: StreamGranted) -> None:

@@ -61,6 +61,9 @@ class ClientEvents:
     def on_trans_buffer(self, source: int, data: bytes) -> None:
         """A buffer arrived; ``source`` 0 is the business server."""
 
+    def on_sdk_filter_data(self, data: bytes) -> None:
+        """Data of the server's plug-in or business server arrived."""
+
     def on_stream_granted(
         self, user_id: int, kind: StreamKind, stream_index: int
     ) -> None:

@@ -16,7 +16,7 @@ from anychat.client.events import ClientEvents
 from anychat.client.log import printable
 from anychat.client.summary import user_line
 from anychat.client.trust import address_text
-from anychat.codes import ResultCode, StreamKind
+from anychat.codes import BUSINESS_SERVER, ResultCode, StreamKind
 from anychat.errors import Refused
 from anychat.messages import Member
 
@@ -128,6 +128,8 @@ class Output:
             self._names[member.user_id] = member.nickname
 
     def _user(self, user_id: int) -> str:
+        if user_id == BUSINESS_SERVER:
+            return "business server"
         name = self._names.get(user_id)
         return f"user {user_id}" if name is None else f"{name} ({user_id})"
 
@@ -155,6 +157,7 @@ class Output:
             "on_trans_buffer": lambda source, data: (
                 f"{self._user(source)}: buffer of {len(data)} bytes"
             ),
+            "on_sdk_filter_data": lambda data: f"filter data of {len(data)} bytes",
             "on_stream_granted": lambda user_id, kind, index: (
                 f"watching {kind.name.lower()} {index} of {self._user(user_id)}"
             ),

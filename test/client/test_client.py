@@ -36,6 +36,8 @@ from anychat.messages import (
     Resume,
     Resync,
     RoomMembers,
+    SDKFilterData,
+    SendSDKFilterData,
     SendText,
     StateValue,
     StreamOpened,
@@ -578,6 +580,7 @@ class RoomTests(ClientTestCase):
             (MicStateChange(6, 1, True), ("on_mic_state_change", 6, 1, True)),
             (TextMessage(6, -1, False, "hi"), ("on_text_message", 6, -1, False, "hi")),
             (TransBufferData(6, b"x"), ("on_trans_buffer", 6, b"x")),
+            (SDKFilterData(b"x"), ("on_sdk_filter_data", b"x")),
             (UserAtRoom(False, ANN), ("on_user_at_room", ANN, False)),
             (PARAMETERS, ("on_server_config_update", PARAMETERS)),
         ):
@@ -676,6 +679,28 @@ class RoomTests(ClientTestCase):
         self.assertEqual(
             self.code(self.client.trans_buffer(b"x" * 1001)), ResultCode.FUNCOPTERROR
         )
+
+    def test_filterData(self):
+        """Filter data of up to 60,000 bytes, which nobody may be there for."""
+        self.log_in()
+        outcome = self.client.send_filter_data(b"x" * 60_000)
+        self.serve(OK, SendSDKFilterData(b"x" * 60_000))
+        self.successResultOf(outcome)
+        outcome = self.client.send_filter_data(b"x")
+        self.serve(Result(ResultCode.SERVERSDK_FAIL), SendSDKFilterData(b"x"))
+        self.assertEqual(self.code(outcome), ResultCode.SERVERSDK_FAIL)
+        self.assertEqual(
+            self.code(self.client.send_filter_data(b"x" * 60_001)),
+            ResultCode.FUNCOPTERROR,
+        )
+
+    def test_applicationCode(self):
+        """A code that is none of AnyChat's reaches the program as it is."""
+        self.server.login_code = ResultCode(4_000_000_001)
+        self.client.connect("localhost")
+        outcome = self.client.login("ann")
+        self.server.flush()
+        self.assertEqual(self.code(outcome), 4_000_000_001)
 
     def test_queries(self):
         """Each query asks what it says."""

@@ -27,6 +27,7 @@ SAMPLES = {
     "on_mic_state_change": ((9, 0, False), "user 9: microphone 0 closed"),
     "on_text_message": ((5, 7, True, "psst"), "ann (5) (secretly): psst"),
     "on_trans_buffer": ((5, b"\x01\xff"), "ann (5): buffer of 2 bytes"),
+    "on_sdk_filter_data": ((b"\x01\xff",), "filter data of 2 bytes"),
     "on_stream_granted": (
         (5, StreamKind.VIDEO, 0),
         "watching video 0 of ann (5)",
@@ -107,8 +108,12 @@ class OutputTests(SynchronousTestCase):
             self.assertEqual(values.pop("event"), name[3:])
             self.assertEqual(values.pop("at"), 1.235)
             self.assertEqual(set(values) - {"name"}, set(EVENTS[name]))
-        output.event("on_trans_buffer", (5, b"\x01\xff"))
-        self.assertEqual(json.loads(self.printed())["data"], "01ff")
+        for name, arguments in (
+            ("on_trans_buffer", (5, b"\x01\xff")),
+            ("on_sdk_filter_data", (b"\x01\xff",)),
+        ):
+            output.event(name, arguments)
+            self.assertEqual(json.loads(self.printed())["data"], "01ff")
         output.event("on_user_at_room", (ANN, True))
         self.assertEqual(
             json.loads(self.printed())["member"]["streams"],
