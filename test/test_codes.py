@@ -1,5 +1,6 @@
 """Numbers and names are AnyChat's, and stay what they are."""
 
+import pickle
 from enum import Enum
 from pathlib import Path
 
@@ -30,6 +31,26 @@ class CodesTests(SynchronousTestCase):
         for kind in vars(codes).values():
             if isinstance(kind, type) and issubclass(kind, Enum):
                 self.assertEqual(len(list(kind)), len(kind.__members__), kind)
+
+    def test_applicationCodes(self):
+        """A number that is not AnyChat's is a code all the same, without a place."""
+        for number in (600, 4711, 2**32 - 1):
+            code = codes.ResultCode(number)
+            self.assertIsInstance(code, codes.ResultCode)
+            self.assertEqual(code, number)
+            self.assertEqual(code.value, number)
+            self.assertEqual(code.name, "APPLICATION")
+            self.assertEqual(code.text, "code of the application")
+            self.assertEqual({code: 1}[codes.ResultCode(number)], 1)
+            self.assertEqual(pickle.loads(pickle.dumps(code)), code)
+            self.assertEqual(f"{code:d}", str(number))
+            self.assertNotIn(code, list(codes.ResultCode))
+        self.assertIs(codes.ResultCode(206), codes.ResultCode.SERVERSDK_FAIL)
+
+    def test_noCodes(self):
+        """What is no unsigned 32-bit number is no code."""
+        for value in (-1, 2**32, "206", None, 4711.5):
+            self.assertRaises(ValueError, codes.ResultCode, value)
 
     def test_texts(self):
         """Every result code says what it means."""

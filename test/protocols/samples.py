@@ -149,6 +149,8 @@ SAMPLES = (
         published=(PublishedStream(StreamKind.VIDEO, 0, 0x33333333),),
         subscriptions=(Subscription(9, StreamKind.AUDIO, 1),),
     ),
+    messages.SendSDKFilterData(data=b"\x00\xff"),
+    messages.SDKFilterData(data=b"\x00\xff"),
 )
 
 _NAMES = st.text(

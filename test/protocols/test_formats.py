@@ -190,6 +190,15 @@ class CodingTests(SynchronousTestCase):
         body = bytes(4) + (1001).to_bytes(2, "big") + bytes(1001)
         self.assertRaises(PeerError, decode, number_of(messages.TransBuffer), body)
 
+    def test_filterDataTooLong(self):
+        """Data for and of a plug-in has 60,000 bytes at most, and fits a frame."""
+        for kind in (messages.SendSDKFilterData, messages.SDKFilterData):
+            number, body = encode(kind(bytes(60_000)))
+            self.assertLessEqual(len(body) + HEADER_SIZE, MAXIMUM)
+            self.assertRefused(kind(bytes(60_001)))
+            body = (60_001).to_bytes(2, "big") + bytes(60_001)
+            self.assertRaises(PeerError, decode, number, body)
+
     def test_controlCharactersInNames(self):
         """No name that the server says can forge a line of a log."""
         for character in "\0\n\r\x7f\x85\u2028":
@@ -247,11 +256,18 @@ class CodingTests(SynchronousTestCase):
         self.assertRefused(messages.CloseStream(StreamKind.VIDEO, 256))
 
     def test_enumerations(self):
-        """A code that is none is refused; an unknown device is just unknown."""
-        self.assertRaises(PeerError, decode, 4, (99999).to_bytes(4, "big"))
+        """A stream of no kind is refused; an unknown device is just unknown."""
+        self.assertRaises(PeerError, decode, number_of(messages.CloseStream), b"\3\0")
         number, body = encode(SAMPLES[0])
         strange = body[:22] + b"\xfe" + body[23:]
         self.assertIs(decode(number, strange).device, DeviceType.UNKNOWN)
+
+    def test_applicationCodes(self):
+        """The code of an application goes over the wire as it is."""
+        for number in (1000, 99999, 2**32 - 1):
+            message = messages.LoginResult(ResultCode(number))
+            self.assertEqual(decode(*encode(message)), message)
+            self.assertEqual(encode(message)[1][:4], number.to_bytes(4, "big"))
 
     def test_booleans(self):
         """True has one spelling."""
