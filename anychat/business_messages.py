@@ -162,6 +162,121 @@ class OnTransBuffer(Event):
     data: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class AppMessageEx(Event):
+    """A link of the core has come up or gone."""
+
+    message: int
+    """10 core, 11 record server, 12 login, 13 room, 14 media server."""
+    error: ResultCode
+    """0: it is up; 212: what was under way before is given up."""
+    server_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class OnlineUsers(Event):
+    """Who is signed in at this point of the events; comes in portions."""
+
+    users: tuple["Presence", ...]
+    """At most `MAX_PRESENCES`."""
+    final: bool
+    """This is the last portion."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventsLost(Event):
+    """So many events are gone at this point, for too many were waiting."""
+
+    count: int
+
+
+# Events and questions of features that the core does not have yet.
+
+
+@dataclass(frozen=True, slots=True)
+class OnTransBufferEx(Event):
+    """A client sent a big buffer to the business server; comes in portions."""
+
+    user_id: int
+    wparam: int
+    lparam: int
+    task_id: int
+    length: int
+    """Bytes of the whole buffer."""
+    offset: int
+    """Where in it this portion belongs."""
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OnTransFile(Event):
+    """A client sent a file to the server, from where it can be fetched."""
+
+    user_id: int
+    file_name: str
+    temp_path: str
+    """Where it lies on the core's machine."""
+    length: int
+    """Bytes."""
+    wparam: int
+    lparam: int
+    task_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class OnServerRecordEx(Event):
+    """A recording or snapshot is done."""
+
+    user_id: int
+    file_name: str
+    elapse: int
+    """Seconds."""
+    flags: int
+    param: int
+    text: str
+    server_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class OnVideoCallEvent(Question):
+    """A user calls, answers or ends a call; verdict 0 passes it on."""
+
+    event: int
+    """1 request, 2 reply, 3 start, 4 finish."""
+    source_id: int
+    target_id: int
+    error: ResultCode
+    flags: int
+    param: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class OnUserInfoControl(Question):
+    """A user wants something done to a user; verdict 0 passes it on."""
+
+    sender_id: int
+    user_id: int
+    control_code: int
+    wparam: int
+    lparam: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class OnObjectEvent(Event):
+    """Something has happened to a business object."""
+
+    object_type: int
+    object_id: int
+    event: int
+    param1: int
+    param2: int
+    param3: int
+    param4: int
+    text: str
+
+
 # Calls.
 
 
@@ -216,3 +331,5 @@ class Presence:
 
 #: Bytes of what a plug-in or business server sends to a client, or a client to it.
 MAX_BUFFER = 60_000
+#: Presences in one `OnlineUsers`: with the longest names they fit one AMP value.
+MAX_PRESENCES = 100
