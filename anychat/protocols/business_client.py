@@ -165,14 +165,12 @@ class BusinessLink(BusinessEnd):
     # What Twisted calls.
 
     def makeConnection(self, transport: Any) -> None:
-        """Begin TLS, or the dialogue at once."""
-        first = self.transport is None
+        """The connection stands."""
         self.transport = transport
-        if first:
-            self.connectionMade()
+        self.connectionMade()
 
     def connectionMade(self) -> None:
-        """The connection stands."""
+        """Begin TLS, or the dialogue at once."""
         self.last_heard = self._seconds()
         self._timer = self._call_later(self._answer_time, self._too_slow)
         if self._tls is None:

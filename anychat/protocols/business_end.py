@@ -49,6 +49,9 @@ class BusinessEnd:
     :param maximum: bytes of a box that is taken at first.
     """
 
+    #: What becomes of questions that are open when the link goes.
+    GONE = ResultCode.CONNECT_ABORT
+
     def __init__(
         self,
         seconds: Callable[[], float],
@@ -232,7 +235,7 @@ class BusinessEnd:
         self._stop_timer()
         waiting, self._open = self._open, {}
         for command, settle in waiting.values():
-            settle(command, Unavailable(ResultCode.CONNECT_ABORT, "the link is gone"))
+            settle(command, Unavailable(self.GONE, "the link is gone"))
 
     def _lose(self) -> None:
         """Close after what was written has gone out, or soon."""

@@ -34,7 +34,7 @@ from zope.interface import implementer
 
 from anychat.business_messages import Answer, Call, Question, Verdict
 from anychat.codes import ResultCode
-from anychat.errors import AnyChatError, PeerError, Refused
+from anychat.errors import AnyChatError, PeerError, Refused, Unavailable
 from anychat.protocols import business_commands as commands
 from anychat.protocols.boxes import MAX_BOX, Box
 from anychat.protocols.business_boxes import (
@@ -93,7 +93,7 @@ class ChannelTerms:
     """Seconds for everything up to `Begin`, TLS included."""
     send_budget: int = 16 << 20
     """Bytes that may be written while the peer has not caught up once."""
-    open_questions: int = 65536
+    open_questions: int = 20_000
     """Questions that wait for their verdicts at once."""
     call_rate: float = 10_000.0
     """Commands a second that are read in the long run."""
@@ -158,6 +158,8 @@ class BusinessChannel(BusinessEnd):
     :param address: the business server's IP address, without IPv6 clothes.
     :param loopback: whether that is this host.
     """
+
+    GONE = ResultCode.SERVERSDK_FAIL
 
     def __init__(
         self,
@@ -245,11 +247,16 @@ class BusinessChannel(BusinessEnd):
         """Put a question, after everything that was sent before.
 
         The result fires with the verdict and never fails: with 206 if the
-        channel ends or cannot take the question.  To cancel it gives the
-        question up: it fires with 207, and the answer is ignored when it comes.
+        channel ends, with 21 if the question fits no box.  To cancel it gives
+        the question up: it fires with 207, and the answer is ignored when it
+        comes.  So it goes with the oldest one when too many are open.
         """
-        if not self.begun or len(self._open) >= self._terms.open_questions:
+        if not self.begun:
             return succeed(Verdict(ResultCode.SERVERSDK_FAIL))
+        if len(self._open) >= self._terms.open_questions:
+            oldest = next(iter(self._open))
+            command, settle = self._open.pop(oldest)
+            settle(command, Unavailable(ResultCode.SERVERSDK_TIMEOUT))
         tag = self._next_tag()
         try:
             box = encode_message(question, tag)
@@ -262,10 +269,10 @@ class BusinessChannel(BusinessEnd):
 
         verdict: Deferred[Verdict] = Deferred(give_up)
 
-        def settle(command: type[Command], answer: Box | AnyChatError) -> None:
+        def judge(command: type[Command], answer: Box | AnyChatError) -> None:
             verdict.callback(self._verdict(command, answer))
 
-        self._open[tag] = command_of(question), settle
+        self._open[tag] = command_of(question), judge
         self._write(box)
         return verdict
 
@@ -422,7 +429,7 @@ class BusinessChannel(BusinessEnd):
                 return decode_verdict(command, answer)
             except Refused as error:
                 answer = error
-        elif isinstance(answer, Refusal):
+        elif isinstance(answer, Refusal | Unavailable):
             return Verdict(answer.code)
         if isinstance(answer, Refused):
             self._owner.channel_fault(
