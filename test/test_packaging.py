@@ -145,6 +145,14 @@ class WheelTests(SynchronousTestCase):
             "twisted/plugins/anychat_plugin.py",
         }
 
+    def assertLists(self, listed: str) -> None:
+        """twistd names both servers among its commands."""
+        for line in (
+            r"anychat +AnyChat core server\.",
+            r"anychat-business +AnyChat sample business server\.",
+        ):
+            self.assertRegex(listed, rf"(?m)^ +{line}$")
+
     def test_nativeWheel(self):
         """With a compiler the wheel has the native parts besides."""
         if importlib.util.find_spec("Cython") is None or shutil.which("cc") is None:
@@ -178,8 +186,9 @@ class WheelTests(SynchronousTestCase):
             PYTHONPATH=str(target),
         )
         self.assertTrue(listed.startswith(str(target)), listed)
-        self.assertRegex(listed, r"(?m)^ +anychat +AnyChat core server\.$")
+        self.assertLists(listed)
         self.assertTrue((target / "bin" / "anychatcoreserver").exists())
+        self.assertTrue((target / "bin" / "anychat-business").exists())
         self.assertTrue((target / "bin" / "anychat-client").exists())
         self.assertTrue((target / "bin" / "anychat-load").exists())
 
@@ -188,4 +197,4 @@ class WheelTests(SynchronousTestCase):
         listed = self.run_python(
             "-c", "from twisted.scripts.twistd import run; run()", "--help"
         )
-        self.assertRegex(listed, r"(?m)^ +anychat +AnyChat core server\.$")
+        self.assertLists(listed)

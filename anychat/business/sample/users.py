@@ -137,6 +137,11 @@ class Users:
         if self._read("SELECT id, name FROM users WHERE name = ?", name):
             raise self._taken(name)
 
+    def count(self) -> int:
+        """How many there are."""
+        rows = self._read("SELECT count(*), '' FROM users")
+        return rows[0][0] if rows else 0
+
     def all(self) -> list[User]:
         """All users, by name."""
         rows = self._read("SELECT id, name FROM users ORDER BY name")
@@ -205,6 +210,11 @@ class Users:
         return True
 
 
+def users_beside(config: Path) -> Path:
+    """Where the users of a configuration are: beside it, under its name."""
+    return config.with_suffix(".db")
+
+
 def _trouble(error: sqlite3.Error) -> str:
     # The low byte is the kind; some errors of Python's own have no code.
     kind = getattr(error, "sqlite_errorcode", 0) & 0xFF
@@ -245,10 +255,10 @@ def fit_password(password: str) -> str:
     password = _normal(password)
     if not password:
         raise UsersError("the password is empty, which is for guests")
+    if len(password.encode(errors="surrogatepass")) > MAX_PASSWORD:
+        raise UsersError(f"the password is longer than {MAX_PASSWORD} bytes")
     try:
-        size = len(password.encode())
+        password.encode()
     except UnicodeEncodeError:
         raise UsersError("the password is no text in UTF-8") from None
-    if size > MAX_PASSWORD:
-        raise UsersError(f"the password is longer than {MAX_PASSWORD} bytes")
     return password
