@@ -385,7 +385,7 @@ class SendBufToRoom(Calls):
 class TransBuffer(Calls):
     """A transparent buffer to a user, from user 0."""
 
-    arguments = [(b"user_id", Id()), (b"data", Octets(MAX_BUFFER))]
+    arguments = [(b"user_id", Id()), (b"data", Octets(MAX_TRANS_BUFFER))]
 
 
 class GetOnlineUsers(Calls):
