@@ -129,6 +129,12 @@ class EventQueue(Generic[Q]):
         if self.bytes > self._maximum:
             self._drop()
 
+    def lose(self) -> None:
+        """An event for the end of the line cannot be told."""
+        place = self._passed + len(self._waiting)
+        self._waiting.append(Gap(1, place))
+        self.dropped += 1
+
     def ask(self, question: Q) -> None:
         """Put a question at the end of the line."""
         self._questions.append((self._passed + len(self._waiting), question))

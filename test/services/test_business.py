@@ -1,0 +1,515 @@
+"""Tests of `anychat.services.business`: connections, roles, questions, calls."""
+
+from twisted.internet.error import CannotListenError
+from twisted.trial.unittest import SynchronousTestCase
+
+from anychat.business_messages import (
+    Answer,
+    Arbiter,
+    GetOnlineUsers,
+    PrepareEnterRoom,
+    Verdict,
+    VerifyUser,
+)
+from anychat.codes import ResultCode
+from anychat.errors import Refused, Unavailable
+from anychat.protocols import business_commands as commands
+from anychat.services.business import resting
+from test.services.business_servers import BOTH, BusinessTestCase, Reactor, happening
+
+LOGIN = VerifyUser("anna", "secret")
+ENTRY = PrepareEnterRoom(7, 1, "one", "")
+
+
+class Stranger:
+    """Somebody who connects and says what the test makes it say."""
+
+    def __init__(self):
+        self.transport = None
+        self.data = b""
+        self.lost = False
+
+    def makeConnection(self, transport):
+        """Connected."""
+        self.transport = transport
+
+    def dataReceived(self, data):
+        """Keep what comes."""
+        self.data += data
+
+    def connectionLost(self, reason):
+        """Over."""
+        self.lost = True
+
+
+class RestingTests(SynchronousTestCase):
+    """Who decides without business servers."""
+
+    def test_resting(self):
+        """Logins always wait for somebody; rooms if they have to."""
+        self.assertEqual(resting(True), (Arbiter.AWAY, Arbiter.AWAY))
+        self.assertEqual(resting(False), (Arbiter.AWAY, Arbiter.NOBODY))
+
+
+class ConnectionTests(BusinessTestCase):
+    """Who may connect."""
+
+    def test_begin(self):
+        """One that connects is let in, logged, and told to the core."""
+        server = self.server()
+        self.assertEqual(server.lost, 0)
+        self.assertEqual(server.hello.server_version, "6.0.0.1")
+        self.assertEqual(
+            self.log,
+            [
+                "Business server(shop, 127.0.0.1:40000) connect success!",
+                "VerifyUser is answered by business server shop",
+                "PrepareEnterRoom is answered by business server shop",
+            ],
+        )
+        self.assertEqual(
+            self.core.arbiters_told, [("AWAY", "AWAY", False), ("THERE", "THERE", True)]
+        )
+        self.assertEqual(
+            (self.count("connected"), self.count("unauthenticated")), (1, 0)
+        )
+
+    def test_version(self):
+        """The plug-in's text is the product's with our version."""
+        self.assertRegex(
+            self.service.version, r"^SDK Filter Plus \(IPC\), for Linux V\d+\."
+        )
+
+    def test_loss(self):
+        """The core hears at once that one is gone."""
+        server = self.server()
+        server.pipe.cut()
+        self.assertEqual(self.core.arbiters_told[-1], ("AWAY", "AWAY", False))
+        self.assertEqual(
+            self.log[-1], "Business server(shop, 127.0.0.1:40000) disconnect"
+        )
+        self.assertEqual((self.count("connected"), self.count("names")), (0, 1))
+
+    def test_notRequired(self):
+        """With RequireBusiness=0 rooms decide alone meanwhile."""
+        self.serve(require=False)
+        server = self.server(verdicts=["VerifyUser"])
+        server.pipe.cut()
+        self.assertEqual(
+            self.core.arbiters_told,
+            [
+                ("AWAY", "NOBODY", False),
+                ("THERE", "NOBODY", True),
+                ("AWAY", "NOBODY", False),
+            ],
+        )
+        self.assertFalse([line for line in self.log if "Warning" in line])
+
+    def test_nobodyAdmits(self):
+        """That rooms stay shut though one is connected, the operator is told."""
+        self.server(verdicts=["VerifyUser"])
+        self.assertEqual(self.core.arbiters_told[-1], ("THERE", "AWAY", True))
+        self.assertIn("RequireBusiness=0", self.log[-1])
+
+    def test_password(self):
+        """SDKAuthPass lets in from anywhere, over TLS."""
+        self.serve(password="open sesame")
+        for host in ("127.0.0.1", "192.0.2.7", "2001:db8::7"):
+            server = self.server(host, host=host, tls=True, password="open sesame")
+            self.assertEqual(server.lost, 0, host)
+        self.assertEqual(self.count("connected"), 3)
+        self.assertIn("(2001:db8::7, [2001:db8::7]:40000)", " ".join(self.log))
+
+    def test_wrongPassword(self):
+        """The wrong one does not, nor does none; the log has neither."""
+        self.serve(password="open sesame")
+        server = self.server(password="open barley")
+        self.assertEqual(server.reason.code, ResultCode.CONNECT_AUTHFAIL)
+        self.assertIn("(errorcode=102)", self.log[-1])
+        self.assertIn("wrong SDKAuthPass", self.log[-1])
+        self.assertNotIn("open", " ".join(self.log))
+        server = self.server()
+        self.assertEqual(server.reason.code, ResultCode.CONNECT_AUTHFAIL)
+        self.assertEqual((self.count("connected"), self.count("faults")), (0, 1))
+
+    def test_plainFromBeyond(self):
+        """From beyond loopback it has to be TLS, and the line says so."""
+        self.serve(password="open sesame")
+        server = self.server(host="192.0.2.7", password="open sesame")
+        self.assertEqual(server.reason.code, ResultCode.CERTHIGHSECURITY)
+        self.assertIn("192.0.2.7:40000", self.log[-1])
+        self.assertIn("TLS", self.log[-1])
+
+    def test_noPasswordFromBeyond(self):
+        """From beyond loopback SDKAuthPass has to be set, and the line says so."""
+        server = self.server(host="192.0.2.7", tls=True)
+        self.assertEqual(server.reason.code, ResultCode.CONNECT_AUTHFAIL)
+        self.assertIn("SDKAuthPass must be set", self.log[-1])
+        self.assertEqual(self.count("connected"), 0)
+
+    def test_foreign(self):
+        """What speaks something else is closed with a line; few lines for many."""
+        for _ in range(5):
+            peer = Stranger()
+            self.plug(peer, "192.0.2.7")
+            peer.transport.write(b"GET / HTTP/1.1\r\n\r\n")
+            self.flush()
+            self.assertTrue(peer.lost)
+        self.assertEqual(
+            self.log,
+            [
+                "Close business server(unnamed, 192.0.2.7:40000), speaks neither TLS "
+                "nor AMP.(errorcode=7)"
+            ],
+        )
+        self.assertEqual((self.count("faults"), self.count("unauthenticated")), (5, 0))
+
+    def test_silent(self):
+        """Whoever says nothing goes, and makes room."""
+        peer = Stranger()
+        self.plug(peer)
+        self.assertEqual(self.count("unauthenticated"), 1)
+        self.reactor.advance(10)
+        self.reactor.advance(5)
+        self.flush()
+        self.assertTrue(peer.lost)
+        self.assertEqual(self.count("unauthenticated"), 0)
+
+    def test_crowd(self):
+        """So many that have not begun may be there, from one address and in all."""
+        self.serve(channels_per_address=2, channels_overall=3)
+        self.plug(Stranger(), "192.0.2.1")
+        pipe = self.plug(Stranger(), "192.0.2.1")
+        self.assertIsNone(self.plug(Stranger(), "192.0.2.1"))
+        self.plug(Stranger(), "192.0.2.2")
+        self.assertIsNone(self.plug(Stranger(), "192.0.2.3"))
+        self.assertEqual((self.count("refused_crowd"), len(self.log)), (2, 1))
+        pipe.cut()
+        self.assertIsNotNone(self.plug(Stranger(), "192.0.2.3"))
+
+    def test_begunAreNoCrowd(self):
+        """One that was let in leaves its place to the next."""
+        self.serve(channels_per_address=1)
+        for name in "abc":
+            self.assertEqual(self.server(name).lost, 0)
+
+    def test_names(self):
+        """So many names are known; the one that is away longest makes room."""
+        self.serve(names=2)
+        away, back = self.server("a"), self.server("b")
+        away.pipe.cut()
+        self.reactor.advance(1)
+        back.pipe.cut()
+        self.tell(1, 2)
+        self.server("c")
+        self.assertIn("(a) is forgotten", "".join(self.log))
+        self.assertEqual(self.again(back, 2).lost, 0)
+        refused = self.server("d")
+        self.assertEqual(refused.reason.code, ResultCode.NOENOUGHRESOURCE)
+        self.assertIn("2 business servers are connected already", self.log[-1])
+        self.assertEqual((self.count("names_forgotten"), self.count("names")), (1, 2))
+
+    def test_listening(self):
+        """It listens where it is told to, and no longer when it stops."""
+        self.serve(addresses=("127.0.0.1", "192.0.2.1"))
+        hosts = [address.host for address in self.service.addresses()]
+        self.assertEqual(hosts, ["127.0.0.1", "192.0.2.1"])
+        self.successResultOf(self.service.stopService())
+        self.assertEqual(self.reactor.ports, [])
+
+    def test_portTaken(self):
+        """The start fails where the port cannot be had."""
+        self.successResultOf(self.service.stopService())
+        self.reactor.failing = CannotListenError("127.0.0.1", 8909, OSError())
+        self.core.arbiters_told.clear()
+        self.assertRaises(CannotListenError, self.service.startService)
+        self.assertFalse(self.service.running)
+        self.assertEqual(self.core.arbiters_told, [])
+
+    def test_stop(self):
+        """All are told, questions are answered, and nothing is left."""
+        server, other = self.server("a"), self.server("b")
+        peer = Stranger()
+        self.plug(peer)
+        verdicts = self.ask(LOGIN)
+        stopping = self.service.stopService()
+        self.assertNoResult(stopping)
+        self.flush()
+        self.successResultOf(stopping)
+        self.assertEqual(verdicts, [Verdict(ResultCode.SERVERSDK_FAIL)])
+        for one in (server, other):
+            self.assertEqual(one.reason.code, ResultCode.CONNECT_OFFLINE)
+        self.assertTrue(peer.lost)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+        self.assertEqual(
+            self.ask(LOGIN), [Verdict(ResultCode.SERVERSDK_FAIL)], "after the stop"
+        )
+        self.service.tell(happening(1))
+
+    def test_stopUnderLoad(self):
+        """One that reads nothing cannot hold up the stop."""
+        server = self.server(eager=False)
+        server.pipe.client.reads = False
+        for number in range(1000):
+            self.service.tell(happening(number))
+        verdicts = [self.ask(LOGIN) for _ in range(10)]
+        stopping = self.service.stopService()
+        self.flush()
+        self.assertNoResult(stopping)
+        self.reactor.advance(1)
+        self.flush()
+        self.successResultOf(stopping)
+        self.assertEqual(verdicts, [[Verdict(ResultCode.SERVERSDK_FAIL)]] * 10)
+        server.link.abort()
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_silentAfterBegin(self):
+        """One from which nothing comes any more is given up."""
+        server = self.server()
+        server.pipe.server.reads = server.pipe.client.reads = False
+        for _ in range(21):
+            self.reactor.advance(1)
+        self.flush()
+        server.pipe.cut()
+        self.assertIn("was silent for 20 s.(errorcode=100)", "".join(self.log))
+        self.assertEqual(self.core.arbiters_told[-1], ("AWAY", "AWAY", False))
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+
+class RoleTests(BusinessTestCase):
+    """Several business servers: one answers, the newest that asks to."""
+
+    def test_newest(self):
+        """The newest is asked, and the other one is told."""
+        old, new = self.server("old"), self.server("new")
+        self.ask(LOGIN)
+        self.assertEqual((len(old.asked), len(new.asked)), (0, 1))
+        self.assertEqual(old.roles, [(sorted(BOTH), "new")])
+        self.assertEqual(new.roles, [])
+
+    def test_handOver(self):
+        """When the newest goes, the next one is asked again, and told."""
+        old = self.server("old")
+        new = self.server("new", verdicts=["VerifyUser"])
+        self.ask(ENTRY)
+        self.assertEqual(len(old.asked), 1)
+        new.pipe.cut()
+        self.ask(LOGIN)
+        self.assertEqual(
+            [type(q) for q, _ in old.asked], [PrepareEnterRoom, VerifyUser]
+        )
+        self.assertEqual(old.roles, [(["VerifyUser"], "new"), (["VerifyUser"], "old")])
+        self.assertEqual(self.log[-1], "VerifyUser is answered by business server old")
+
+    def test_listenerOnly(self):
+        """One that wants no verdict is heard of, and never asked."""
+        self.server("listener", verdicts=[])
+        self.assertEqual(self.core.arbiters_told[-1], ("AWAY", "AWAY", True))
+        self.assertEqual(self.ask(LOGIN), [Verdict(ResultCode.SERVERSDK_FAIL)])
+        self.assertEqual(self.count("questions_without"), 1)
+
+    def test_openOnesStay(self):
+        """A question stays with the one it was put to."""
+        old = self.server("old")
+        verdicts = self.ask(LOGIN)
+        self.server("new")
+        old.rule(0, 5)
+        self.assertEqual(verdicts, [Verdict(ResultCode.SUCCESS, 5)])
+
+    def test_sameName(self):
+        """A newer connection of a name ends the older; what was open gets 212."""
+        other = self.server("other", verdicts=["VerifyUser"])
+        old = self.server()
+        verdicts = [self.ask(LOGIN), self.ask(ENTRY)]
+        new = self.server()
+        self.assertEqual(verdicts, [[Verdict(ResultCode.SERVER_RESTART)]] * 2)
+        self.assertEqual(old.reason.code, ResultCode.SERVER_RESTART)
+        self.assertEqual(
+            [event.error for _, event in new.events() if hasattr(event, "error")],
+            [ResultCode.SERVER_RESTART, ResultCode.SUCCESS],
+        )
+        self.ask(LOGIN)
+        self.assertEqual(len(new.asked), 1)
+        self.assertEqual(other.roles, [(["VerifyUser"], "shop")])
+        self.assertEqual((self.count("replaced"), self.count("connected")), (1, 2))
+        self.assertIn("(errorcode=212)", "".join(self.log))
+        self.assertFalse([line for line in self.log if "disconnect" in line])
+        self.assertEqual(self.core.arbiters_told[-1], ("THERE", "THERE", True))
+
+    def test_sameNameNothingOpen(self):
+        """Where nothing was under way, nothing is said of it."""
+        self.server()
+        new = self.server()
+        self.assertEqual(
+            [event.error for _, event in new.events() if hasattr(event, "error")],
+            [ResultCode.SUCCESS],
+        )
+
+    def test_otherVerdicts(self):
+        """A name that comes back with other wishes has those."""
+        self.server("old")
+        self.server("new")
+        self.server("new", verdicts=[])
+        self.assertEqual(self.core.arbiters_told[-1], ("THERE", "THERE", True))
+        self.assertEqual(
+            self.log[-1], "PrepareEnterRoom is answered by business server old"
+        )
+
+
+class QuestionTests(BusinessTestCase):
+    """Every question has exactly one answer."""
+
+    def test_verdict(self):
+        """What was answered reaches the core as it is."""
+        server = self.server()
+        verdicts = self.ask(LOGIN)
+        self.assertEqual(server.asked[0][0], LOGIN)
+        server.asked.pop(0)[1].callback(Verdict(ResultCode.SUCCESS, 5, 2, "Anna"))
+        self.flush()
+        self.assertEqual(verdicts, [Verdict(ResultCode.SUCCESS, 5, 2, "Anna")])
+        verdicts = self.ask(ENTRY)
+        server.rule(304)
+        self.assertEqual(verdicts[0].code, 304)
+        self.assertEqual(self.count("questions_answered"), 2)
+        self.assertEqual(self.count("questions_open"), 0)
+
+    def test_nobody(self):
+        """Without a business server it is 206."""
+        self.assertEqual(self.ask(LOGIN), [Verdict(ResultCode.SERVERSDK_FAIL)])
+
+    def test_drop(self):
+        """When the connection goes, each gets 206 at once, and only once."""
+        server = self.server()
+        verdicts = [self.ask(LOGIN) for _ in range(1000)]
+        server.pipe.cut()
+        self.assertEqual(verdicts, [[Verdict(ResultCode.SERVERSDK_FAIL)]] * 1000)
+        self.assertEqual(self.count("questions_unavailable"), 1000)
+        self.reactor.advance(60)
+        self.assertEqual(sum(map(len, verdicts)), 1000)
+        self.assertEqual(self.count("questions_timeout"), 0)
+
+    def test_dropUnsent(self):
+        """Those that wait behind events get theirs too."""
+        self.serve(window_events=1)
+        server = self.server(eager=False)
+        self.tell(1, 2)
+        verdicts = self.ask(LOGIN)
+        self.assertEqual((server.asked, self.count("questions_open")), ([], 1))
+        server.pipe.cut()
+        self.assertEqual(verdicts, [Verdict(ResultCode.SERVERSDK_FAIL)])
+
+    def test_timeout(self):
+        """No answer in time is 207; a late one does nothing and is counted."""
+        server = self.server()
+        verdicts = self.ask(LOGIN)
+        self.reactor.advance(4.9)
+        self.assertEqual(verdicts, [])
+        self.reactor.advance(0.2)
+        self.assertEqual(verdicts, [Verdict(ResultCode.SERVERSDK_TIMEOUT)])
+        server.rule(0, 5)
+        self.assertEqual(len(verdicts), 1)
+        self.assertEqual(
+            (self.count("questions_timeout"), self.count("questions_late")), (1, 1)
+        )
+        self.assertEqual(
+            self.log[-1],
+            "Warning:Business server(shop) gave no verdict on VerifyUser in 5 s.",
+        )
+        server.pipe.cut()
+        self.assertEqual(self.count("questions_late"), 1, "after the connection")
+
+    def test_timeoutUnsent(self):
+        """One that never went out is not put any more."""
+        self.serve(window_events=1)
+        server = self.server(eager=False)
+        self.tell(1, 2)
+        verdicts = self.ask(LOGIN)
+        self.reactor.advance(5)
+        self.assertEqual(verdicts, [Verdict(ResultCode.SERVERSDK_TIMEOUT)])
+        for number, _ in server.events():
+            server.acknowledge(number)
+        for number, _ in server.events():
+            server.acknowledge(number)
+        self.assertEqual(server.asked, [])
+
+    def test_tooMany(self):
+        """There is a bound to what waits; beyond it is 207 at once."""
+        self.serve(questions=9)
+        self.server()
+        for _ in range(9):
+            self.service.ask(LOGIN)
+        self.assertEqual(self.ask(LOGIN), [Verdict(ResultCode.SERVERSDK_TIMEOUT)])
+        self.assertEqual(self.count("questions_refused"), 1)
+        self.assertEqual(self.count("questions_open"), 9)
+
+    def test_tooManyUnsent(self):
+        """Those that ran out of time in the queue count until they leave it."""
+        self.serve(window_events=1, questions=9)
+        self.server(eager=False)
+        self.tell(1, 2)
+        for _ in range(9):
+            self.service.ask(LOGIN)
+        self.reactor.advance(5)
+        self.assertEqual(self.count("questions_open"), 0)
+        self.assertEqual(self.ask(LOGIN), [Verdict(ResultCode.SERVERSDK_TIMEOUT)])
+
+    def test_failure(self):
+        """One whose handler fails answers 206, and stays."""
+        server = self.server()
+        verdicts = self.ask(LOGIN)
+        server.asked.pop(0)[1].errback(RuntimeError("bug"))
+        self.flush()
+        self.assertEqual(verdicts, [Verdict(ResultCode.SERVERSDK_FAIL)])
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+        self.assertEqual(self.count("connected"), 1)
+
+    def test_askedFromInside(self):
+        """What an answer leads to may ask again, to whoever is there by then."""
+        server = self.server()
+        more = []
+        asked = self.service.ask(LOGIN)
+        asked.addCallback(lambda _: more.append(self.ask(LOGIN)))
+        server.pipe.cut()
+        self.assertEqual(more, [[Verdict(ResultCode.SERVERSDK_FAIL)]])
+
+
+class CallTests(BusinessTestCase):
+    """What business servers want done."""
+
+    def test_call(self):
+        """Any that is connected may call."""
+        self.core.answer = Answer(ResultCode.SUCCESS, (3, -2))
+        server = self.server(verdicts=[])
+        result = server.link.call(commands.GetOnlineUsers, room_id=-1)
+        self.flush()
+        self.assertEqual(self.successResultOf(result), {"ids": (-2, 3), "more": False})
+        self.assertEqual(self.core.calls, [GetOnlineUsers(-1)])
+        self.assertEqual(self.count("calls"), 1)
+
+    def test_refused(self):
+        """A refusal reaches the caller as its code, and is counted."""
+        self.core.answer = Answer(ResultCode.ROOM_INVALID)
+        server = self.server()
+        result = server.link.call(commands.GetOnlineUsers, room_id=9)
+        self.flush()
+        error = self.failureResultOf(result, Refused).value
+        self.assertEqual(error.code, ResultCode.ROOM_INVALID)
+        self.assertEqual(self.count("calls_refused"), 1)
+
+    def test_afterwards(self):
+        """One that is gone learns that nothing came of it."""
+        server = self.server()
+        server.pipe.cut()
+        result = server.link.call(commands.GetRoomIdList)
+        self.failureResultOf(result, Unavailable)
+
+
+class ReactorTests(SynchronousTestCase):
+    """The double used here."""
+
+    def test_ports(self):
+        """Its ports go when they are closed."""
+        reactor = Reactor()
+        port = reactor.listenTCP(1, None, backlog=1, interface="::1")
+        port.stopListening()
+        self.assertEqual(reactor.ports, [])
