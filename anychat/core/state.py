@@ -75,7 +75,7 @@ class Room:
     id: RoomId
     name: str
     automatic: bool
-    password: bytes | None
+    password: bytes | None = field(repr=False)
     members: dict[SessionId, Membership] = field(default_factory=dict)
     """In the order of entering."""
 

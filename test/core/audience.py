@@ -1,13 +1,15 @@
 """What the outside makes of the core's effects, for the property test.
 
 `Audience` carries out effects on a little model of the world: the routes of
-the media plane, and of every client its own picture of the room it is in,
-made of nothing but what it was sent.  Each effect must fit the world as the
-effects before it left it, and the pictures must agree with the core's state.
+the media plane, of every client its own picture of the room it is in, made of
+nothing but what it was sent, and the arbiter with its open questions and its
+own picture of who is where.  Each effect must fit the world as the effects
+before it left it, and the pictures must agree with the core's state.
 """
 
 from dataclasses import dataclass, field
 
+from anychat.business_messages import PrepareEnterRoom
 from anychat.codes import StreamKind
 from anychat.core import changes
 from anychat.messages import (
@@ -16,6 +18,7 @@ from anychat.messages import (
     OnlineUser,
     Resync,
     RoomMembers,
+    SDKFilterData,
     StreamEnded,
     TextMessage,
     TransBufferData,
@@ -86,6 +89,9 @@ class Client:
     def receive_TransBufferData(self, message):
         assert isinstance(message, TransBufferData)
 
+    def receive_SDKFilterData(self, message):
+        assert isinstance(message, SDKFilterData)
+
 
 #: Everything that may be sent as a notification.
 NOTIFICATIONS = {
@@ -98,12 +104,58 @@ NOTIFICATIONS = {
     Resync,
     TextMessage,
     TransBufferData,
+    SDKFilterData,
 }
 
 
 def streams_of(member):
     """The streams that a member is said to have open."""
     return {(stream.kind, stream.stream_index) for stream in member.streams}
+
+
+class Arbiter:
+    """A business server that believes what it is asked and told."""
+
+    def __init__(self):
+        self.questions = []
+        """Effects whose verdict it still owes."""
+        self.users = {}
+        """The room of every user, 0 for none."""
+
+    def ask(self, effect):
+        """A question comes at its place among the events."""
+        question = effect.question
+        if isinstance(question, PrepareEnterRoom):
+            assert self.users[question.user_id] == 0
+        self.questions.append(effect)
+
+    def tell(self, event):
+        """Take an event."""
+        getattr(self, f"hear_{type(event).__name__}")(event)
+
+    def hear_OnUserLoginAction(self, event):
+        assert event.user_id not in self.users
+        self.users[event.user_id] = 0
+
+    def hear_OnUserEnterRoomAction(self, event):
+        assert self.users[event.user_id] == 0
+        self.users[event.user_id] = event.room_id
+
+    def hear_OnUserLeaveRoomAction(self, event):
+        assert self.users[event.user_id] == event.room_id != 0
+        self.users[event.user_id] = 0
+
+    def hear_OnUserLogoutActionEx(self, event):
+        assert self.users.pop(event.user_id) == 0
+
+    def hear_OnRecvUserTextMsg(self, event):
+        assert self.users[event.source_id] == event.room_id
+
+    def hear_OnRecvUserFilterData(self, event):
+        assert event.user_id in self.users
+
+    def hear_OnTransBuffer(self, event):
+        assert event.user_id in self.users
 
 
 class Audience:
@@ -114,6 +166,7 @@ class Audience:
         """Those whose session has not ended, by session."""
         self.routes = {}
         """Owner and set of receivers, by SSRC."""
+        self.arbiter = Arbiter()
 
     def witness(self, decision):
         """Carry out a decision."""
@@ -166,9 +219,26 @@ class Audience:
     def LeaveRoute(self, effect):
         self.routes[effect.ssrc][1].remove(effect.session)
 
+    def AskVerifyUser(self, effect):
+        assert effect.session not in self.clients
+        self.arbiter.ask(effect)
+
+    def AskPrepareEnterRoom(self, effect):
+        assert effect.session in self.clients
+        self.arbiter.ask(effect)
+
+    def Tell(self, effect):
+        self.arbiter.tell(effect.event)
+
+    def AnswerCall(self, effect):
+        assert effect.answer.code == 0 or effect.answer.ids == ()
+
     def agree(self, state):
         """Fail where the world is not what the core takes it for."""
         assert set(self.clients) == set(state.sessions)
+        assert self.arbiter.users == {
+            session.user_id: session.room_id or 0 for session in state.sessions.values()
+        }
         routes = {}
         for room in state.rooms.values():
             for session, membership in room.members.items():

@@ -1,14 +1,28 @@
 """Drives a hall as the server does, for the tests of the core."""
 
-from anychat.codes import DeviceType, StreamKind
+from anychat.business_messages import Arbiter, Verdict
+from anychat.codes import DeviceType, ResultCode, StreamKind
 from anychat.core.commands import (
+    ArbitersChanged,
+    FilterCall,
     LinkLogin,
     LinkLost,
     LinkResumed,
+    LoginDropped,
+    RoomEntryPrepared,
     SessionMessage,
     Tick,
+    UserVerified,
 )
-from anychat.core.effects import RefuseLogin, Reply, Send, StartSession, Tell
+from anychat.core.effects import (
+    AnswerCall,
+    AskVerifyUser,
+    RefuseLogin,
+    Reply,
+    Send,
+    StartSession,
+    Tell,
+)
 from anychat.core.hall import Hall
 from anychat.core.settings import HallSettings
 from anychat.ids import LinkId, SessionId, Ssrc
@@ -98,6 +112,42 @@ class Driver:
         (effect,) = self.try_login(name, password, **more)
         assert isinstance(effect, RefuseLogin), effect
         return effect.code
+
+    def arbiters(self, verifier=Arbiter.NOBODY, admitter=Arbiter.NOBODY, hears=False):
+        """Others decide from now on; there are never effects of that."""
+        assert self.run(ArbitersChanged(verifier, admitter, hears)) == []
+
+    def asked(self, name, password="x", **more):
+        """Sign in where an arbiter is asked; the id that the login brought."""
+        (effect,) = self.try_login(name, password, **more)
+        assert isinstance(effect, AskVerifyUser), effect
+        return effect.session
+
+    def verify(self, session, user_id=0, code=ResultCode.SUCCESS, **more):
+        """The arbiter's verdict on a login; the effects."""
+        return self.run(UserVerified(session, Verdict(code, user_id, **more)))
+
+    def verified(self, name, user_id, **more):
+        """Sign in with a verdict; the new session's id."""
+        session = self.asked(name)
+        assert isinstance(self.verify(session, user_id, **more)[-1], StartSession)
+        return session
+
+    def drop(self, session):
+        """The link of a login that is being looked at is gone; the effects."""
+        return self.run(LoginDropped(session))
+
+    def prepare(self, session, code=ResultCode.SUCCESS, *, request=7):
+        """The arbiter's verdict on an entry; the effects."""
+        return self.run(RoomEntryPrepared(session, request, Verdict(code)))
+
+    def call(self, call):
+        """What the plug-in wants done; the effects before the answer, and that."""
+        number = self.fresh()
+        *effects, answer = self.run(FilterCall(number, call))
+        assert isinstance(answer, AnswerCall)
+        assert answer.number == number
+        return effects, answer.answer
 
     def user(self, session):
         """The user id of a session."""

@@ -3,23 +3,51 @@
 Each example drives a hall the way the server does.  Beside it stands a twin
 that never decides and only folds the journal: the two must always be equal,
 which holds only if `decide` alters nothing and the changes say everything.
+Arbiters come and go, verdicts come late, twice, or for what is over.
 """
+
+from collections import Counter
+from dataclasses import astuple
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from anychat.codes import DeviceType, RoomState, StreamKind, UserState
+from anychat.business_messages import (
+    Arbiter,
+    GetOnlineUsers,
+    GetRoomIdList,
+    SendBufToRoom,
+    SendBufToUser,
+    TransBufferToUser,
+    Verdict,
+)
+from anychat.codes import DeviceType, ResultCode, RoomState, StreamKind, UserState
+from anychat.core.changes import RoomEntered
 from anychat.core.commands import (
+    ArbitersChanged,
+    FilterCall,
     LinkLogin,
     LinkLost,
     LinkResumed,
+    LoginDropped,
+    RoomEntryPrepared,
     SessionMessage,
     Tick,
+    UserVerified,
 )
-from anychat.core.effects import OpenRoute, RefuseLogin, Reply, StartSession
+from anychat.core.effects import (
+    AnswerCall,
+    AskPrepareEnterRoom,
+    AskVerifyUser,
+    OpenRoute,
+    RefuseLogin,
+    Reply,
+    StartSession,
+)
 from anychat.core.hall import Hall
 from anychat.core.settings import HallSettings
+from anychat.core.turn import Decision
 from anychat.messages import (
     CloseStream,
     EnterRoom,
@@ -33,6 +61,7 @@ from anychat.messages import (
     QueryRoomState,
     QueryRoomUsers,
     QueryUserState,
+    SendSDKFilterData,
     SendText,
     TransBuffer,
     UserCameraControl,
@@ -51,16 +80,19 @@ def weighted(*choices):
 # Small worlds, so that commands meet: few users, rooms and streams.
 ROOMS = st.sampled_from([1, 1, 1, 2, 3, 4, 10001, 0])
 NAMES = st.sampled_from(["a", "b", "Room 3", "Room 10001", ""])
+PASSWORDS = st.sampled_from(["", "hush"])
+BUFFERS = st.sampled_from([b"", b"x", bytes(1001)])
 USERS = st.sampled_from([1, 2, 3, 4, -2, -3, -1, 0, 99])
 KINDS = st.sampled_from(StreamKind)
 INDEXES = st.sampled_from([0, 0, 0, 0, 1, 16])
 
 MESSAGES = weighted(
-    (6, st.builds(EnterRoom, ROOMS)),
-    (2, st.builds(EnterRoomByName, NAMES)),
+    (6, st.builds(EnterRoom, ROOMS, PASSWORDS)),
+    (2, st.builds(EnterRoomByName, NAMES, PASSWORDS)),
     (2, st.builds(LeaveRoom, ROOMS)),
     (1, st.builds(SendText, USERS, st.booleans(), st.just("hello"))),
-    (1, st.builds(TransBuffer, USERS, st.sampled_from([b"", b"x", bytes(1001)]))),
+    (1, st.builds(TransBuffer, USERS, BUFFERS)),
+    (1, st.builds(SendSDKFilterData, BUFFERS)),
     (3, st.builds(OpenStream, st.just(StreamKind.VIDEO), INDEXES, st.just(H264))),
     (2, st.builds(OpenStream, st.just(StreamKind.AUDIO), INDEXES, st.just(OPUS))),
     (1, st.builds(OpenStream, KINDS, INDEXES, st.sampled_from([H264, OPUS]))),
@@ -74,6 +106,24 @@ MESSAGES = weighted(
     (1, st.builds(QueryUserState, USERS, st.sampled_from(UserState))),
     (1, st.just(Logout())),
     (1, st.just(Heartbeat(0))),
+)
+
+CALLS = weighted(
+    (1, st.builds(SendBufToUser, USERS, BUFFERS)),
+    (1, st.builds(SendBufToRoom, ROOMS, BUFFERS)),
+    (1, st.builds(TransBufferToUser, USERS, BUFFERS)),
+    (1, st.builds(GetOnlineUsers, st.sampled_from([-1, 1, 5]))),
+    (1, st.just(GetRoomIdList())),
+)
+
+ARBITERS = st.sampled_from([Arbiter.THERE, *Arbiter])
+
+VERDICTS = st.builds(
+    Verdict,
+    st.sampled_from([0, 0, 0, 0, 200, 4711]).map(ResultCode),
+    st.sampled_from([1, 2, 3, 4, 5, 0, -2, 2**31]),
+    st.sampled_from([0, 0, 0, 3, -1]),
+    st.sampled_from(["", "Ann", "a\nb"]),
 )
 
 #: Which session a step is about; see `Theatre.session`.
@@ -99,6 +149,10 @@ STEPS = weighted(
             st.sampled_from([b"", b"", b"", b"digest"]),
         ),
     ),
+    (6, st.tuples(st.just("verdict"), WHO, VERDICTS)),
+    (1, st.tuples(st.just("drop"), WHO)),
+    (1, st.tuples(st.just("arbiters"), ARBITERS, ARBITERS, st.booleans())),
+    (1, st.tuples(st.just("call"), CALLS)),
     (1, st.tuples(st.just("lose"), WHO)),
     (1, st.tuples(st.just("resume"), WHO, st.booleans())),
     (1, st.tuples(st.just("wait"), st.sampled_from([0.0, 3.0, 11.0]))),
@@ -119,6 +173,8 @@ SETTINGS = st.builds(
     max_users_per_room=st.integers(1, 5),
     hold_time=st.just(10.0),
     max_names=st.integers(1, 5),
+    verifier=ARBITERS,
+    admitter=ARBITERS,
 )
 
 
@@ -132,7 +188,11 @@ class Theatre:
         self.now = 0.0
         self.last = 0
         self.peak = 0
-        """Most named users that were online at once."""
+        """Most users with a remembered name that were online at once."""
+        self.vouched = set()
+        """Sessions that may enter rooms while the arbiter is away."""
+        self.asked = {}
+        """The question that an entry's verdict is about, by session."""
 
     def fresh(self):
         """An id that was not used before."""
@@ -149,23 +209,84 @@ class Theatre:
         decision = self.hall.decide(command, self.now)
         assert self.hall.state == self.twin.state, "decide altered the state"
         assert decision == self.hall.decide(command, self.now)
+        self.check_answers(command, decision)
+        self.check_admission(command, decision)
         for change in decision.changes:
             self.hall.apply(change)
             self.twin.apply(change)
+            self.check_secrets(change)
         self.audience.witness(decision)
         self.audience.agree(self.hall.state)
-        self.check_answers(command, decision)
         self.check_state(self.hall.state)
+        return decision
 
     def check_answers(self, command, decision):
-        """Each request is answered exactly once, nothing else is."""
-        request = getattr(command, "request", 0)
+        """Each request is answered exactly once, now or with its verdict."""
+        waiting = self.awaited(command)
+        asked = [
+            effect.request if isinstance(effect, AskPrepareEnterRoom) else None
+            for effect in decision.effects
+            if isinstance(effect, (AskVerifyUser, AskPrepareEnterRoom))
+        ]
+        if waiting is not None:
+            request = waiting.request
+        elif asked or isinstance(command, RoomEntryPrepared):
+            request = 0
+        else:
+            request = getattr(command, "request", 0)
         answers = [
             effect.request
             for effect in decision.effects
             if isinstance(effect, (Reply, OpenRoute, StartSession, RefuseLogin))
         ]
         assert answers == ([request] if request else [])
+        calls = [e.number for e in decision.effects if isinstance(e, AnswerCall)]
+        assert calls == ([command.number] if isinstance(command, FilterCall) else [])
+
+    def awaited(self, command):
+        """What waits for a verdict, if the command is one."""
+        state = self.hall.state
+        if isinstance(command, UserVerified):
+            return state.verifying.get(command.session)
+        if isinstance(command, RoomEntryPrepared):
+            return state.entering.get(command.session)
+        return None
+
+    def check_admission(self, command, decision):
+        """Nobody is signed in, or in a room, without the verdict that it takes."""
+        state, demo = self.hall.state, self.hall.settings.demo_mode
+        if isinstance(command, (UserVerified, RoomEntryPrepared)):
+            assert decision.changes or self.awaited(command) is None
+        for effect in decision.effects:
+            if not isinstance(effect, StartSession):
+                continue
+            if isinstance(command, UserVerified):
+                assert effect.session in state.verifying
+                assert command.verdict.code == 0
+                assert command.verdict.user_id == effect.user_id
+                assert command.verdict.level == effect.level
+            else:
+                named = bool(command.message.password)
+                assert named == (effect.user_id > 0)
+                assert not named or (demo and state.verifier is not Arbiter.THERE)
+            if state.admitter is not Arbiter.AWAY:
+                self.vouched.add(effect.session)
+        for change in decision.changes:
+            if not isinstance(change, RoomEntered):
+                continue
+            if isinstance(command, RoomEntryPrepared):
+                assert command.verdict.code == 0
+                assert self.asked[change.session].room_id == change.room_id
+            else:
+                vouched = demo or change.session in self.vouched
+                assert state.admitter is Arbiter.NOBODY or (
+                    state.admitter is Arbiter.AWAY and vouched
+                )
+
+    def check_secrets(self, change):
+        """No password is part of a change."""
+        for value in astuple(change):
+            assert value not in ("secret", "hush"), change
 
     def check_state(self, state):
         """What must always hold of the state itself."""
@@ -173,14 +294,26 @@ class Theatre:
             assert room.members or not room.automatic, "an empty room stayed"
             assert len(room.members) <= self.hall.settings.max_users_per_room
             assert state.room_names[room.name] == room.id
-        assert len(state.room_names) == len(state.rooms)
+        assert set(state.room_names.values()) == set(state.rooms) | set(state.reserved)
+        assert len(state.room_names) == len(set(state.room_names.values()))
+        waiting = Counter(entry.room_id for entry in state.entering.values())
+        assert waiting == {id: room.entries for id, room in state.reserved.items()}
+        for entry in state.entering.values():
+            assert state.sessions[entry.session].room_id is None
+            assert state.room_names[entry.name] == entry.room_id
+        assert not set(state.verifying) & set(state.sessions)
         assert set(state.users.values()) == set(state.sessions)
-        online = {s.name for s in state.sessions.values() if s.user_id > 0}
+        online = {
+            session.name
+            for session in state.sessions.values()
+            if state.names.get(session.name) == session.user_id
+        }
         assert set(state.names) == online | set(state.offline)
         assert not online & set(state.offline)
         self.peak = max(self.peak, len(online))
         assert len(state.names) <= max(self.hall.settings.max_names, self.peak)
-        lowest = next(n for n in range(10001, 20000) if n not in state.rooms)
+        taken = set(state.room_names.values())
+        lowest = next(n for n in range(10001, 20000) if n not in taken)
         assert state.free_rooms.lowest == lowest
         assert list(state.held.values()) == sorted(state.held.values())
 
@@ -208,6 +341,32 @@ class Theatre:
             )
         )
 
+    def verdict(self, which, verdict):
+        """The arbiter answers a question, which may not matter any more."""
+        questions = self.audience.arbiter.questions
+        if not questions:
+            return
+        asked = questions.pop(which % len(questions))
+        if isinstance(asked, AskVerifyUser):
+            command = UserVerified(asked.session, verdict)
+        else:
+            command = RoomEntryPrepared(asked.session, asked.request, verdict)
+            self.asked[asked.session] = asked.question
+        matters = self.awaited(command) is not None
+        assert bool(self.run(command).changes) is matters
+        assert self.run(command) == Decision(), "a verdict was taken twice"
+
+    def drop(self, which):
+        """The link of a login that waits is gone."""
+        waiting = [*self.hall.state.verifying, 0]
+        self.run(LoginDropped(waiting[which % len(waiting)]))
+
+    def arbiters(self, verifier, admitter, hears):
+        self.run(ArbitersChanged(verifier, admitter, hears))
+
+    def call(self, call):
+        self.run(FilterCall(self.fresh(), call))
+
     def lose(self, who):
         self.run(LinkLost(self.session(who)))
 
@@ -231,12 +390,18 @@ class Theatre:
 
     def finish(self):
         """When all links are lost for long nothing is left over."""
+        for session in list(self.hall.state.verifying):
+            self.run(LoginDropped(session))
         for session in list(self.hall.state.sessions):
             self.run(LinkLost(session))
         self.wait(10.0)
         assert not self.hall.state.sessions
         assert not self.audience.routes
         assert self.hall.next_timeout() is None
+        while self.audience.arbiter.questions:
+            self.verdict(0, Verdict(ResultCode.SUCCESS, 1))
+        state = self.hall.state
+        assert not (state.sessions or state.entering or state.reserved)
         demo = self.hall.settings.demo_mode
         assert list(self.hall.state.rooms) == ([1, 2] if demo else [])
 
@@ -272,6 +437,36 @@ class PropertyTests(SynchronousTestCase):
             [len(receivers) for _, receivers in theatre.audience.routes.values()],
             [users - 1] * users,
         )
+        for step, *arguments in steps:
+            getattr(theatre, step)(*arguments)
+        theatre.snapshot()
+        theatre.finish()
+
+    @settings(deadline=None, max_examples=100)
+    @given(st.booleans(), st.integers(1, 3), SCRIPTS)
+    def test_everythingAsked(self, auto_add_room, room_size, steps):
+        """The same where an arbiter is asked about everything from the start."""
+        there = Arbiter.THERE
+        theatre = Theatre(
+            HallSettings(
+                True,
+                True,
+                True,
+                auto_add_room,
+                room_size,
+                10.0,
+                5,
+                verifier=there,
+                admitter=there,
+            )
+        )
+        for user_id, name in enumerate(("ann", "ben", "cat"), 1):
+            theatre.login(name, "secret", True)
+            theatre.verdict(0, Verdict(ResultCode.SUCCESS, user_id))
+        for who in range(3):
+            theatre.message(who, EnterRoom(1, "hush"), True, b"")
+        self.assertEqual(list(theatre.audience.arbiter.users.values()), [0, 0, 0])
+        self.assertEqual(len(theatre.audience.arbiter.questions), 3)
         for step, *arguments in steps:
             getattr(theatre, step)(*arguments)
         theatre.snapshot()
