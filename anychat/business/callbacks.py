@@ -16,8 +16,15 @@ return its value, a Deferred or a coroutine of it, and
 The core goes on telling only while events get done: see docs/business.md.
 """
 
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from typing import Any
+
+from anychat import business_messages as messages
+from anychat.business.turns import EVERYBODY
 from anychat.business.verdict import CodeResult, EventResult, VerifyResult
-from anychat.business_messages import Presence
+from anychat.business_messages import BusinessMessage, Presence
 from anychat.codes import ResultCode
 
 
@@ -53,7 +60,7 @@ class Callbacks:
         event: int,
         source_id: int,
         target_id: int,
-        code: ResultCode,
+        error: ResultCode,
         flags: int,
         param: int,
         text: str,
@@ -62,15 +69,16 @@ class Callbacks:
 
         The core of this version does not ask it.
 
+        :param event: 1 request, 2 reply, 3 start, 4 finish.
         :return: 0, or a code that the requester gets.
         """
         raise NotImplementedError
 
     def on_user_info_control(
         self,
-        source_id: int,
-        target_id: int,
-        control: int,
+        sender_id: int,
+        user_id: int,
+        control_code: int,
         wparam: int,
         lparam: int,
         text: str,
@@ -115,20 +123,40 @@ class Callbacks:
         """OnTransBuffer: a client sent a buffer to user 0, the business server."""
 
     def on_trans_buffer_ex(
-        self, user_id: int, data: bytes, wparam: int, lparam: int, task_id: int
+        self,
+        user_id: int,
+        wparam: int,
+        lparam: int,
+        task_id: int,
+        length: int,
+        offset: int,
+        data: bytes,
     ) -> EventResult:
-        """OnTransBufferEx: the same, longer; not told by the core of this version."""
+        """OnTransBufferEx: a portion of a big buffer to the business server.
+
+        The core of this version does not tell it.
+
+        :param length: bytes of the whole buffer.
+        :param offset: where in it this portion belongs.
+        """
 
     def on_trans_file(
         self,
         user_id: int,
         file_name: str,
+        temp_path: str,
         length: int,
         wparam: int,
         lparam: int,
         task_id: int,
     ) -> EventResult:
-        """OnTransFile: a client sent a file; not told by the core of this version."""
+        """OnTransFile: a client sent a file, to be fetched with `Calls.fetch_file`.
+
+        The core of this version does not tell it.
+
+        :param temp_path: where it lies on the core's machine.
+        :param length: bytes.
+        """
 
     def on_server_record_ex(
         self,
@@ -140,7 +168,9 @@ class Callbacks:
         text: str,
         server_id: int,
     ) -> EventResult:
-        """OnServerRecordEx: a recording is done; not told by the core of this version.
+        """OnServerRecordEx: a recording or snapshot is done.
+
+        The core of this version does not tell it.
 
         :param elapse: seconds.
         """
@@ -156,12 +186,15 @@ class Callbacks:
         param4: int,
         text: str,
     ) -> EventResult:
-        """OnObjectEvent: of a business object; not told by the core of this version."""
+        """OnObjectEvent: something has happened to a business object.
+
+        The core of this version does not tell it.
+        """
 
     # What concerns all users: nothing else is under way meanwhile.
 
     def on_app_message_ex(
-        self, message: int, code: ResultCode, server_id: int
+        self, message: int, error: ResultCode, server_id: int
     ) -> EventResult:
         """AppMessageEx: a server (10 core, 11 record, ...) is up (0), or what failed.
 
@@ -200,3 +233,77 @@ class Callbacks:
         :param name: of a business server that connected later, or this one's own
             again after that has gone.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """A method of `Callbacks`, and when it is called."""
+
+    method: str
+    message: type[BusinessMessage]
+    """What the core asks or tells."""
+    key: Callable[[Any], Hashable]
+    """Callbacks for messages with the same key do not overlap."""
+    arguments: Callable[[Any], tuple[Any, ...]]
+    """The method's arguments, out of the message."""
+
+
+def _fields(message: type[BusinessMessage]) -> Callable[[Any], tuple[Any, ...]]:
+    names = [item.name for item in fields(message)]
+    get = attrgetter(*names)
+    return get if len(names) > 1 else lambda value: (get(value),)
+
+
+def _callback(
+    method: str, message: type[BusinessMessage], key: Callable[[Any], Hashable]
+) -> Callback:
+    return Callback(method, message, key, _fields(message))
+
+
+def _everybody(message: BusinessMessage) -> Hashable:
+    return EVERYBODY
+
+
+_user = attrgetter("user_id")
+_source = attrgetter("source_id")
+
+#: Every callback that answers to something the core says.
+CALLBACKS = (
+    # A name is no user yet: whoever it turns out to be signs in afterwards.
+    _callback("verify_user", messages.VerifyUser, attrgetter("name")),
+    _callback("prepare_enter_room", messages.PrepareEnterRoom, _user),
+    _callback("on_video_call_event", messages.OnVideoCallEvent, _source),
+    _callback(
+        "on_user_info_control", messages.OnUserInfoControl, attrgetter("sender_id")
+    ),
+    _callback("on_user_login_action", messages.OnUserLoginAction, _user),
+    _callback("on_user_logout_action_ex", messages.OnUserLogoutActionEx, _user),
+    _callback("on_user_enter_room_action", messages.OnUserEnterRoomAction, _user),
+    _callback("on_user_leave_room_action", messages.OnUserLeaveRoomAction, _user),
+    _callback("on_recv_user_filter_data", messages.OnRecvUserFilterData, _user),
+    _callback("on_recv_user_text_msg", messages.OnRecvUserTextMsg, _source),
+    _callback("on_trans_buffer", messages.OnTransBuffer, _user),
+    _callback("on_trans_buffer_ex", messages.OnTransBufferEx, _user),
+    _callback("on_trans_file", messages.OnTransFile, _user),
+    _callback("on_server_record_ex", messages.OnServerRecordEx, _user),
+    _callback(
+        "on_object_event",
+        messages.OnObjectEvent,
+        attrgetter("object_type", "object_id"),
+    ),
+    _callback("on_app_message_ex", messages.AppMessageEx, _everybody),
+    Callback(
+        "on_online_users",
+        messages.OnlineUsers,
+        _everybody,
+        # Portions have been put together by then.
+        lambda message: (message.users,),
+    ),
+    _callback("on_events_lost", messages.EventsLost, _everybody),
+)
+
+#: Callbacks about the connection itself.
+NOTICES = ("on_connected", "on_disconnected", "on_verdicts_taken")
+
+#: Names of all callbacks.
+NAMES = (*(callback.method for callback in CALLBACKS), *NOTICES)

@@ -7,9 +7,7 @@ after it wait for it.
 
 Events are numbered.  `Turns.through` is the number up to which all are done,
 which is what is acknowledged: so a core that must not send more than a window
-beyond that waits when callbacks are slow.  Numbers outlive a connection: what
-comes again after a reconnect because it was not acknowledged yet is known by
-its number and left out.
+beyond that waits when callbacks are slow.
 
 Pure: it starts nothing itself.
 """
@@ -36,8 +34,8 @@ class Entry(Generic[T]):
     number: int
     """Of an event; 0: a question, which is answered instead."""
     content: T
-    run: int = 0
-    """Which run of the core the number belongs to; `Turns` counts them."""
+    era: int = 0
+    """How often numbers had begun anew when it came."""
 
 
 class Turns(Generic[T]):
@@ -50,7 +48,8 @@ class Turns(Generic[T]):
         """
         self._maximum = maximum
         self._side_by_side = side_by_side
-        self._run = 0
+        self.era = 0
+        """How often numbers have begun anew."""
         self._count = 0
         self._begun = 0
         # By key: what came and is not done, the first of them ready or begun.
@@ -59,49 +58,47 @@ class Turns(Generic[T]):
         self._ready: deque[Entry[T]] = deque()
         # From the first entry of EVERYBODY on that has not begun.
         self._behind: deque[Entry[T]] = deque()
-        # Numbers of this run that are not done, with done ones between them.
+        # Numbers of this era that are not done, with done ones between them.
         self._open: deque[int] = deque()
         self._done_early: set[int] = set()
-        self.taken = 0
-        """The number that came last in this run of the core."""
         self.through = 0
-        """The number up to which all are done in this run of the core."""
+        """The number up to which all are done."""
 
     def __len__(self) -> int:
         """Entries that are not done."""
         return self._count
 
-    def restart(self, through: int = 0) -> None:
-        """The core was restarted: its numbers go on after that one.
+    @property
+    def unacknowledged(self) -> int:
+        """Events that came after `through`, whether they are done or not."""
+        return len(self._open)
+
+    def renumber(self, through: int) -> None:
+        """A new connection: the core's numbers go on after that one.
 
         What is waiting keeps its turn and is not acknowledged any more.
         """
-        self._run += 1
+        self.era += 1
         self._open.clear()
         self._done_early.clear()
-        self.taken = self.through = through
+        self.through = through
 
-    def add(self, key: Hashable, number: int, content: T) -> bool:
-        """Take what came; False: it had come before.
+    def add(self, key: Hashable, number: int, content: T) -> None:
+        """Take what came.
 
-        :param number: of an event; 0 for a question.
+        :param number: of an event, greater than those before; 0 for a question.
         :raises PeerError: more are waiting than a core may send.
         """
-        if number:
-            if number <= self.taken:
-                return False
-            self.taken = number
         if self._count >= self._maximum:
             raise PeerError(f"more than {self._maximum} events and questions at once")
         if number:
             self._open.append(number)
         self._count += 1
-        entry = Entry(key, number, content, self._run)
+        entry = Entry(key, number, content, self.era)
         if self._behind or not self._may_enter(key):
             self._behind.append(entry)
         else:
             self._let_in(entry)
-        return True
 
     def begin(self) -> Entry[T] | None:
         """The next one whose turn it is; `done` must follow for it."""
@@ -121,7 +118,7 @@ class Turns(Generic[T]):
         else:
             del self._lanes[entry.key]
             self._let_in_those_behind()
-        if entry.number and entry.run == self._run:
+        if entry.number and entry.era == self.era:
             self._advance(entry.number)
 
     def _may_enter(self, key: Hashable) -> bool:

@@ -90,23 +90,25 @@ class TurnsTests(SynchronousTestCase):
         self.turns.done(self.turns.begin())
         self.assertEqual(self.turns.through, 900)
 
-    def test_comesAgain(self):
-        """What came already and is resent after a reconnect is left out."""
-        self.assertTrue(self.turns.add(1, 1, "a"))
-        self.assertFalse(self.turns.add(1, 1, "a"))
-        self.assertTrue(self.turns.add(1, 2, "b"))
-        self.assertEqual(len(self.turns), 2)
-
-    def test_restart(self):
-        """After a restart numbers begin anew, and old ones acknowledge nothing."""
-        self.turns.add(1, 1, "old")
-        (old,) = self.begun()
-        self.turns.restart()
-        self.assertTrue(self.turns.add(1, 1, "new"))
-        self.turns.done(old)
-        self.assertEqual(self.turns.through, 0)
+    def test_renumber(self):
+        """On a new connection old numbers acknowledge nothing, and keep their turn."""
+        self.turns.add(1, 7, "done")
         self.turns.done(self.turns.begin())
-        self.assertEqual(self.turns.through, 1)
+        self.turns.add(1, 8, "old")
+        self.turns.add(2, 9, "early")
+        old, early = self.begun()
+        self.turns.done(early)
+        self.assertEqual(self.turns.unacknowledged, 2)
+        self.turns.renumber(7)
+        self.assertEqual(self.turns.unacknowledged, 0)
+        self.turns.add(1, 8, "new")
+        self.assertEqual(self.contents(), [])
+        self.turns.done(old)
+        self.assertEqual(self.turns.through, 7)
+        (new,) = self.begun()
+        self.assertEqual((old.era, new.era, self.turns.era), (0, 1, 1))
+        self.turns.done(new)
+        self.assertEqual(self.turns.through, 8)
 
     def test_tooMany(self):
         """More than a core may send is its fault."""
@@ -124,7 +126,7 @@ class TurnsTests(SynchronousTestCase):
                 ),
                 st.tuples(st.just("begin")),
                 st.tuples(st.just("done"), st.integers(0, 5)),
-                st.tuples(st.just("restart")),
+                st.tuples(st.just("renumber")),
             ),
             max_size=60,
         )
@@ -132,12 +134,12 @@ class TurnsTests(SynchronousTestCase):
     def test_anything(self, steps):
         """Whatever comes: order by key, nobody beside everybody, nothing lost."""
         turns = Turns(50, 3)
-        number, came, running, began, run = 0, [], [], [], 0
+        number, came, running, began, era = 0, [], [], [], 0
         for step, *arguments in steps:
             if step == "add" and len(turns) < 50:
                 key, is_event = arguments
                 number += is_event
-                content = (len(came), key, run, number if is_event else 0)
+                content = (len(came), key, era, number if is_event else 0)
                 turns.add(key, content[3], content)
                 came.append(content)
             elif step == "begin":
@@ -148,10 +150,10 @@ class TurnsTests(SynchronousTestCase):
                     began.append(entry.content)
             elif step == "done" and running:
                 turns.done(running.pop(arguments[0] % len(running)))
-            elif step == "restart":
-                turns.restart()
-                number, run = 0, run + 1
-            self.check_through(turns, came, running, began, run)
+            elif step == "renumber":
+                turns.renumber(0)
+                number, era = 0, era + 1
+            self.check_through(turns, came, running, began, era)
         while running or len(turns):
             entry = turns.begin()
             if entry is not None:
@@ -165,7 +167,7 @@ class TurnsTests(SynchronousTestCase):
             mine = [content for content in began if content[1] is key]
             self.assertEqual(mine, [content for content in came if content[1] is key])
         self.check_walls(came, began)
-        self.assertEqual(turns.through, turns.taken)
+        self.assertEqual((turns.through, turns.unacknowledged), (number, 0))
 
     def check_beside(self, entry, running):
         """Nothing else of that key has begun, and nothing beside everybody."""
@@ -176,13 +178,13 @@ class TurnsTests(SynchronousTestCase):
             self.assertEqual(keys, [])
         self.assertLess(len(running), 3)
 
-    def check_through(self, turns, came, running, began, run):
+    def check_through(self, turns, came, running, began, era):
         """The acknowledgement is the last number before the first one open."""
         busy = {entry.content[0] for entry in running}
         has_begun = {content[0] for content in began}
         through = 0
         for place, _, whose, number in came:
-            if whose == run and number:
+            if whose == era and number:
                 if place in busy or place not in has_begun:
                     break
                 through = number
