@@ -60,6 +60,8 @@ class Number(amp.Argument):
         return self._check(int(data))
 
     def _check(self, value: int) -> int:
+        if not isinstance(value, int):
+            raise ValueError("is not a number")
         if not self.low <= value <= self.high:
             raise ValueError(f"is not from {self.low} to {self.high}")
         return value
@@ -91,6 +93,8 @@ class Octets(amp.Argument):
 
     def toString(self, value: bytes) -> bytes:
         """As they are."""
+        if not isinstance(value, bytes):
+            raise ValueError("is not bytes")
         if not self.low <= len(value) <= self.high:
             raise ValueError(f"has not from {self.low} to {self.high} bytes")
         return value
@@ -107,6 +111,8 @@ class Text(amp.Argument):
 
     def toString(self, value: str) -> bytes:
         """Text to bytes."""
+        if not isinstance(value, str):
+            raise ValueError("is not text")
         return self._octets.toString(value.encode("utf-8"))
 
     def fromString(self, data: bytes) -> str:
@@ -123,7 +129,9 @@ class Line(Text):
 
     def toString(self, value: str) -> bytes:
         """Text to bytes."""
-        return super().toString(self._fit(value))
+        data = super().toString(value)
+        self._fit(value)
+        return data
 
     def fromString(self, data: bytes) -> str:
         """Bytes to text."""
