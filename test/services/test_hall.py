@@ -1,13 +1,30 @@
 """The service that runs the core: order of work, time, and bugs survived."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from anychat.business_messages import (
+    Answer,
+    GetRoomIdList,
+    OnUserLogoutActionEx,
+    PrepareEnterRoom,
+    Verdict,
+    VerifyUser,
+)
 from anychat.codes import DeviceType, ResultCode, StreamKind
 from anychat.core import effects
-from anychat.core.commands import Command, LinkLogin, LinkLost, SessionMessage, Tick
+from anychat.core.commands import (
+    Command,
+    FilterCall,
+    LinkLogin,
+    LinkLost,
+    RoomEntryPrepared,
+    SessionMessage,
+    Tick,
+    UserVerified,
+)
 from anychat.core.turn import Decision
 from anychat.errors import LocalError
 from anychat.messages import (
@@ -61,6 +78,8 @@ class Recorder:
 
     def __init__(self):
         self.effects = []
+        self.finished = []
+        """How many effects had been done at each end."""
         self.on = {}
 
     def execute(self, effect):
@@ -68,7 +87,8 @@ class Recorder:
         self.on.get(effect, lambda: None)()
 
     def finish(self):
-        """Nothing waits for the end of the effects."""
+        """All effects are done."""
+        self.finished.append(len(self.effects))
 
 
 class HallServiceTests(SynchronousTestCase):
@@ -105,6 +125,43 @@ class HallServiceTests(SynchronousTestCase):
         self.assertEqual(
             self.executor.effects, [Mark("first"), Mark("second"), Mark("third")]
         )
+
+    def test_finish(self):
+        """When no command waits any more the executor may cause others."""
+        self.hall.decisions[LinkLost] = Decision((), (Mark("first"), Mark("second")))
+        self.hall.decisions[Tick] = Decision((), (Mark("third"),))
+        self.executor.on[Mark("first")] = lambda: self.service.submit(Tick())
+        self.executor.on[Mark("third")] = lambda: self.executor.on.clear()
+        self.service.submit(LinkLost(1))
+        self.assertEqual(self.executor.finished, [3])
+        self.service.submit(Tick())
+        self.assertEqual(self.executor.finished, [3, 4])
+
+    def test_bugAtAVerdict(self):
+        """Who waits for a verdict that the core cannot work on gets a no instead."""
+        failed = Verdict(ResultCode.EXCEPTION)
+        for command in (
+            UserVerified(1, Verdict(ResultCode.SUCCESS, 7)),
+            RoomEntryPrepared(1, 7, Verdict(ResultCode.SUCCESS)),
+        ):
+            self.hall.commands.clear()
+            self.hall.decisions[type(command)] = ZeroDivisionError("bug")
+            self.service.submit(command)
+            self.assertEqual(
+                [command for command, _ in self.hall.commands],
+                [command, replace(command, verdict=failed)],
+            )
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 4)
+
+    def test_bugAtACall(self):
+        """A call of the plug-in that fails is answered with 5."""
+        self.hall.decisions[FilterCall] = ZeroDivisionError("bug")
+        self.service.submit(FilterCall(3, GetRoomIdList()))
+        self.assertEqual(
+            self.executor.effects,
+            [effects.AnswerCall(3, Answer(ResultCode.EXCEPTION))],
+        )
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_bugInTheCore(self):
         """A failing decision answers its request with 5 and costs nothing else."""
@@ -291,6 +348,35 @@ class EffectsTests(SynchronousTestCase):
                 ("refuse_login", 4, 5, ResultCode.VISITOR_DENY),
             ],
         )
+
+    def test_plugIn(self):
+        """Questions, events and answers go to the plug-in's place as they are."""
+        asked = (
+            effects.AskVerifyUser(1, VerifyUser("ann", "x")),
+            effects.AskPrepareEnterRoom(1, 2, PrepareEnterRoom(5, 1, "Room 1", "")),
+            effects.Tell(OnUserLogoutActionEx(5, ResultCode.SUCCESS)),
+        )
+        for effect in asked:
+            self.effects.execute(effect)
+        self.effects.execute(effects.AnswerCall(3, Answer(ResultCode.SUCCESS)))
+        self.effects.finish()
+        self.assertEqual(
+            self.slot.calls,
+            [
+                *[("put", effect) for effect in asked],
+                ("answer", 3, Answer(ResultCode.SUCCESS)),
+                ("deliver",),
+            ],
+        )
+
+    def test_reasons(self):
+        """A refusal with a reason is a line of the log; the client gets the code."""
+        refused = effects.RefuseLogin(4, 5, ResultCode.INVALID_USERID, "so it is")
+        self.effects.execute(refused)
+        self.assertEqual(
+            self.links.calls, [("refuse_login", 4, 5, ResultCode.INVALID_USERID)]
+        )
+        self.assertEqual(self.lines, ["Refuse login, so it is.(errorcode=205)"])
 
     def test_everyEffectIsKnown(self):
         """No kind of effect is left without a way to carry it out."""
