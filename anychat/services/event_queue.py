@@ -29,14 +29,21 @@ Q = TypeVar("Q")
 
 
 class Entry:
-    """An event as it stands on the wire, but for its number."""
+    """An event as it stands on the wire, but for its number.
 
-    __slots__ = ("body", "kind")
+    :ivar kind: its command.
+    :ivar cost: what keeping it counts for.
 
-    def __init__(self, kind: str, body: bytes) -> None:
+    :param free: it is bounded elsewhere, and counts for nothing.  Such ones
+        that stand side by side are dropped together or not at all.
+    """
+
+    __slots__ = ("body", "cost", "kind")
+
+    def __init__(self, kind: str, body: bytes, *, free: bool = False) -> None:
         self.kind = kind
-        """Its command."""
         self.body = body
+        self.cost = 0 if free else len(body) + OVERHEAD
 
 
 class Gap:
@@ -98,7 +105,7 @@ class EventQueue(Generic[Q]):
         self._number = 0
         self._acknowledged = 0
         self.bytes = 0
-        """What is kept costs, sent or waiting."""
+        """What is kept counts for, sent or waiting."""
         self.dropped = 0
         """Events dropped since the beginning."""
 
@@ -125,7 +132,7 @@ class EventQueue(Generic[Q]):
     def tell(self, entry: Entry) -> None:
         """Put an event at the end of the line."""
         self._waiting.append(entry)
-        self.bytes += len(entry.body) + OVERHEAD
+        self.bytes += entry.cost
         if self.bytes > self._maximum:
             self._drop()
 
@@ -181,9 +188,8 @@ class EventQueue(Generic[Q]):
         while sent and sent[0][0] <= number:
             self._acknowledged, entry = sent.popleft()
             if isinstance(entry, Entry):
-                size = len(entry.body)
-                self._sent_bytes -= size
-                self.bytes -= size + OVERHEAD
+                self._sent_bytes -= len(entry.body)
+                self.bytes -= entry.cost
 
     def rewind(self) -> list[Q]:
         """The connection is gone: what was under way has to go out again.
@@ -220,7 +226,7 @@ class EventQueue(Generic[Q]):
                 lost += entry.count
             elif wanted(entry.kind):
                 kept.append(entry)
-                self.bytes += len(entry.body) + OVERHEAD
+                self.bytes += entry.cost
         self._waiting = kept
         return lost
 
@@ -251,14 +257,17 @@ class EventQueue(Generic[Q]):
         """Let the oldest go that are not under way."""
         waiting = self._waiting
         gap = Gap(0, self._reached())
-        while waiting and (self.bytes > self._maximum or isinstance(waiting[0], Gap)):
-            entry = waiting.popleft()
-            self._passed += 1
+        while waiting:
+            entry = waiting[0]
             if isinstance(entry, Gap):
                 gap.count += entry.count
-            else:
+            elif self.bytes > self._maximum or (gap.count and not entry.cost):
                 gap.count += 1
                 self.dropped += 1
-                self.bytes -= len(entry.body) + OVERHEAD
+                self.bytes -= entry.cost
+            else:
+                break
+            waiting.popleft()
+            self._passed += 1
         waiting.appendleft(gap)
         self._passed -= 1

@@ -39,7 +39,9 @@ def entry_of(event: Event) -> Entry:
 
     :raises LocalError: a value does not fit.
     """
-    return Entry(type(event).__name__, encode_event(event))
+    kind = type(event).__name__
+    # Those are told once for each connection: they must not drive out others.
+    return Entry(kind, encode_event(event), free=kind in PASSING)
 
 
 class Opened:
@@ -123,13 +125,10 @@ class Recipient:
 
     def show(self, online: Sequence[Presence]) -> None:
         """Tell who is signed in now."""
-        dropped = self.queue.dropped
         for start in range(0, len(online) or 1, MAX_PRESENCES):
             end = start + MAX_PRESENCES
             part = OnlineUsers(tuple(online[start:end]), final=end >= len(online))
             self.queue.tell(entry_of(part))
-        self._own_losses(dropped)
-        # If that was too much by itself, more of it would not mend it.
         self._shown = self.queue.dropped
         self.pump()
 
