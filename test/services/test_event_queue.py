@@ -146,6 +146,22 @@ class EventQueueTests(SynchronousTestCase):
         self.assertEqual(shown(queue.take()), ["1-1"])
         self.assertEqual((queue.bytes, queue.dropped), (0, 1))
 
+    def test_free(self):
+        """What counts for nothing drives nothing out, and goes as a whole."""
+        queue = self.make(events=1, room=3)
+        for number in range(3):
+            queue.tell(event(number))
+        queue.take()
+        for number in range(3, 6):
+            queue.tell(Entry("Free", b"%d " % number, free=True))
+        self.assertEqual((queue.dropped, queue.bytes), (0, 3 * (10 + OVERHEAD)))
+        queue.tell(event(6))
+        self.assertEqual(queue.dropped, 1)
+        queue.tell(event(7))
+        self.assertEqual(queue.dropped, 5)
+        queue.acknowledge(1)
+        self.assertEqual(shown(queue.take()), ["6-5"])
+
     def test_resume(self):
         """It goes on after what was handled, acknowledged or not."""
         queue = self.make()
