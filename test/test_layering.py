@@ -190,6 +190,7 @@ class LayeringTests(SynchronousTestCase):
             "anychat.tap",
             "anychat.coreserver",
             "anychat.client.command",
+            "anychat.business.sample.console",
             "anychat.business.sample.tap",
             "anychat.demo",
             "anychat.load.command",

@@ -20,7 +20,7 @@ from anychat.business.sample.users import (
     UsersError,
     users_beside,
 )
-from anychat.business.settings import FILE_NAME, Settings
+from anychat.business.settings import FILE_NAME
 from anychat.errors import ConfigError
 
 PROGRAM = "anychat-business"
@@ -74,16 +74,6 @@ def existing(name: str) -> Path:
             "with --config"
         )
     return path
-
-
-def make(reactor: Any, settings: Settings) -> Any:
-    """The sample, which ends when somebody presses q."""
-    from anychat.business.sample.server import SampleServer
-    from anychat.terminal import QuitKey
-
-    assert settings.path is not None
-    QuitKey(reactor, reactor.stop).start()
-    return SampleServer(reactor, settings, Users(users_beside(settings.path)))
 
 
 def read_password(descriptor: int = 0) -> str:
@@ -140,9 +130,12 @@ def run_command(argv: Sequence[str] | None) -> int:
     try:
         path = existing(options.config)
         if options.command is None:
-            from anychat.business.run import run
+            # Loaded when it is wanted: the other commands need nothing of it.
+            from twisted.internet import reactor
 
-            return run(make, path)
+            from anychat.business.sample.run import run
+
+            return run(path, reactor)
         text = change_users(Users(users_beside(path)), options)
     except ConfigError as error:
         return complain(str(error), 2)

@@ -153,14 +153,6 @@ class SampleServer(BusinessServer):
         self._online = {user.user_id: user.name for user in users}
         self.log(f"Online users: {', '.join(map(self._name, self._online)) or 'none'}")
 
-    def on_events_lost(self, count: int) -> None:
-        """Print that there is a gap."""
-        self.log(f"Events lost: {count}")
-
-    def on_verdicts_taken(self, verdicts: tuple[str, ...], name: str) -> None:
-        """Print who is asked from now on."""
-        self.log(f"{', '.join(verdicts)}: asked of business server {name} from now on")
-
     def _name(self, user_id: int) -> str:
         return f"{self._online.get(user_id, 'user')} ({user_id})"
 

@@ -1,7 +1,7 @@
 """``twistd anychat-business``: its options, and the sample as a service.
 
-In the background its log and its pid file stand beside the configuration, and
-have its name; options of twistd (``--logfile``, ``--logger``, ``--syslog``,
+In the background its log and its pid file stand beside the configuration under
+its name; options of twistd (``--logfile``, ``--logger``, ``--syslog``,
 ``--pidfile``) ask for others.
 """
 
