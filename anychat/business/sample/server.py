@@ -13,7 +13,6 @@ from anychat.business.settings import Settings
 from anychat.business_messages import Presence
 from anychat.codes import ResultCode
 from anychat.errors import Refused
-from anychat.log import Log
 
 #: Passwords that are checked at the same time; each keeps a core busy.
 CHECKS = os.cpu_count() or 1
@@ -34,13 +33,14 @@ class SampleServer(BusinessServer):
         settings: Settings,
         users: Users,
         *,
-        log: Log | None = None,
         in_thread: InThread | None = None,
+        **others: Any,
     ) -> None:
         """
         :param in_thread: default: uses the reactor's threads.
+        :param others: see `BusinessServer`.
         """
-        super().__init__(reactor, settings, log=log, callback_timeout=CHECK_TIMEOUT)
+        super().__init__(reactor, settings, callback_timeout=CHECK_TIMEOUT, **others)
         self._users = users
         self._in_thread = in_thread or self._in_reactor_thread
         self._turns = DeferredSemaphore(CHECKS)
@@ -62,7 +62,7 @@ class SampleServer(BusinessServer):
 
     def _print_count(self, count: int) -> None:
         advice = "" if count else "; 'anychat-business adduser NAME' adds one"
-        self.log(f"{self._users.path}: {count} users{advice}")
+        self.log(f"Users in {self._users.path}: {count}{advice}")
 
     # What the core server asks.
 
