@@ -9,13 +9,17 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from time import perf_counter
 
-from anychat.codes import DeviceType, StreamKind
+from anychat.business_messages import Arbiter, Verdict
+from anychat.codes import DeviceType, ResultCode, StreamKind
 from anychat.core.commands import (
+    ArbitersChanged,
     Command,
     LinkLogin,
     LinkLost,
     LinkResumed,
+    RoomEntryPrepared,
     SessionMessage,
+    UserVerified,
 )
 from anychat.core.hall import Hall
 from anychat.core.settings import HallSettings
@@ -102,6 +106,9 @@ def measure(label: str, make: Callable[[int], Iterator[Command]]) -> None:
 
 HALL = Hall(SETTINGS)
 
+#: A verdict that lets in, under an id that nobody has.
+LET_IN = Verdict(ResultCode.SUCCESS, 2**31 - 1)
+
 
 def main() -> None:
     """Print one line for each kind of command."""
@@ -116,6 +123,19 @@ def main() -> None:
                 yield say(command.session, Logout())
 
         return make
+
+    def verified(rounds: int) -> Iterator[Command]:
+        for number in range(rounds):
+            command = login(f"visitor {number % 100}", "x")
+            yield command
+            yield UserVerified(command.session, LET_IN)
+            yield say(command.session, Logout())
+
+    def prepared(rounds: int) -> Iterator[Command]:
+        for _ in range(rounds):
+            yield say(outsider, EnterRoom(1))
+            yield RoomEntryPrepared(outsider, 1, LET_IN)
+            yield say(outsider, LeaveRoom(1))
 
     def alternate(
         *messages: Message, by: SessionId = outsider
@@ -149,6 +169,10 @@ def main() -> None:
         f"text to a room of {MEMBERS}",
         alternate(SendText(-1, False, "hello"), by=first),
     )
+    run(HALL, ArbitersChanged(Arbiter.THERE, Arbiter.THERE))
+    measure("login, verdict or logout", verified)
+    measure(f"enter, verdict or leave a room of {MEMBERS}", prepared)
+    run(HALL, ArbitersChanged(Arbiter.NOBODY, Arbiter.NOBODY))
     target = HALL.state.sessions[other].user_id
     measure("buffer to one user", alternate(TransBuffer(target, b"x")))
     measure("link lost or resumed", break_and_resume)
