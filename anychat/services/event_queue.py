@@ -34,8 +34,9 @@ class Entry:
     :ivar kind: its command.
     :ivar cost: what keeping it counts for.
 
-    :param free: it is bounded elsewhere, and counts for nothing.  Such ones
-        that stand side by side are dropped together or not at all.
+    :param free: it is bounded elsewhere, counts for nothing, and waits for no
+        window.  Such ones that stand side by side go out together, or are
+        dropped together.
     """
 
     __slots__ = ("body", "cost", "kind")
@@ -158,14 +159,17 @@ class EventQueue(Generic[Q]):
             if questions and questions[0][0] <= self._reached():
                 parts.append((0, questions.popleft()[1]))
                 continue
-            if not waiting or len(sent) >= self._window_events:
+            if not waiting:
                 return parts
             entry = waiting[0]
+            full = len(sent) >= self._window_events
             if isinstance(entry, Gap):
+                if full:
+                    return parts
                 self._number += entry.count
             else:
                 size = self._sent_bytes + len(entry.body)
-                if sent and size > self._window_bytes:
+                if (full or (sent and size > self._window_bytes)) and entry.cost:
                     return parts
                 self._sent_bytes = size
                 self._number += 1
