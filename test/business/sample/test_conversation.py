@@ -53,9 +53,9 @@ class ConversationTests(BusinessTestCase):
         self.lines = []
         self.sample = self.started()
         self.assertLines(
-            f"Users in {self.users.path}: 1",
             "connect core server successed",
             "Online users: ann (1)",
+            f"Users in {self.users.path}: 1",
             among=True,
         )
 
