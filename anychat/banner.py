@@ -5,10 +5,11 @@ texts in AnyChatCoreServer.log ("Successed" is the product's).  In the order in
 which they come:
 
 1. `opening`: separator, version, warnings about the configuration, mode;
-2. `started` for TCP and UDP, or `listen_failed`;
-3. `missing`: what the configuration asks for and this version does not have;
-4. at the terminal alone: `RUNNING`;
-5. `exited`.
+2. `started` for TCP and UDP, `channel_opened`, or `listen_failed`;
+3. `filter_loaded`, or `filter_failed`;
+4. `missing`: what the configuration asks for and this version does not have;
+5. at the terminal alone: `RUNNING`;
+6. `exited`.
 """
 
 from collections.abc import Iterator
@@ -59,6 +60,25 @@ def failed(protocol: str, port: int) -> str:
     return f"Start {protocol} Server Failed, Maybe port({port}) in use?"
 
 
+def channel_opened() -> str:
+    """Business servers can connect."""
+    return f"AnyChat IPC Filter Plus Init, Build Time:{build_time()}"
+
+
+def filter_loaded(name: str, version: str) -> str:
+    """The plug-in works.
+
+    :param name: as SDKFilterPlus has it.
+    :param version: what the plug-in says of itself.
+    """
+    return f"Load SDK Filter Plus:{name} Success, ver:{version}"
+
+
+def filter_failed(name: str, reason: str) -> str:
+    """The plug-in cannot be used."""
+    return f"Load SDK Filter Plus:{name} Failed, {reason}"
+
+
 def listen_failed(error: CannotListenError, config: Config) -> Iterator[str]:
     """The lines for a port that could not be opened, and the system's reason."""
     protocols = [
@@ -66,6 +86,7 @@ def listen_failed(error: CannotListenError, config: Config) -> Iterator[str]:
         for protocol, port in (
             ("TCP", config.base.tcp_listen_port),
             ("UDP", config.base.udp_service_port),
+            ("IPC", config.business.listen_port),
         )
         if port == error.port
     ]
@@ -77,12 +98,6 @@ def listen_failed(error: CannotListenError, config: Config) -> Iterator[str]:
 def missing(config: Config) -> Iterator[str]:
     """What the configuration asks for that this version does not have."""
     function = config.function
-    if function.sdk_filter_plus:
-        yield (
-            f"Warning:SDKFilterPlus={function.sdk_filter_plus} is not loaded: the "
-            "business channel is not in this version, the server runs without a "
-            "business server"
-        )
     for key, value in (
         ("StreamTransMode", function.stream_trans_mode),
         ("ExternFlags", function.extern_flags),

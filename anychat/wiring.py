@@ -13,10 +13,12 @@ from twisted.application.service import IService, MultiService, Service
 
 import anychat
 from anychat import banner
+from anychat.business_messages import Arbiter
 from anychat.codes import LicenceMode
 from anychat.config import Config
 from anychat.core.hall import Hall
 from anychat.core.settings import HallSettings
+from anychat.filters.choice import FilterKind, chosen
 from anychat.log import Log
 from anychat.media.port import PortSettings
 from anychat.media.relay import RelaySettings, maker
@@ -26,6 +28,11 @@ from anychat.ops.http import HttpService, site
 from anychat.ops.metrics import Metrics
 from anychat.protocols.signalling import HelloFacts
 from anychat.protocols.tls import ServerContext, make_certificate
+from anychat.services.business import (
+    BusinessChannelSettings,
+    BusinessService,
+    resting,
+)
 from anychat.services.filter import FilterSlot
 from anychat.services.hall import Effects, HallService
 from anychat.services.links import ClientLinks, LinkSettings
@@ -75,17 +82,45 @@ def build(config: Config, reactor: Any, log: Log) -> IService:
     )
     slot = FilterSlot(hall.submit, hall.hall.state)
     hall.connect(Effects(links, media, slot, log))
-    metrics = Metrics(hall.hall, links.statistics, media.counters, reactor.seconds)
+    business = None
+    kind = chosen(config.function.sdk_filter_plus, config.directory).kind
+    if kind is FilterKind.CHANNEL:
+        business = BusinessService(
+            reactor,
+            channel_settings(config),
+            slot,
+            hello_facts(config),
+            os.urandom,
+            log,
+            context,
+        )
+        slot.fill(business)
+    metrics = Metrics(
+        hall.hall,
+        links.statistics,
+        media.counters,
+        business.statistics if business is not None else dict,
+        reactor.seconds,
+    )
 
     server = MultiService()
-    parts = [
+    parts: list[Service] = [
         Line(log, *banner.opening(config), *certificate_lines(config, context)),
         hall,
         links,
         Line(log, banner.started("TCP", config.base.tcp_listen_port)),
         media,
-        Line(log, *banner.missing(config)),
     ]
+    if business is not None:
+        parts += [
+            business,
+            Line(
+                log,
+                banner.channel_opened(),
+                banner.filter_loaded(config.function.sdk_filter_plus, business.version),
+            ),
+        ]
+    parts.append(Line(log, *banner.missing(config)))
     if config.http.listen_port:
         parts.append(
             HttpService(
@@ -122,6 +157,10 @@ def certificate_lines(config: Config, context: ServerContext | None) -> Iterator
 def hall_settings(config: Config) -> HallSettings:
     """What the core obeys."""
     function = config.function
+    verifier = admitter = Arbiter.NOBODY
+    if function.sdk_filter_plus:
+        # Until the plug-in says that somebody is there.
+        verifier, admitter = resting(config.business.require_business)
     return HallSettings(
         demo_mode=config.base.demo_mode,
         allow_guest_login=function.allow_guest_login,
@@ -129,6 +168,8 @@ def hall_settings(config: Config) -> HallSettings:
         auto_add_room=function.auto_add_room,
         max_users_per_room=function.max_users_per_room,
         hold_time=float(config.media.hold_time),
+        verifier=verifier,
+        admitter=admitter,
     )
 
 
@@ -143,6 +184,19 @@ def link_settings(config: Config, context: ServerContext | None) -> LinkSettings
         secure=context,
         allow_plain=config.tls.allow_plain,
         hold_time=config.media.hold_time,
+    )
+
+
+def channel_settings(config: Config) -> BusinessChannelSettings:
+    """How business servers are served."""
+    return BusinessChannelSettings(
+        port=config.business.listen_port,
+        addresses=(config.business.listen_address,),
+        password=config.base.sdk_auth_pass,
+        answer_timeout=float(config.business.answer_timeout),
+        require=config.business.require_business,
+        heartbeat=config.function.net_check_time / 1000,
+        timeout=config.function.net_timeout_time / 1000,
     )
 
 

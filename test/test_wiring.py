@@ -8,6 +8,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from anychat import wiring
+from anychat.business_messages import Arbiter
 from anychat.codes import LicenceMode
 from anychat.config import load
 from anychat.log import Log
@@ -43,6 +44,10 @@ NetTimeoutTime=9000
 ListenAddress=127.0.0.1
 [TLS Settings]
 AllowPlain=1
+[Business Settings]
+ListenPort=18909
+RequireBusiness=0
+AnswerTimeout=9
 [Media Settings]
 PublicAddress=192.0.2.7
 HoldTime=12
@@ -71,6 +76,31 @@ class WiringTests(SynchronousTestCase):
         self.assertFalse(settings.auto_add_room)
         self.assertEqual(settings.max_users_per_room, 7)
         self.assertEqual(settings.hold_time, 12.0)
+
+    def test_channel(self):
+        """The channel for business servers obeys the configuration."""
+        settings = wiring.channel_settings(self.config)
+        self.assertEqual(settings.port, 18909)
+        self.assertEqual(settings.addresses, ("127.0.0.1",))
+        self.assertEqual(settings.password, "sesame")
+        self.assertEqual(settings.answer_timeout, 9.0)
+        self.assertFalse(settings.require)
+        self.assertEqual((settings.heartbeat, settings.timeout), (2.0, 9.0))
+
+    def test_arbiters(self):
+        """A configured plug-in is waited for from the start; none is not."""
+        for value, require, arbiters in (
+            ("", True, (Arbiter.NOBODY, Arbiter.NOBODY)),
+            ("ipc", True, (Arbiter.AWAY, Arbiter.AWAY)),
+            ("ipc", False, (Arbiter.AWAY, Arbiter.NOBODY)),
+        ):
+            config = replace(
+                self.config,
+                function=replace(self.config.function, sdk_filter_plus=value),
+                business=replace(self.config.business, require_business=require),
+            )
+            settings = wiring.hall_settings(config)
+            self.assertEqual((settings.verifier, settings.admitter), arbiters)
 
     def test_links(self):
         """The links obey the configuration; milliseconds become seconds."""

@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 import anychat
 from anychat.core.hall import Hall
 from anychat.media.counters import MediaCounters
+from anychat.services.business import GAUGES as BUSINESS_GAUGES
 
 #: Statistics of the links that go up and down; the others only grow.
 LINK_GAUGES = frozenset(
@@ -31,6 +32,7 @@ class Metrics:
 
     :param links: statistics of the links.
     :param media: counters of the media plane.
+    :param business: statistics of the channel for business servers, if it is open.
     :param seconds: monotonic clock.
     """
 
@@ -39,11 +41,13 @@ class Metrics:
         hall: Hall,
         links: Callable[[], Mapping[str, int]],
         media: Callable[[], MediaCounters],
+        business: Callable[[], Mapping[str, int]],
         seconds: Callable[[], float],
     ) -> None:
         self._hall = hall
         self._links = links
         self._media = media
+        self._business = business
         self._seconds = seconds
         self._started = seconds()
         self._registry = CollectorRegistry()
@@ -77,10 +81,17 @@ class Metrics:
             "Rooms with members",
             self._occupied_rooms(),
         )
-        for name, value in sorted(self._links().items()):
-            family = GaugeMetricFamily if name in LINK_GAUGES else CounterMetricFamily
-            text = f"Client links: {name.replace('_', ' ')}"
-            yield family(f"anychat_links_{name}", text, value)
+        for subject, text, values, gauges in (
+            ("links", "Client links", self._links(), LINK_GAUGES),
+            ("business", "Business servers", self._business(), BUSINESS_GAUGES),
+        ):
+            for name, value in sorted(values.items()):
+                family = GaugeMetricFamily if name in gauges else CounterMetricFamily
+                yield family(
+                    f"anychat_{subject}_{name}",
+                    f"{text}: {name.replace('_', ' ')}",
+                    value,
+                )
         yield from self._collect_media(self._media())
 
     def _collect_media(self, media: MediaCounters) -> Iterator[Metric]:

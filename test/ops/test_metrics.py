@@ -42,6 +42,7 @@ class MetricsTests(SynchronousTestCase):
             self.hall,
             lambda: {"sessions": 1, "logins": 12},
             lambda: COUNTERS,
+            lambda: {"connected": 2, "events": 7},
             lambda: self.now,
         )
 
@@ -58,6 +59,8 @@ class MetricsTests(SynchronousTestCase):
     def test_exposition(self):
         """Every counter is there, gauges without and counters with ``_total``."""
         lines = self.metrics.exposition().decode().splitlines()
+        self.assertIn("anychat_business_connected 2.0", lines)
+        self.assertIn("anychat_business_events_total 7.0", lines)
         for line in (
             "anychat_users 1.0",
             "anychat_links_sessions 1.0",
