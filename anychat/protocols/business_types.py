@@ -96,7 +96,8 @@ class Octets(amp.Argument):
         if not isinstance(value, bytes):
             raise ValueError("is not bytes")
         if not self.low <= len(value) <= self.high:
-            raise ValueError(f"has not from {self.low} to {self.high} bytes")
+            exactly = f"{self.low} to " * (self.low != self.high)
+            raise ValueError(f"has not {exactly}{self.high} bytes")
         return value
 
     fromString = toString

@@ -1,7 +1,7 @@
 """Tests of `anychat.protocols.business_boxes`, its commands and their types."""
 
+import contextlib
 import dataclasses
-from contextlib import suppress
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -397,7 +397,7 @@ class TypeTests(SynchronousTestCase):
     def test_garbageInLists(self, data):
         """Lists are lists or ValueError."""
         for kind in (Ids(), commands.OnlineUsers.arguments[0][1]):
-            with suppress(ValueError):
+            with contextlib.suppress(ValueError):
                 kind.fromStringProto(data, None)
 
 
