@@ -43,9 +43,15 @@ from anychat.services.recipient import Recipient, entry_of
 from anychat.services.settings import BusinessChannelSettings
 from anychat.services.verdict_roles import Taken, VerdictRoles
 
-__all__ = ["GAUGES", "BusinessChannelSettings", "BusinessService", "resting"]
+__all__ = [
+    "COUNTERS",
+    "GAUGES",
+    "BusinessChannelSettings",
+    "BusinessService",
+    "resting",
+]
 
-#: Statistics that go up and down; the others only grow.
+#: Statistics that go up and down.
 GAUGES = frozenset(
     {
         "connected",
@@ -57,6 +63,28 @@ GAUGES = frozenset(
         "questions_open",
         "unsent_bytes",
     }
+)
+
+#: Those that only grow.
+COUNTERS = (
+    "accepted",
+    "refused_crowd",
+    "refused_names",
+    "faults",
+    "begun",
+    "replaced",
+    "names_forgotten",
+    "events",
+    "events_dropped",
+    "questions",
+    "questions_answered",
+    "questions_timeout",
+    "questions_late",
+    "questions_refused",
+    "questions_unavailable",
+    "questions_without",
+    "calls",
+    "calls_refused",
 )
 
 _EPOCH_SIZE = 8
@@ -138,7 +166,7 @@ class BusinessService(Service):
         self._roles: VerdictRoles[Recipient] = VerdictRoles()
         self._said: tuple[Arbiter, Arbiter, bool] | None = None
         self._answering: dict[str, Recipient | None] = {}
-        self._counters: Counter[str] = Counter()
+        self._counters: Counter[str] = Counter(dict.fromkeys(COUNTERS, 0))
         self._ports: list[Any] = []
         self._empty: Deferred[None] | None = None
 

@@ -1,5 +1,7 @@
 """Tests of `anychat.services.business`: connections, roles, questions, calls."""
 
+import re
+
 from twisted.internet.error import CannotListenError
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -14,8 +16,16 @@ from anychat.business_messages import (
 from anychat.codes import ResultCode
 from anychat.errors import Refused, Unavailable
 from anychat.protocols import business_commands as commands
-from anychat.services.business import resting
+from anychat.protocols.boxes import ANSWER, encode_box
+from anychat.services.business import (
+    COUNTERS,
+    GAUGES,
+    BusinessChannelSettings,
+    resting,
+)
+from anychat.services.event_queue import OVERHEAD
 from test.services.business_servers import BOTH, BusinessTestCase, Reactor, happening
+from test.test_layering import ROOT
 
 LOGIN = VerifyUser("anna", "secret")
 ENTRY = PrepareEnterRoom(7, 1, "one", "")
@@ -502,6 +512,72 @@ class CallTests(BusinessTestCase):
         server.pipe.cut()
         result = server.link.call(commands.GetRoomIdList)
         self.failureResultOf(result, Unavailable)
+
+
+class DocumentTests(BusinessTestCase):
+    """docs/business.md, in the core server."""
+
+    def setUp(self):
+        """Read the page."""
+        super().setUp()
+        page = (ROOT / "docs" / "business.md").read_text(encoding="utf-8")
+        self.page = page.partition("## In the core server")[2]
+
+    def test_counters(self):
+        """Every number that is counted is explained, in this order."""
+        table = self.page.partition("### Counters")[2]
+        named = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
+        statistics = self.service.statistics()
+        self.assertEqual(sorted(named), sorted(statistics))
+        self.assertEqual(tuple(named[: len(COUNTERS)]), COUNTERS)
+        self.assertEqual(set(named[len(COUNTERS) :]), GAUGES)
+
+    def test_limits(self):
+        """The numbers on the page are those of the settings."""
+        settings = BusinessChannelSettings(port=1)
+        for text in (
+            f"{settings.window_events} events and {settings.window_bytes >> 20} MiB",
+            f"{settings.queue_bytes >> 20} MiB are kept",
+            f"counted with {OVERHEAD} bytes",
+            f"{settings.names} names are",
+            f"{settings.questions:,} questions wait",
+            f"{settings.channels_per_address} from one address",
+            f"{settings.channels_overall} in all",
+            f"within {settings.begin_time:g} s",
+            f"silent for {settings.timeout:g} s",
+            f"in {settings.answer_timeout:g} s.",
+        ):
+            self.assertIn(text, " ".join(self.page.split()))
+
+    def test_lines(self):
+        """The log's lines are as the page has them."""
+        self.serve(names=1, questions=1, window_events=1, queue_bytes=1000)
+        self.server("a", verdicts=["VerifyUser"]).pipe.cut()
+        self.server("b", verdicts=["VerifyUser"])
+        server = self.server("b", verdicts=["VerifyUser"], eager=False)
+        for _ in range(2):
+            self.ask(LOGIN)
+        server.link.transport.write(encode_box([(ANSWER, b"1"), (b"code", b"yes")]))
+        self.flush()
+        self.ask(LOGIN)
+        self.reactor.advance(5)
+        for number in range(20):
+            self.service.tell(happening(number))
+        for _ in range(17):
+            self.plug(Stranger())
+        server.acknowledge(99)
+        log_lines = self.page.partition("### Counters")[0]
+        variable = r"\b(?:NAME|IP|PORT|REASON|CODE|N|16|10000)\b|\.\.\."
+        shapes = [
+            ".+".join(map(re.escape, re.split(variable, line)))
+            for line in re.findall(r"^\| `(.+?)` \|", log_lines, re.MULTILINE)
+        ]
+        self.assertEqual(len(shapes), 12)
+        met = [any(re.fullmatch(s, line) for line in self.log) for s in shapes]
+        self.assertEqual([s for s, m in zip(shapes, met, strict=True) if not m], [])
+        for line in self.log:
+            line = re.sub(r" \(\d+ more before\)$", "", line)
+            self.assertTrue(any(re.fullmatch(s, line) for s in shapes), line)
 
 
 class ReactorTests(SynchronousTestCase):
