@@ -57,6 +57,8 @@ LAYERS = {
     "anychat.filters.choice": 1,
     "anychat.filters.seam": 2,
     "anychat.business": 3,
+    "anychat.business.settings": 1,
+    "anychat.business.turns": 1,
     "anychat.business.sample.command": 4,
     "anychat.services": 3,
     "anychat.services.event_queue": 1,
@@ -165,6 +167,12 @@ class LayeringTests(SynchronousTestCase):
                 "anychat.config",
             ),
             "anychat.load": ("anychat.core", "anychat.config"),
+            "anychat.business": (
+                "anychat.core.",
+                "anychat.media",
+                "anychat.services",
+                "anychat.wiring",
+            ),
         }
         for name, path in modules():
             for package, others in forbidden.items():
@@ -194,6 +202,8 @@ class LayeringTests(SynchronousTestCase):
             "anychat.business.sample.tap",
             "anychat.demo",
             "anychat.load.command",
+            "anychat.business.reactor_thread",
+            "anychat.business.run",
         }
         for name, path in modules():
             if "twisted.internet.reactor" in imports(path):

@@ -171,20 +171,25 @@ class CoreConnection:
         self._answer_time = answer_time
         self._pauses = Pauses(uniform)
         self.phase = Phase.STOPPED
-        self.link: BusinessLink | None = None
-        """The link, from its beginning to its end."""
         self.fingerprint = ""
         """SHA-256 of the core's certificate, empty without TLS."""
         self._dialling: Deferred[Any] | None = None
+        self._link: BusinessLink | None = None
         self._timer: IDelayedCall | None = None
         self._connected_at = 0.0
-        self._stopping: Deferred[None] | None = None
+        # The link that is being closed, and who waits for that.
+        self._stopping: tuple[BusinessLink, Deferred[None]] | None = None
         self._said = ""
 
     @property
     def _where(self) -> str:
         settings = self._settings
         return address_text(settings.server_ip_addr, settings.server_port)
+
+    @property
+    def link(self) -> BusinessLink | None:
+        """The link, while it is connected."""
+        return self._link if self.phase is Phase.CONNECTED else None
 
     # Start and stop.
 
@@ -196,21 +201,21 @@ class CoreConnection:
     def stop(self) -> "Deferred[None]":
         """End it; fires when it is gone."""
         if self.phase is Phase.STOPPED:
-            return self._stopping or succeed(None)
+            return succeed(None)
         connected = self.phase is Phase.CONNECTED
         self.phase = Phase.STOPPED
         self._stop_timer()
-        stopping: Deferred[None] = Deferred()
-        if self.link is not None:
-            self._stopping = stopping
-            self.link.close()
+        if self._dialling is not None:
+            self._dialling.cancel()
+        elif self._link is not None:
+            link, self._link = self._link, None
+            stopping: Deferred[None] = Deferred()
+            self._stopping = link, stopping
+            link.close()
             if connected:
                 self._owner.core_disconnected(Refused(ResultCode.CONNECT_SELFCLOSE))
             return stopping
-        if self._dialling is not None:
-            self._dialling.cancel()
-        stopping.callback(None)
-        return stopping
+        return succeed(None)
 
     # Dialling.
 
@@ -248,7 +253,7 @@ class CoreConnection:
                 f"{address} is another machine, and a plain connection is for this "
                 "one only",
             )
-        return BusinessLink(
+        self._link = BusinessLink(
             self,
             self._owner.introduction(),
             password=settings.sdk_auth_pass,
@@ -263,16 +268,15 @@ class CoreConnection:
             derive=self._derive,
             answer_time=self._answer_time,
         )
+        return self._link
 
     def _dialled(self, link: BusinessLink) -> None:
         self._dialling = None
-        self._stop_timer()
-        if link.closed:
-            return
-        self.link = link
+        if self.phase is Phase.DIALLING:
+            self._stop_timer()
 
     def _not_dialled(self, failure: Failure) -> None:
-        self._dialling = None
+        self._dialling = self._link = None
         if self.phase is Phase.DIALLING:
             self._failed(connect_error(failure))
 
@@ -293,6 +297,7 @@ class CoreConnection:
 
     def link_begun(self, link: BusinessLink, hello: CoreHello, lost: int) -> None:
         """The core lets us in."""
+        self._stop_timer()
         self.phase = Phase.CONNECTED
         self._connected_at = self._reactor.seconds()
         self._said = ""
@@ -319,13 +324,12 @@ class CoreConnection:
 
     def link_lost(self, link: BusinessLink, reason: Failure) -> None:
         """The link is gone, or was no link at all."""
-        self.link = None
-        self._stop_timer()
-        if self.phase is Phase.STOPPED:
-            stopping, self._stopping = self._stopping, None
-            if stopping is not None:
-                stopping.callback(None)
+        if self._stopping is not None and link is self._stopping[0]:
+            (_, stopping), self._stopping = self._stopping, None
+            stopping.callback(None)
             return
+        self._link = None
+        self._stop_timer()
         error = reason.value
         if not isinstance(error, Refused | PeerError | Unavailable):
             error = connect_error(reason)

@@ -60,7 +60,7 @@ class Complaints:
         """Log that about a callback."""
         line = self._line(method, text)
         if line:
-            self._log(line)
+            self._log(f"Warning:{line}")
 
     def failed(self, method: str, text: str, failure: Failure | None = None) -> None:
         """Log that with its traceback.
