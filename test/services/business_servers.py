@@ -195,16 +195,20 @@ class BusinessTestCase(SynchronousTestCase):
         self.core = Core()
         self.log = []
         self.pipes = []
-        self.service = BusinessService(
+        self.service = self.make(self.core, tls, **settings)
+        self.service.startService()
+
+    def make(self, owner, tls=False, **settings):
+        """A service of that core."""
+        return BusinessService(
             self.reactor,
             BusinessChannelSettings(port=8909, **settings),
-            self.core,
+            owner,
             FACTS,
             counting_bytes(),
             self.log.append,
             server_context() if tls else None,
         )
-        self.service.startService()
 
     def address(self, host):
         """Where a connection comes from."""
