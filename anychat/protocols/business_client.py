@@ -26,7 +26,7 @@ from anychat.protocols.business_boxes import (
     encode_verdict,
 )
 from anychat.protocols.business_commands import VERSION, Command
-from anychat.protocols.business_end import BusinessEnd
+from anychat.protocols.business_end import BusinessEnd, Outcome
 from anychat.protocols.proof import NONCE_SIZE, derive_key, make_proof
 from anychat.protocols.tls import channel_binding
 
@@ -221,7 +221,7 @@ class BusinessLink(BusinessEnd):
             forget()
             result.errback(self._no_answer(command))
 
-        def settle(command: type[Command], answer: Box | AnyChatError) -> None:
+        def settle(command: type[Command], answer: Outcome) -> None:
             timing.cancel()
             try:
                 if not isinstance(answer, dict):
@@ -263,7 +263,7 @@ class BusinessLink(BusinessEnd):
         except Refused:
             self._give_up(Failure())
 
-    def _greeted(self, command: type[Command], answer: Box | AnyChatError) -> None:
+    def _greeted(self, command: type[Command], answer: Outcome) -> None:
         """The core answered the hello."""
         values = self._read(command, answer)
         if values is None:
@@ -307,7 +307,7 @@ class BusinessLink(BusinessEnd):
         proof = make_proof(key, self._nonce, self._core_nonce, binding)
         self._ask(commands.Begin, self._let_in, proof=proof)
 
-    def _let_in(self, command: type[Command], answer: Box | AnyChatError) -> None:
+    def _let_in(self, command: type[Command], answer: Outcome) -> None:
         """The core answered the proof."""
         values = self._read(command, answer)
         if values is not None:
@@ -316,9 +316,7 @@ class BusinessLink(BusinessEnd):
             self._start_heartbeats(self.hello.heartbeat, self.hello.timeout)
             self._owner.link_begun(self, self.hello, values["lost"])
 
-    def _read(
-        self, command: type[Command], answer: Box | AnyChatError
-    ) -> dict[str, Any] | None:
+    def _read(self, command: type[Command], answer: Outcome) -> dict[str, Any] | None:
         """An answer that must be there, or the link ends."""
         if isinstance(answer, dict):
             try:

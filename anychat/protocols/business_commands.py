@@ -22,6 +22,8 @@ name of a result code.
 
 # ruff: noqa: RUF012 - AMP's declarations are class attributes.
 
+import re
+
 from twisted.protocols import amp
 
 from anychat.business_messages import MAX_BUFFER
@@ -59,6 +61,8 @@ VERSION = 1
 #: The AMP error code of every refusal.
 REFUSED = b"REFUSED"
 
+_CODE = re.compile("[1-9][0-9]{0,9}")
+
 
 # The bases.
 
@@ -71,10 +75,11 @@ class Refusal(Refused):
 
     def __init__(self, description: str):
         number, _, rest = description.partition(" ")
-        if number.isascii() and number.isdigit() and 0 < int(number[:11]) < 2**32:
-            code = as_code(int(number))
-        else:
-            code, rest = ResultCode.EXCEPTION, description
+        self.numbered = bool(_CODE.fullmatch(number)) and int(number) < 2**32
+        """Whether it names a code."""
+        code = as_code(int(number)) if self.numbered else ResultCode.EXCEPTION
+        if not self.numbered:
+            rest = description
         name, _, text = rest.partition(": ")
         reason = text.removeprefix(code.text).removeprefix(": ")
         super().__init__(code, reason if name == code.name else rest)

@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from anychat.codes import ResultCode
-from anychat.errors import AnyChatError, PeerError, Refused, Unavailable
+from anychat.errors import PeerError, Refused, Unavailable
 from anychat.protocols.boxes import ANSWER, ASK, COMMAND, ERROR, Box, BoxReader
 from anychat.protocols.business_boxes import (
     decode_refusal,
@@ -36,8 +36,10 @@ CLOSING_TIME = 5.0
 
 _TAG = re.compile(rb"[0-9a-f]{1,16}")
 
-#: What becomes of an answer: the box, or why there is none.
-Settle = Callable[[type[Command], Box | AnyChatError], None]
+#: What came of a command: the box that answers, or why there is none.
+Outcome = Box | Refused | Unavailable
+
+Settle = Callable[[type[Command], Outcome], None]
 
 
 @implementer(IPushProducer)
@@ -187,9 +189,9 @@ class BusinessEnd:
     def _write(self, data: bytes) -> None:
         if self.closed:
             return
-        if self._behind:
-            self.unsent += len(data)
         self.transport.write(data)
+        if self._behind:  # by this write, or one before
+            self.unsent += len(data)
 
     # Heartbeats.
 
@@ -259,5 +261,5 @@ class BusinessEnd:
         self.transport.abortConnection()
 
 
-def _nothing(command: type[Command], answer: Box | AnyChatError) -> None:
+def _nothing(command: type[Command], answer: Outcome) -> None:
     """A heartbeat's answer: that it came is all that counts."""

@@ -49,7 +49,7 @@ from anychat.protocols.business_boxes import (
     make_message,
 )
 from anychat.protocols.business_commands import VERSION, Command, Refusal
-from anychat.protocols.business_end import BusinessEnd
+from anychat.protocols.business_end import BusinessEnd, Outcome
 from anychat.protocols.business_types import MAX_IDS
 from anychat.protocols.proof import NONCE_SIZE, check_proof
 from anychat.protocols.signalling_server import HelloFacts
@@ -269,7 +269,7 @@ class BusinessChannel(BusinessEnd):
 
         verdict: Deferred[Verdict] = Deferred(give_up)
 
-        def judge(command: type[Command], answer: Box | AnyChatError) -> None:
+        def judge(command: type[Command], answer: Outcome) -> None:
             verdict.callback(self._verdict(command, answer))
 
         self._open[tag] = command_of(question), judge
@@ -422,20 +422,19 @@ class BusinessChannel(BusinessEnd):
             ids = ids[bisect_right(ids, after) :]
         self._answer(command, tag, ids=ids[:MAX_IDS], more=len(ids) > MAX_IDS)
 
-    def _verdict(self, command: type[Command], answer: Box | AnyChatError) -> Verdict:
+    def _verdict(self, command: type[Command], answer: Outcome) -> Verdict:
         """What a question's answer, or the lack of one, comes to."""
         if isinstance(answer, dict):
             try:
                 return decode_verdict(command, answer)
             except Refused as error:
                 answer = error
-        elif isinstance(answer, Refusal | Unavailable):
+        elif not isinstance(answer, Refused) or (
+            isinstance(answer, Refusal) and answer.numbered
+        ):
             return Verdict(answer.code)
-        if isinstance(answer, Refused):
-            self._owner.channel_fault(
-                self,
-                Refused(answer.code, f"answered {command.__name__}: {answer.reason}"),
-            )
+        reason = f"answered {command.__name__}: {answer.reason}"
+        self._owner.channel_fault(self, Refused(answer.code, reason))
         return Verdict(ResultCode.SERVERSDK_FAIL)
 
     # Limits.
