@@ -1,14 +1,19 @@
 """Tests of `anychat.services.business`: connections, roles, questions, calls."""
 
+import os
 import re
 
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.error import CannotListenError
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.internet.protocol import ClientFactory
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from anychat.business_messages import (
     Answer,
     Arbiter,
     GetOnlineUsers,
+    OnRecvUserFilterData,
     PrepareEnterRoom,
     Verdict,
     VerifyUser,
@@ -17,14 +22,24 @@ from anychat.codes import ResultCode
 from anychat.errors import Refused, Unavailable
 from anychat.protocols import business_commands as commands
 from anychat.protocols.boxes import ANSWER, encode_box
+from anychat.protocols.business_client import BusinessLink, Introduction
 from anychat.services.business import (
     COUNTERS,
     GAUGES,
     BusinessChannelSettings,
+    BusinessService,
     resting,
 )
 from anychat.services.event_queue import OVERHEAD
-from test.services.business_servers import BOTH, BusinessTestCase, Reactor, happening
+from test.protocols.dialogue import FACTS, client_options, server_context
+from test.services.business_servers import (
+    BOTH,
+    BusinessTestCase,
+    Core,
+    Reactor,
+    Server,
+    happening,
+)
 from test.test_layering import ROOT
 
 LOGIN = VerifyUser("anna", "secret")
@@ -589,3 +604,107 @@ class ReactorTests(SynchronousTestCase):
         port = reactor.listenTCP(1, None, backlog=1, interface="::1")
         port.stopListening()
         self.assertEqual(reactor.ports, [])
+
+
+class LiveTests(TestCase):
+    """Over real sockets, with TLS."""
+
+    def setUp(self):
+        """A service on a port of its own."""
+        self.core = Core()
+        self.log = []
+        self.service = self.make()
+        self.service.startService()
+        self.port = self.service.addresses()[0].port
+
+    def make(self, port=0, **settings):
+        """A service; nothing is started."""
+        return BusinessService(
+            reactor,
+            BusinessChannelSettings(port=port, password="open sesame", **settings),
+            self.core,
+            FACTS,
+            os.urandom,
+            self.log.append,
+            server_context(),
+        )
+
+    def connect(self, server):
+        """Its link; fires when it is over."""
+        over = Deferred()
+        server.link_lost = lambda link, reason: over.callback(reason.value)
+        link = BusinessLink(
+            server,
+            Introduction("shop", "test", frozenset(BOTH), frozenset("*")),
+            password="open sesame",
+            tls=client_options(),
+            seconds=reactor.seconds,
+            call_later=reactor.callLater,
+            random_bytes=os.urandom,
+        )
+        reactor.connectTCP(
+            "127.0.0.1", self.port, ClientFactory.forProtocol(lambda: link)
+        )
+        return over
+
+    @inlineCallbacks
+    def test_live(self):
+        """A question is answered, events come in order, a stop says why."""
+        begun, all_told = Deferred(), Deferred()
+        server = Server(None, verdict=Verdict(ResultCode.SUCCESS, 7))
+        server.link_begun = lambda link, hello, lost: begun.callback(None)
+        numbers = []
+
+        def told(link, number, event):
+            numbers.append(number)
+            link.acknowledge(number)
+            if number == 5002:
+                all_told.callback(None)
+
+        server.link_event = told
+        over = self.connect(server)
+        yield begun
+        verdict = yield self.service.ask(LOGIN)
+        self.assertEqual(verdict, Verdict(ResultCode.SUCCESS, 7))
+        for number in range(5000):
+            self.service.tell(happening(number))
+        yield all_told
+        self.assertEqual(numbers, list(range(1, 5003)))
+        yield self.service.stopService()
+        reason = yield over
+        self.assertEqual(reason.code, ResultCode.CONNECT_OFFLINE)
+        self.assertEqual(self.service.statistics()["connected"], 0)
+
+    @inlineCallbacks
+    def test_hung(self):
+        """One that reads nothing is cut off by a stop, and its question answered."""
+        begun = Deferred()
+        server = Server(None)
+        server.link_event = lambda *event: None
+
+        def let_in(link, hello, lost):
+            server.transport = link.transport
+            link.transport.pauseProducing()
+            begun.callback(None)
+
+        server.link_begun = let_in
+        over = self.connect(server)
+        yield begun
+        asked = self.service.ask(LOGIN)
+        for _ in range(2000):
+            self.service.tell(OnRecvUserFilterData(1, b"x" * 50_000))
+        self.assertLess(self.service.statistics()["queue_bytes"], 65 << 20)
+        self.assertGreater(self.service.statistics()["events_dropped"], 500)
+        yield self.service.stopService()
+        verdict = yield asked
+        self.assertEqual(verdict, Verdict(ResultCode.SERVERSDK_FAIL))
+        server.transport.resumeProducing()
+        yield over
+
+    @inlineCallbacks
+    def test_portInUse(self):
+        """A taken port fails the start, and nothing is left listening."""
+        second = self.make(self.port)
+        self.assertRaises(CannotListenError, second.startService)
+        self.assertEqual((second.running, second.addresses()), (False, []))
+        yield self.service.stopService()
