@@ -37,7 +37,11 @@ class FilterOwner(Protocol):
         """Have something done; a refusal is an answer."""
 
     def online(self) -> tuple[Presence, ...]:
-        """All who are signed in, in the order of signing in."""
+        """All who are signed in, in the order of signing in.
+
+        From inside `Filter.ask` and `Filter.tell` it may be ahead of events
+        that are still to be told; at any other time it is where they are.
+        """
 
 
 class Filter(Protocol):

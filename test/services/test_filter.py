@@ -118,8 +118,6 @@ class SlotTestCase(SynchronousTestCase):
         )
         self.hall.startService()
         self.addCleanup(self.hall.stopService)
-        self.plug_in = PlugIn(self.calls)
-        self.slot.fill(self.plug_in)
         self.last = 0
 
     def login(self, name="guest", password=""):
@@ -150,6 +148,11 @@ class SlotTestCase(SynchronousTestCase):
 
 class SlotTests(SlotTestCase):
     """With the plug-in in it."""
+
+    def setUp(self):
+        super().setUp()
+        self.plug_in = PlugIn(self.calls)
+        self.slot.fill(self.plug_in)
 
     def test_login(self):
         """A question, its verdict, and the event after the grant."""
@@ -367,10 +370,6 @@ class SlotTests(SlotTestCase):
 
 class EmptyTests(SlotTestCase):
     """Without a plug-in."""
-
-    def setUp(self):
-        super().setUp()
-        self.slot.fill(None)
 
     def test_empty(self):
         """Questions get 206 at once, and events go nowhere."""
