@@ -252,10 +252,12 @@ class SocketServer:
             if not ready:
                 raise TimeoutError("the core says nothing")
             data = self.socket.recv(65536)
-            if not data:
+            if data:
+                self._take(data)
+            else:
                 self.ended = True
+            if self.ended:
                 return done(self.dialogue)
-            self._take(data)
         self.flush()
         return done(self.dialogue)
 
@@ -279,8 +281,10 @@ class SocketServer:
             try:
                 while True:
                     self.dialogue.receive(self._tls.recv(65536))
-            except (SSL.WantReadError, SSL.ZeroReturnError):
+            except SSL.WantReadError:
                 pass
+            except SSL.ZeroReturnError:
+                self.ended = True
         self._push()
 
     def _shake_hands(self):
