@@ -61,6 +61,8 @@ class BusinessEnd:
         maximum: int,
     ):
         self.transport: Any = None
+        self.connected = True
+        """Until the connection is gone."""
         self.closed = False
         """Whether the channel is over, or only waits for its bytes to go out."""
         self.last_heard = seconds()
@@ -103,6 +105,7 @@ class BusinessEnd:
         self._end()
         self._stop_timer()
         self.unsent = 0
+        self.connected = False
         self._gone(reason)
 
     def pauseProducing(self) -> None:
@@ -258,7 +261,8 @@ class BusinessEnd:
         """End the channel at once."""
         self._end()
         self._stop_timer()
-        self.transport.abortConnection()
+        if self.connected:  # TLS takes it amiss afterwards
+            self.transport.abortConnection()
 
 
 def _nothing(command: type[Command], answer: Outcome) -> None:

@@ -737,6 +737,14 @@ class StreamTests(ChannelTestCase):
         self.clock.advance(5)
         self.assertTrue(self.transport.disconnected)
 
+    def test_abortAfterTheEnd(self):
+        """To cut what is gone does nothing."""
+        self.channel.connectionLost(Failure(ConnectionLost()))
+        self.channel.abort()
+        self.channel.close(ResultCode.SERVER_RESTART)
+        self.assertFalse(self.transport.disconnected)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_doesNotRead(self):
         """Who does not read is closed when too much waits for it."""
         self.begin(send_budget=1000)
