@@ -14,8 +14,9 @@ from anychat.business_messages import Presence
 from anychat.codes import ResultCode
 from anychat.errors import Refused
 
-#: Passwords that are checked at the same time; each keeps a core busy.
-CHECKS = os.cpu_count() or 1
+#: Passwords that are checked at the same time.  Each keeps a processor core busy
+#: and one of the reactor's ten threads, of which some are to be left.
+CHECKS = min(os.cpu_count() or 1, 4)
 #: Seconds for a password check, with its turn; the core waits no longer than its
 #: AnswerTimeout, of which this is the default.
 CHECK_TIMEOUT = 5.0
