@@ -26,9 +26,6 @@ MAX_WAITING = 65536
 #: Callbacks that may be under way side by side.
 MAX_SIDE_BY_SIDE = 1000
 
-#: Users in one `on_online_users`.
-MAX_ONLINE = 1_000_000
-
 #: Key of what nothing is called for.
 _UNKNOWN = object()
 
@@ -46,6 +43,9 @@ class _Task:
 
 class Dispatch:
     """Has the program's callbacks called, each in its turn."""
+
+    #: Users in one `on_online_users`.
+    MAX_ONLINE = 1_000_000
 
     def __init__(
         self,
@@ -173,8 +173,8 @@ class Dispatch:
         if OnlineUsers not in self._functions:
             return None
         self._online += portion.users
-        if len(self._online) > MAX_ONLINE:
-            raise PeerError(f"more than {MAX_ONLINE} users are told of")
+        if len(self._online) > self.MAX_ONLINE:
+            raise PeerError(f"told of more than {self.MAX_ONLINE} users")
         if not portion.final:
             return None
         users, self._online = tuple(self._online), []

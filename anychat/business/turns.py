@@ -90,7 +90,9 @@ class Turns(Generic[T]):
         :raises PeerError: more are waiting than a core may send.
         """
         if self._count >= self._maximum:
-            raise PeerError(f"more than {self._maximum} events and questions at once")
+            raise PeerError(
+                f"sent more than {self._maximum} events and questions at once"
+            )
         if number:
             self._open.append(number)
         self._count += 1
