@@ -147,10 +147,8 @@ class Recipient:
         """Answer the questions of a connection that is gone, in their order."""
         left, self._left = self._left, {}
         for opened in left:
-            # To answer one can have consequences for another.
-            if opened.question is not None:
-                self._counters["questions_unavailable"] += 1
-                self._settle(opened, Verdict(code))
+            self._counters["questions_unavailable"] += 1
+            self._settle(opened, Verdict(code))
 
     # Events.
 

@@ -257,10 +257,12 @@ class ConnectionTests(BusinessTestCase):
         peer = Stranger()
         self.plug(peer)
         verdicts = self.ask(LOGIN)
+        told = len(self.core.arbiters_told)
         stopping = self.service.stopService()
         self.assertNoResult(stopping)
         self.flush()
         self.successResultOf(stopping)
+        self.assertEqual(len(self.core.arbiters_told), told)
         self.assertEqual(verdicts, [Verdict(ResultCode.SERVERSDK_FAIL)])
         for one in (server, other):
             self.assertEqual(one.reason.code, ResultCode.CONNECT_OFFLINE)
@@ -360,6 +362,13 @@ class RoleTests(BusinessTestCase):
         self.assertIn("(errorcode=212)", "".join(self.log))
         self.assertFalse([line for line in self.log if "disconnect" in line])
         self.assertEqual(self.core.arbiters_told[-1], ("THERE", "THERE", True))
+
+    def test_sameNameIsNewest(self):
+        """A newer connection counts as the newest, whatever its name was."""
+        self.server("a")
+        other = self.server("b")
+        self.server("a")
+        self.assertEqual(other.roles, [(sorted(BOTH), "a")])
 
     def test_sameNameNothingOpen(self):
         """Where nothing was under way, nothing is said of it."""

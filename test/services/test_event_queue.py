@@ -79,6 +79,13 @@ class EventQueueTests(SynchronousTestCase):
         queue.acknowledge(4)
         self.assertEqual(shown(queue.take()), [(5, 4)])
 
+    def test_windowOverMaximum(self):
+        """Half of what is kept is under way at most."""
+        queue = EventQueue(1000, Window(100, 5000))
+        for number in range(3):
+            queue.tell(event(number, 200))
+        self.assertEqual(shown(queue.take()), [(1, 0), (2, 1)])
+
     def test_acknowledgeOld(self):
         """What was acknowledged may be again."""
         queue = self.make()
