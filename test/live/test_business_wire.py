@@ -1,7 +1,8 @@
 """A business server written from docs/business.md alone, over real sockets."""
 
 from twisted.internet import reactor
-from twisted.internet.defer import inlineCallbacks
+from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
@@ -14,9 +15,17 @@ from anychat.business_messages import (
     VerifyUser,
 )
 from anychat.codes import ResultCode
+from anychat.protocols import business_commands as commands
 from anychat.protocols.business_boxes import encode_event, number_event
 from test.business_wire import SocketServer
-from test.protocols.business_dialogue import RecordingOwner, make_channel, make_terms
+from test.protocols.business_dialogue import (
+    RecordingOwner,
+    RecordingServer,
+    make_channel,
+    make_link,
+    make_terms,
+)
+from test.protocols.dialogue import client_options
 
 
 class Core(Factory):
@@ -111,3 +120,51 @@ class SocketTests(TestCase):
         codes = yield deferToThread(refused)
         self.assertEqual(codes, [0, 102])
         self.assertEqual(core.owner.fault.code, 102)
+
+
+class LinkTests(TestCase):
+    """The project's own two ends over real sockets."""
+
+    timeout = 30
+
+    @inlineCallbacks
+    def converse(self, tls):
+        """Events, a question, a call, and the end."""
+        events = [OnRecvUserFilterData(7, bytes(60_000))] * 20 + [EventsLost(3)]
+        core = Core(events, tls=tls)
+        port = reactor.listenTCP(0, core, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        server, all_came, over = RecordingServer(), Deferred(), Deferred()
+
+        def event(link, number, event):
+            RecordingServer.link_event(server, link, number, event)
+            if number == 21:
+                all_came.callback(None)
+
+        def lost(link, reason):
+            RecordingServer.link_lost(server, link, reason)
+            over.callback(None)
+
+        server.link_event, server.link_lost = event, lost
+        link = make_link(
+            server, reactor, password="pw", tls=client_options() if tls else None
+        )
+        endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", port.getHost().port)
+        yield endpoint.connect(Factory.forProtocol(lambda: link))
+        yield all_came
+        link.acknowledge(21)
+        answer = yield link.call(commands.GetOnlineUsers, room_id=-1)
+        self.assertEqual(answer["ids"], (-2, 7))
+        self.assertEqual(core.verdicts, [Verdict(ResultCode.SUCCESS, 7, 3, "Bob")])
+        self.assertIn(("acknowledged", 21), core.owner.events)
+        core.channels[0].close(ResultCode.SERVER_RESTART)
+        yield over
+        self.assertEqual(server.reason.code, 212)
+
+    def test_plain(self):
+        """Without TLS."""
+        return self.converse(False)
+
+    def test_tls(self):
+        """With TLS, and the proof bound to it."""
+        return self.converse(True)
