@@ -98,7 +98,7 @@ class CoreOwner(Protocol):
     def core_refused(self) -> None:
         """It did not come about; dialled again later."""
 
-    def core_disconnected(self, error: AnyChatError) -> None:
+    def core_disconnected(self, code: ResultCode, reason: str) -> None:
         """It is not there any more; follows on each `core_connected`."""
 
     def core_event(self, number: int, event: Event | None) -> None:
@@ -213,7 +213,8 @@ class CoreConnection:
             self._stopping = link, stopping
             link.close()
             if connected:
-                self._owner.core_disconnected(Refused(ResultCode.CONNECT_SELFCLOSE))
+                code = ResultCode.CONNECT_SELFCLOSE
+                self._owner.core_disconnected(code, code.text)
             return stopping
         return succeed(None)
 
@@ -344,22 +345,23 @@ class CoreConnection:
         now = self._reactor.seconds()
         if now - self._connected_at >= PROVEN:
             self._pauses.reset()
+        text = self._explain(error)
         self._log(
-            f"Disconnected from anychatcoreserver {self._where}: "
-            f"{self._explain(error)}; connecting again"
+            f"Disconnected from anychatcoreserver {self._where}, connecting again: "
+            f"{text}"
         )
         self._wait(error)
-        self._owner.core_disconnected(error)
+        self._owner.core_disconnected(_code(error), text)
 
     def _failed(self, error: AnyChatError) -> None:
         self._stop_timer()
         text = self._explain(error)
         if text != self._said:
             self._said = text
-            pace = "every 30 s" if self._is_lasting(error) else "again and again"
+            pace = " every 30 s" if self._is_lasting(error) else ""
             self._log(
-                f"Cannot connect to anychatcoreserver {self._where}: {text}; "
-                f"trying {pace}"
+                f"Cannot connect to anychatcoreserver {self._where}, trying again"
+                f"{pace}: {text}"
             )
         self._wait(error)
         self._owner.core_refused()
@@ -393,22 +395,25 @@ class CoreConnection:
 
     def _explain(self, error: AnyChatError) -> str:
         """What happened, and what to do."""
-        code = getattr(error, "code", ResultCode.EXCEPTION)
-        advice = _ADVICE.get(code, "")
-        text = str(error)
-        settings = self._settings
         if isinstance(error, PeerError):
-            text = f"what is there is no core server of this version: it {text}"
-        elif (
-            code == ResultCode.CONNECT_ABORT
-            and settings.secure
-            and not (self.fingerprint)
-        ):
+            if self.phase is Phase.CONNECTED:
+                return f"the core server {error}"
+            return f"what is there is no core server of this version: it {error}"
+        code, text, settings = _code(error), str(error), self._settings
+        if isinstance(error, Unavailable):
+            text = f"{code.value} {code.name}: {text}"
+        advice = _ADVICE.get(code, "")
+        if settings.secure and not self.fingerprint and not advice:
             advice = "before TLS stood: is [TLS Settings] Enable=1 at the core?"
+        if not advice:
+            return text
         file = settings.path or FILE_NAME
-        if advice:
-            text += "; " + advice.format(file=file, name=settings.name)
-        return text
+        return f"{text}; {advice.format(file=file, name=settings.name)}"
+
+
+def _code(error: AnyChatError) -> ResultCode:
+    code: ResultCode = getattr(error, "code", ResultCode.EXCEPTION)
+    return code
 
 
 #: What to do about it.

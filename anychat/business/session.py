@@ -13,7 +13,7 @@ from anychat.business.program import Program
 from anychat.business.settings import Settings
 from anychat.business_messages import Event, EventsLost, Question, Verdict
 from anychat.codes import ResultCode
-from anychat.errors import AnyChatError, Refused, Unavailable
+from anychat.errors import Refused, Unavailable
 from anychat.log import Log
 from anychat.protocols.business_client import CoreHello, Introduction
 from anychat.protocols.business_commands import Command
@@ -175,13 +175,12 @@ class CoreSession:
         if self._dispatch is not None:
             self._dispatch.release()
 
-    def core_disconnected(self, error: AnyChatError) -> None:
+    def core_disconnected(self, code: ResultCode, reason: str) -> None:
         """See `CoreOwner`."""
         assert self._program is not None and self._dispatch is not None
         self._stop_acknowledging()
         self._dispatch.disconnected()
-        code = getattr(error, "code", ResultCode.EXCEPTION)
-        self._program.notice("on_disconnected", code, str(error))
+        self._program.notice("on_disconnected", code, reason)
 
     def core_event(self, number: int, event: Event | None) -> None:
         """See `CoreOwner`."""

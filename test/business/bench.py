@@ -70,7 +70,7 @@ class Endpoint:
 class ServerTestCase(BusinessTestCase):
     """A `BusinessServer` on the clock of a `BusinessService`."""
 
-    def make(self, kind=BusinessServer, settings=None, **others):
+    def make_sdk(self, kind=BusinessServer, settings=None, **others):
         """A business server that is not started; ``lines`` is its log."""
         self.lines = Lines()
         self.endpoint = Endpoint(self)
@@ -84,28 +84,28 @@ class ServerTestCase(BusinessTestCase):
             derive=cached_key,
             **others,
         )
-        self.addCleanup(self.stop, server)
+        self.addCleanup(self.stop_sdk, server)
         return server
 
-    def start(self, kind=BusinessServer, settings=None, **others):
+    def start_sdk(self, kind=BusinessServer, settings=None, **others):
         """A business server that is connected."""
-        server = self.make(kind, settings, **others)
+        server = self.make_sdk(kind, settings, **others)
         server.startService()
         self.flush()
         return server
 
-    def stop(self, server):
+    def stop_sdk(self, server):
         """Stop it and the core, so that no timer is left."""
         if server.running:
             server.stopService()
         self.flush()
 
-    def advance(self, seconds):
+    def pass_time(self, seconds):
         """Let time pass, and what is sent arrive."""
         self.reactor.advance(seconds)
         self.flush()
 
-    def cut(self):
+    def cut_sdk(self):
         """The network fails."""
         self.pipes[-1].cut()
         self.flush()
