@@ -111,11 +111,6 @@ class EventQueue(Generic[Q]):
         """Events dropped since the beginning."""
 
     @property
-    def number(self) -> int:
-        """Of the last event that has gone out."""
-        return self._number
-
-    @property
     def waiting(self) -> int:
         """Entries that have not gone out."""
         return len(self._waiting)

@@ -3,6 +3,8 @@
 import os
 import re
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.error import CannotListenError
@@ -505,6 +507,85 @@ class QuestionTests(BusinessTestCase):
         asked.addCallback(lambda _: more.append(self.ask(LOGIN)))
         server.pipe.cut()
         self.assertEqual(more, [[Verdict(ResultCode.SERVERSDK_FAIL)]])
+
+
+class QuestionProperties(SynchronousTestCase):
+    """Whoever comes and goes, nobody waits for ever."""
+
+    @settings(deadline=None, max_examples=80)
+    @given(
+        st.lists(
+            st.tuples(st.sampled_from("nnnqqqqaacdt"), st.integers(0, 5)), max_size=50
+        )
+    )
+    def test_oneAnswer(self, steps):
+        """Each question ends once, in time, and the core knows who is there."""
+        bench = BusinessTestCase()
+        bench.serve(questions=4)
+        servers, questions, put = {}, [], []
+        wishes = (BOTH, ("VerifyUser",), ())
+
+        def ask(value):
+            question = LOGIN if value % 2 else ENTRY
+            put.append((question, bench.reactor.seconds()))
+            questions.append(bench.ask(question))
+
+        def come(value):
+            name = "abc"[value % 3]
+            servers.pop(name, None)
+            servers[name] = bench.server(name, wishes[(value + len(put)) % 3])
+
+        def go(value):
+            if servers:
+                server = servers.pop(list(servers)[value % len(servers)])
+                server.pipe.cut()
+
+        def answer(value):
+            for server in servers.values():
+                if server.asked:
+                    server.rule(0, 7)
+
+        def away(value):
+            for server in servers.values():
+                server.pipe.client.reads = not value % 2
+
+        for kind, value in steps:
+            {
+                "n": come,
+                "q": ask,
+                "a": answer,
+                "c": go,
+                "d": away,
+                "t": bench.reactor.advance,
+            }[kind](value)
+            bench.flush()
+            now = bench.reactor.seconds()
+            for verdicts, (_, since) in zip(questions, put, strict=True):
+                self.assertLessEqual(len(verdicts), 1)
+                self.assertTrue(verdicts or now - since < 5)
+            wanted = set().union(
+                *(
+                    server.link.introduction.verdicts
+                    for server in servers.values()
+                    if server.reason is None
+                )
+            )
+            told = [arbiter == "THERE" for arbiter in bench.core.arbiters_told[-1][:2]]
+            self.assertEqual(told, [verdict in wanted for verdict in BOTH])
+            self.assertEqual(bench.count("questions_open"), questions.count([]))
+        stopping = bench.service.stopService()
+        bench.flush()
+        bench.reactor.advance(10)
+        bench.flush()
+        self.successResultOf(stopping)
+        self.assertEqual(
+            [len(verdicts) for verdicts in questions], [1] * len(questions)
+        )
+        ended = [
+            bench.count(f"questions_{end}")
+            for end in ("answered", "timeout", "refused", "unavailable", "without")
+        ]
+        self.assertEqual(sum(ended), len(questions))
 
 
 class CallTests(BusinessTestCase):
