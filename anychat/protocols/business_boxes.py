@@ -63,11 +63,6 @@ class Layout:
             for key, kind in fields
         )
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Of the values, in order."""
-        return tuple(name for name, *_ in self._fields)
-
     def encode(self, value_of: Callable[[str], Any]) -> bytes:
         """The pairs.
 

@@ -307,6 +307,8 @@ class TypeTests(SynchronousTestCase):
         """UTF-8 as it should be."""
         for bad in (b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"x" * 11):
             self.assertRaises(ValueError, Text(10).fromString, bad)
+        for bad in (b"bytes", "x" * 11, "\ud800", None):
+            self.assertRaises(ValueError, Text(10).toString, bad)
 
     def test_names(self):
         """Commas between names; blanks and empty ones do not count."""

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, fail
-from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
@@ -145,6 +145,14 @@ class GreetingTests(PairTestCase):
         self.pipe = Pipe(self.link, self.channel)
         self.assertOver(Refused, ResultCode.CERTVERIFYFAIL)
         self.assertEqual(self.channel.name, "")
+
+    def test_lateHandshake(self):
+        """A handshake that is through when the link was given up is of no use."""
+        self.join(tls=True)
+        self.link.abort()
+        self.link.handshakeCompleted()
+        self.assertEqual(self.server.kinds(), ["secured", "begun"])
+        self.assertOver(ConnectionAborted)
 
     def test_wrongPassword(self):
         """A wrong one is told to both sides."""

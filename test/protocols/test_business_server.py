@@ -286,11 +286,33 @@ class GreetingTests(ChannelTestCase):
             self.say(portion)
             self.assertEqual(self.transport.value(), b"")
             self.assertEnds(7)
+
+    def test_tooManyBytesAltogether(self):
+        """All that comes before `Begin` counts, not each box for itself."""
         self.open()
-        self.say(hello(), b"\0\1b\x08\0")
+        self.say(hello(), b"\0\1b\x0f\xa0")
+        self.said()
+        self.say(bytes(EARLY - len(hello()) - 5))
         self.assertFalse(self.channel.closed)
-        self.say(bytes(EARLY - len(hello()) - 4))
+        self.say(b"x")
+        self.assertIn("before Begin", self.owner.fault.reason)
+        self.assertEqual(self.transport.value(), b"")
         self.assertEnds(7)
+
+    def test_nothing(self):
+        """No bytes at all say nothing."""
+        self.say(b"")
+        self.assertEqual(self.channel.stage, Stage.OPEN)
+
+    def test_closedByTheOwner(self):
+        """An owner may close a channel when it begins."""
+        self.owner.channel_begun = lambda channel: channel.close(ResultCode.SIGTERM)
+        self.say(hello())
+        self.said()
+        self.say(asked("Begin", "b", proof=b""))
+        self.assertEqual(self.transport.value(), b"")
+        self.assertTrue(self.transport.disconnecting)
+        self.assertEqual(self.owner.kinds(), [])
 
     def test_tooSlow(self):
         """Who has not begun in time is closed, however much of it came."""
@@ -598,6 +620,17 @@ class CallTests(ChannelTestCase):
         self.clock.advance(0.2)
         self.assertEqual(self.transport.producerState, "producing")
         self.assertFalse(self.channel.closed)
+
+    def test_restGrows(self):
+        """What TLS had read already makes the rest longer."""
+        self.begin(call_rate=10.0, call_burst=20.0)
+        call = pack({"_command": "GetRoomIdList"})
+        self.say(*[call] * 30)
+        self.say(*[call] * 10)
+        self.clock.advance(1.9)
+        self.assertEqual(self.transport.producerState, "paused")
+        self.clock.advance(0.2)
+        self.assertEqual(self.transport.producerState, "producing")
 
     def test_restIsNoSilence(self):
         """The time in which nothing is read counts for nobody's silence."""
