@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, fail
-from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
@@ -152,7 +152,7 @@ class GreetingTests(PairTestCase):
         self.link.abort()
         self.link.handshakeCompleted()
         self.assertEqual(self.server.kinds(), ["secured", "begun"])
-        self.assertOver(ConnectionAborted)
+        self.assertOver(ConnectionLost)
 
     def test_wrongPassword(self):
         """A wrong one is told to both sides."""
