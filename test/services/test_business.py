@@ -515,7 +515,9 @@ class QuestionProperties(SynchronousTestCase):
     @settings(deadline=None, max_examples=80)
     @given(
         st.lists(
-            st.tuples(st.sampled_from("nnnqqqqaacdt"), st.integers(0, 5)), max_size=50
+            st.tuples(st.sampled_from("nnqqqacdtt"), st.integers(0, 5)),
+            min_size=10,
+            max_size=50,
         )
     )
     def test_oneAnswer(self, steps):
