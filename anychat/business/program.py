@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 
 from anychat.business.callbacks import CALLBACKS, NAMES, Callbacks
 from anychat.business_messages import BusinessMessage, Event, Question
+from anychat.errors import Refused
 from anychat.log import Log
 
 #: Seconds between two lines of the log about the same callback's faults.
@@ -62,12 +63,17 @@ class Complaints:
         if line:
             self._log(f"Warning:{line}")
 
-    def failed(self, method: str, text: str, failure: Failure | None = None) -> None:
-        """Log that with its traceback.
+    def failed(
+        self, method: str, error: BaseException, failure: Failure | None
+    ) -> None:
+        """Log an exception; with its traceback, unless it is a call's refusal.
 
-        :param failure: default: the exception that is being handled.
+        :param failure: None: the exception is being handled.
         """
-        line = self._line(method, text)
+        if isinstance(error, Refused):
+            self(method, f"failed: {error}")
+            return
+        line = self._line(method, "failed")
         if line:
             self._log.failure(line, failure)
 
@@ -110,7 +116,7 @@ class Execution:
             return  # Given up: nobody waits for it.
         if isinstance(result, Failure):
             self._program.failed += 1
-            self._program.complaints.failed(self._method, "failed", result)
+            self._program.complaints.failed(self._method, result.value, result)
             result = Fault.FAILED
         self._end(result)
 
@@ -128,8 +134,8 @@ class Execution:
         self._end(why)
         try:
             self._waited.cancel()
-        except Exception:
-            self._program.complaints.failed(self._method, "failed when cancelled")
+        except Exception as error:
+            self._program.complaints.failed(self._method, error, None)
 
     def _end(self, result: object) -> None:
         self._over = True
@@ -239,9 +245,9 @@ class Program:
         try:
             value = function(*arguments)
             waited = deferred_of(value)
-        except Exception:
+        except Exception as error:
             self.failed += 1
-            self.complaints.failed(method, "failed")
+            self.complaints.failed(method, error, None)
             then(Fault.FAILED)
             return
         if waited is None:

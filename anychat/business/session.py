@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IDelayedCall, IStreamClientEndpoint
 
 from anychat.business.callbacks import Callbacks
@@ -107,12 +107,15 @@ class CoreSession:
 
     def stop(self) -> "Deferred[None]":
         """Disconnect; fires when the connection is closed."""
-        if self._dispatch is not None:
-            self._dispatch.hold()
+        if self._dispatch is None or self._program is None:
+            return succeed(None)
+        # What is given up is not done: it is not acknowledged any more.
+        self._dispatch.hold()
         self._acknowledge()
+        self._program.stop()
         stopped = self.connection.stop()
-        if self._program is not None:
-            self._program.stop()
+        # `Callbacks.on_disconnected` was called, too.
+        self._program.stop()
         return stopped
 
     def call(

@@ -9,6 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from anychat.business.callbacks import CALLBACKS, NAMES, NOTICES, Callbacks
 from anychat.business.program import Fault, Program, check_callback, misspelt
 from anychat.business_messages import BusinessMessage, Event, OnlineUsers, Question
+from anychat.codes import ResultCode
+from anychat.errors import Refused
 from test.business.bench import Lines
 
 
@@ -177,6 +179,15 @@ class ExecutionTests(SynchronousTestCase):
             ],
         )
         self.assertEqual(self.program.failed, 3)
+
+    def test_refused(self):
+        """A call's refusal that the program does not catch is a line, no traceback."""
+        self.run_callback(lambda: fail(Refused(ResultCode.INVALID_USERID)))
+        self.assertEqual(self.take(), [Fault.FAILED])
+        self.assertEqual(
+            self.lines.take(),
+            ["Warning:verify_user failed: 205 INVALID_USERID: user id unknown"],
+        )
 
     def test_floodOfFaults(self):
         """The same callback's faults are one line a second, and are counted."""

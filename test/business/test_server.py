@@ -321,6 +321,25 @@ class ConnectedTests(ServerTestCase):
         )
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
+    def test_stopWhileACallWaits(self):
+        """A callback that waits for a call is cancelled before that fails."""
+        server = self.make_sdk()
+
+        @server.callback
+        async def on_user_enter_room_action(user_id, room_id):
+            await server.get_online_users()
+
+        server.startService()
+        self.flush()
+        self.service.tell(OnUserEnterRoomAction(7, 1))
+        for pipe in self.pipes:
+            pipe._step(pipe.server)
+        self.assertEqual(server.statistics()["under_way"], 1)
+        self.lines.take()
+        self.stop_sdk(server)
+        self.assertEqual(self.lines.take(), ["Invoke Release"])
+        self.assertEqual(self.count("events_waiting"), 1)
+
 
 def _one_argument():
     def verify_user(name):
