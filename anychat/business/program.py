@@ -64,7 +64,7 @@ class Complaints:
             self._log(f"Warning:{line}")
 
     def failed(
-        self, method: str, error: BaseException, failure: Failure | None
+        self, method: str, error: BaseException | None, failure: Failure | None
     ) -> None:
         """Log an exception; with its traceback, unless it is a call's refusal.
 
