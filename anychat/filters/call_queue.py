@@ -156,7 +156,10 @@ class CallQueue(Generic[T]):
         _, call = self._under_way.popleft()
         self._under_way_bytes -= call.size
         self._turn_since = now
-        return self._settle(call)
+        waiter = self._settle(call)
+        while self._questions and self._questions[0].waiter is None:
+            self._questions.popleft()
+        return waiter
 
     def late(self, now: float) -> list[tuple[str, T]]:
         """Hooks and who waited for them, of questions whose time is over."""
@@ -166,9 +169,9 @@ class CallQueue(Generic[T]):
             if call.waiter is not None:
                 if call.deadline > now:
                     break
-                name, waiter = call.name, self._settle(call)
-                assert waiter is not None
-                late.append((name, waiter))
+                late.append((call.name, call.waiter))
+                self._settle(call)
+                call.pairs = []
             self._questions.popleft()
         return late
 

@@ -89,7 +89,7 @@ class Hook:
         return HANDLE in self.arguments
 
     @cached_property
-    def _fields(self) -> attrgetter[Any]:
+    def _fields(self) -> "attrgetter[Any]":
         # The one that is added makes the result of one field a tuple, too.
         names = [name for name in self.arguments if name != HANDLE]
         return attrgetter(*names, "__class__")

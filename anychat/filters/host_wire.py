@@ -187,11 +187,6 @@ def decode_call(box: Box) -> tuple[Hook, bytes, list[int | bytes]]:
     return hook, box[ASK], values
 
 
-def cut(text: str, maximum: int) -> str:
-    """A text of at most so many bytes of UTF-8."""
-    return text.encode("utf-8", "replace")[:maximum].decode("utf-8", "ignore")
-
-
 def _encoded(value: int | str | bytes) -> bytes:
     if isinstance(value, int):
         return b"%d" % value

@@ -127,10 +127,10 @@ class PythonFilter(PlugIn):
             if (function := getattr(module, hook.name, None)) is not None
         }
         if not self._functions:
-            names = ", ".join(hook.name for hook in HOOKS)
-            raise LoadError(f"it has none of the hooks {names}")
-        names = {hook.name for hook in self._functions}
-        for name in (*sorted(names), GET_VERSION, INIT_FILTER, RELEASE_FILTER):
+            known = ", ".join(hook.name for hook in HOOKS)
+            raise LoadError(f"it has none of the hooks {known}")
+        names = [hook.name for hook in self._functions]
+        for name in (*names, GET_VERSION, INIT_FILTER, RELEASE_FILTER):
             function = getattr(module, name, None)
             if function is not None and not callable(function):
                 raise LoadError(f"{name} is no function")
