@@ -10,7 +10,7 @@ return its value, a Deferred or a coroutine of it, and
   last one returned is done.  Different users' run side by side;
 - may raise: it is logged with the name of the method, and a question is
   answered with 206 SERVERSDK_FAIL.  Nothing else is disturbed;
-- is given up after `BusinessServer.callback_timeout` seconds: what it returned
+- is given up after ``callback_timeout`` seconds: what it returned
   is cancelled, a question is answered with 207 SERVERSDK_TIMEOUT.
 
 The core goes on telling only while events get done: see docs/business.md.

@@ -56,7 +56,6 @@ DRAIN_TIME = 10.0
 #: A no that only an operator can change.
 LASTING = frozenset(
     {
-        ResultCode.FUNCNOTALLOW,
         ResultCode.VERSIONNOTMATCH,
         ResultCode.CERTVERIFYFAIL,
         ResultCode.CERTHIGHSECURITY,
@@ -92,7 +91,7 @@ class CoreOwner(Protocol):
     def is_drained(self) -> bool:
         """Whether all that the core told is done."""
 
-    def core_connected(self, hello: CoreHello, lost: int) -> None:
+    def core_connected(self, hello: CoreHello) -> None:
         """The core is there; events and questions follow."""
 
     def core_refused(self) -> None:
@@ -297,13 +296,13 @@ class CoreConnection:
         )
 
     def link_begun(self, link: BusinessLink, hello: CoreHello, lost: int) -> None:
-        """The core lets us in."""
+        """The core lets us in; `EventsLost` tells of those that are gone."""
         self._stop_timer()
         self.phase = Phase.CONNECTED
         self._connected_at = self._reactor.seconds()
         self._said = ""
         self._log("Success connected to anychatcoreserver")
-        self._owner.core_connected(hello, lost)
+        self._owner.core_connected(hello)
 
     def link_event(self, link: BusinessLink, number: int, event: Event | None) -> None:
         """Something has happened."""
@@ -442,6 +441,7 @@ _ADVICE = {
     ResultCode.SECURITYBREAK: (
         "[Base Settings] TLS of {file} must be as the core server has it"
     ),
+    ResultCode.CONNECT_OLDVERSION: "install the version that the core server has",
     ResultCode.SERVER_RESTART: (
         "another business server says that it is {name!r}, too: give each its own "
         "[Base Settings] Name"

@@ -157,7 +157,7 @@ class CoreSession:
         """See `CoreOwner`."""
         return self._dispatch is None or not self._dispatch.unacknowledged
 
-    def core_connected(self, hello: CoreHello, lost: int) -> None:
+    def core_connected(self, hello: CoreHello) -> None:
         """See `CoreOwner`."""
         assert self._program is not None and self._dispatch is not None
         self.core = hello
@@ -171,7 +171,8 @@ class CoreSession:
             )
         self._acknowledged = self._introduced if resumed else 0
         self._program.notice("on_connected")
-        self._dispatch.connected(self._introduced if resumed else None)
+        if self.connected:  # or that has stopped it
+            self._dispatch.connected(self._introduced if resumed else None)
 
     def core_refused(self) -> None:
         """See `CoreOwner`."""

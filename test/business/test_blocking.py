@@ -21,7 +21,7 @@ class BlockingTests(SynchronousTestCase):
         """Callbacks run in other threads, and may call; the process ends at once."""
         lines = run_script(
             """
-            server = BlockingServer(core.settings_file("."), name="shop")
+            server = BlockingServer(core.settings_file(), name="shop")
             main = threading.current_thread()
 
             @server.callback

@@ -321,6 +321,18 @@ class ConnectedTests(ServerTestCase):
         )
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
+    def test_stopInCallback(self):
+        """A callback may stop the business server."""
+        stopped = []
+        server = self.make_sdk()
+        server.on_connected = lambda: stopped.append(server.stopService())
+        server.on_online_users = stopped.append
+        server.startService()
+        self.flush()
+        (outcome,) = stopped
+        self.assertIsNone(self.successResultOf(outcome))
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
     def test_stopWhileACallWaits(self):
         """A callback that waits for a call is cancelled before that fails."""
         server = self.make_sdk()

@@ -7,6 +7,7 @@ only, and once.  A script gets ``core``, a `Core`, and ends the process itself.
 import os
 import subprocess
 import sys
+import tempfile
 import textwrap
 from pathlib import Path
 
@@ -36,19 +37,20 @@ core = Core()
 
 
 def run_script(script, prologue=_PROLOGUE):
-    """Run it; its lines of output, without errors.
+    """Run it in a directory of its own; its lines of output.
 
     :raises AssertionError: it failed, or wrote to standard error.
     """
-    done = subprocess.run(
-        [sys.executable, "-c", prologue + textwrap.dedent(script)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-        check=False,
-    )
+    with tempfile.TemporaryDirectory() as directory:
+        done = subprocess.run(
+            [sys.executable, "-c", prologue + textwrap.dedent(script)],
+            cwd=directory,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
     assert not done.returncode and not done.stderr, done.stdout + done.stderr
     return done.stdout.splitlines()
 
@@ -91,9 +93,9 @@ class Core:
         for event in events:
             self.do(self.service.tell, event)
 
-    def settings_file(self, directory):
+    def settings_file(self):
         """A file that leads here."""
-        path = Path(directory) / "AnyChatServerSDK.ini"
+        path = Path("AnyChatServerSDK.ini")
         path.write_text(f"[Base Settings]\nServerPort={self.port}\n")
         return path
 
