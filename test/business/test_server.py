@@ -1,5 +1,8 @@
 """A business server and the core's own service for it, joined in memory."""
 
+import dataclasses
+from pathlib import Path
+
 from twisted.internet import error
 from twisted.internet.defer import Deferred
 
@@ -19,6 +22,7 @@ from anychat.business_messages import (
 )
 from anychat.codes import ResultCode
 from anychat.errors import ConfigError, LocalError, Refused
+from anychat.protocols.tls import SecureTransports, ServerContext, make_certificate
 from test.business.bench import ServerTestCase
 from test.protocols.dialogue import server_context
 
@@ -719,6 +723,37 @@ class SecureTests(ServerTestCase):
     def test_anyOnThisMachine(self):
         """On this machine TLS needs no pin."""
         self.assertTrue(self.start_sdk(settings=self.settings()).connected)
+
+    def test_authority(self):
+        """A certificate of the authority, for that name; not one of another."""
+        directory = Path(self.mktemp())
+        directory.mkdir()
+        files = []
+        for name in ("core", "other"):
+            files.append((directory / f"{name}.crt", directory / f"{name}.key"))
+            make_certificate(*files[-1], [])
+        self.service._terms = dataclasses.replace(
+            self.service._terms,
+            secure_transports=SecureTransports(ServerContext(*files[0]), self.reactor),
+        )
+        host = Settings("localhost", sdk_auth_pass="right", tls="on")
+        for (certificate, _), right in zip(files, (True, False), strict=True):
+            server = self.make_sdk(
+                settings=dataclasses.replace(host, ca_file=certificate)
+            )
+            server.startService()
+            self.flush()
+            self.assertEqual(server.connected, right)
+            self.stop_sdk(server)
+        self.assertIn("68 CERTVERIFYFAIL", self.lines.lines[-2])
+
+    def test_badAuthority(self):
+        """A file without a certificate is told before anything is done."""
+        path = Path(self.mktemp())
+        path.write_text("no certificate")
+        settings = self.settings(ca_file=path)
+        error = self.assertRaises(ConfigError, self.make_sdk, settings=settings)
+        self.assertIn(str(path), str(error))
 
     def test_elsewhere(self):
         """From another machine, with all that this needs."""
