@@ -168,7 +168,6 @@ class LoadTests(PythonFilterTestCase):
             self.filter.tell(LOGIN)
             self.filter.tell(LOGOUT)
         self.assertEqual(self.ask(ANN), [Verdict(FAIL)])
-        self.assertEqual(self.failures(), ["on_user_login_action"][:0])
 
     def test_failures(self):
         """A plug-in that cannot be used says why, in one line; nobody gets in."""
@@ -277,22 +276,9 @@ class QuestionTests(PythonFilterTestCase):
                 ANN,
                 "verify_user",
                 [
-                    None,
-                    False,
-                    True,
-                    0,
-                    "0",
-                    -1,
-                    2**32,
-                    (),
-                    (0, "7"),
-                    (0, 7, 0, 5),
-                    (0, 7, 0, "n", 1),
-                    (False, 7),
-                    [0, 7],
-                    0.0,
-                    (0.0, 7),
-                    object(),
+                    *(None, False, True, 0, "0", -1, 2**32, 0.0, [0, 7], object()),
+                    *((), (0, "7"), (0, 7, 0, 5), (0, 7, 0, "n", 1)),
+                    *((False, 7), (0.0, 7)),
                 ],
             ),
             (ENTRY, "prepare_enter_room", [None, False, True, "", -1, (0, 7), 0.0]),
@@ -364,7 +350,7 @@ class QuestionTests(PythonFilterTestCase):
     def test_lateFailure(self):
         """A failure that comes too late is logged, and that is all."""
         module = self.load()
-        module.answers["verify_user"] = later = Deferred(lambda _: None)
+        module.answers["verify_user"] = later = Deferred()
         verdicts = self.ask()
         self.reactor.advance(5)
         later.errback(ZeroDivisionError("late"))
