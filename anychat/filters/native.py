@@ -81,6 +81,7 @@ class NativeFilter(PlugIn):
         self._suspected = False
         """A hook seems to hang; it is looked at once more."""
         self._ended: Deferred[None] | None = None
+        self._patience: IDelayedCall | None = None
 
     # Service.
 
@@ -103,13 +104,8 @@ class NativeFilter(PlugIn):
         if self._host is not None:
             self._host.end()
         self._ended = Deferred()
-        patience = self._reactor.callLater(RELEASE_TIME, self._kill_all)
-
-        def calm(_: object) -> None:
-            if patience.active():
-                patience.cancel()
-
-        return self._ended.addCallback(calm)
+        self._patience = self._reactor.callLater(RELEASE_TIME, self._kill_all)
+        return self._ended
 
     def statistics(self) -> dict[str, int]:
         """Counters since the start, and how many there are of what now."""
@@ -183,14 +179,14 @@ class NativeFilter(PlugIn):
         waiter.callback(verdict)
 
     def _kill_all(self) -> None:
-        for host in self._hosts:
-            host.kill()
         # One that does not die even so must not hold up the server.
-        late = self._reactor.callLater(RELEASE_TIME, self._tell_ended)
-        assert self._ended is not None
-        self._ended.addCallback(lambda _: late.active() and late.cancel())
+        self._patience = self._reactor.callLater(RELEASE_TIME, self._tell_ended)
+        for host in list(self._hosts):
+            host.kill()
 
     def _tell_ended(self) -> None:
+        if self._patience is not None and self._patience.active():
+            self._patience.cancel()
         ended, self._ended = self._ended, None
         if ended is not None:
             ended.callback(None)
