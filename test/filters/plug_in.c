@@ -106,7 +106,7 @@ uint32_t BRFP_VerifyUser(const char *name, const char *password, uint32_t *user_
     if (strcmp(name, "gbk") == 0)
         strcpy(nickname, "\xc0\xee\xc0\xd7");
     else if (strcmp(name, "neither") == 0)
-        strcpy(nickname, "\xff\xfe\xfd");
+        strcpy(nickname, "\xff\xff\xff");
     else if (strcmp(name, "full") == 0)
         memset(nickname, 'n', capacity); /* no NUL */
     else if (strcmp(name, "over") == 0)

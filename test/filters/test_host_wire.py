@@ -1,6 +1,6 @@
 """What the server and the host of a plug-in say, in bytes."""
 
-from contextlib import suppress
+import contextlib
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -144,5 +144,5 @@ class WireTests(SynchronousTestCase):
     def test_fuzz(self, pairs):
         """Whatever comes is decoded or is the peer's fault."""
         for decode in (decode_report, decode_call):
-            with suppress(PeerError):
+            with contextlib.suppress(PeerError):
                 decode(pairs)
