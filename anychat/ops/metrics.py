@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 import anychat
 from anychat.core.hall import Hall
+from anychat.filters.plug_in import GAUGES as FILTER_GAUGES
 from anychat.media.counters import MediaCounters
 from anychat.services.business import GAUGES as BUSINESS_GAUGES
 
@@ -33,6 +34,7 @@ class Metrics:
     :param links: statistics of the links.
     :param media: counters of the media plane.
     :param business: statistics of the channel for business servers, if it is open.
+    :param plug_in: statistics of the plug-in, if there is another one.
     :param seconds: monotonic clock.
     """
 
@@ -42,12 +44,14 @@ class Metrics:
         links: Callable[[], Mapping[str, int]],
         media: Callable[[], MediaCounters],
         business: Callable[[], Mapping[str, int]],
+        plug_in: Callable[[], Mapping[str, int]],
         seconds: Callable[[], float],
     ) -> None:
         self._hall = hall
         self._links = links
         self._media = media
         self._business = business
+        self._plug_in = plug_in
         self._seconds = seconds
         self._started = seconds()
         self._registry = CollectorRegistry()
@@ -84,6 +88,7 @@ class Metrics:
         for subject, text, values, gauges in (
             ("links", "Client links", self._links(), LINK_GAUGES),
             ("business", "Business servers", self._business(), BUSINESS_GAUGES),
+            ("filter", "Plug-in", self._plug_in(), FILTER_GAUGES),
         ):
             for name, value in sorted(values.items()):
                 family = GaugeMetricFamily if name in gauges else CounterMetricFamily
