@@ -47,6 +47,7 @@ LAYERS = {
     "anychat.banner": 2,
     "anychat.log": 2,
     "anychat.terminal": 2,
+    "anychat.verdicts": 2,
     "anychat.protocols.business_boxes": 2,
     "anychat.protocols.business_client": 2,
     "anychat.protocols.business_commands": 2,

@@ -16,16 +16,25 @@ return its value, a Deferred or a coroutine of it, and
 The core goes on telling only while events get done: see docs/business.md.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Any
 
 from anychat import business_messages as messages
 from anychat.business.turns import EVERYBODY
-from anychat.business.verdict import CodeResult, EventResult, VerifyResult
 from anychat.business_messages import BusinessMessage, Presence
 from anychat.codes import ResultCode
+from anychat.verdicts import UserVerdict
+
+#: What `Callbacks.verify_user` gives: who it is, or the code of the refusal.
+VerifyResult = UserVerdict | int | Awaitable[UserVerdict | int]
+
+#: What a question that is answered with a code gives: 0 is yes.
+CodeResult = int | Awaitable[int]
+
+#: What the methods that are told something give; the value is of no interest.
+EventResult = Awaitable[object] | None
 
 
 class Callbacks:

@@ -8,7 +8,6 @@ from twisted.internet.defer import Deferred
 from anychat.business.callbacks import CALLBACKS
 from anychat.business.program import Fault, Program
 from anychat.business.turns import EVERYBODY, Entry, Turns
-from anychat.business.verdict import TOO_LATE, UNAVAILABLE, WrongValue, verdict_of
 from anychat.business_messages import (
     BusinessMessage,
     Event,
@@ -18,6 +17,7 @@ from anychat.business_messages import (
     Verdict,
 )
 from anychat.errors import PeerError
+from anychat.verdicts import TOO_LATE, UNAVAILABLE, WrongValue, verdict_of
 
 #: Events and questions that may be waiting or under way: a core has a window of
 #: unanswered events, and as many questions open as its queue allows.

@@ -35,11 +35,11 @@ from anychat.business.calls import Calls
 from anychat.business.program import check_callback, misspelt
 from anychat.business.session import CoreSession
 from anychat.business.settings import Settings
-from anychat.business.verdict import UserVerdict
 from anychat.errors import LocalError
 from anychat.log import Log
 from anychat.protocols.business_client import CoreHello
 from anychat.protocols.business_commands import Command
+from anychat.verdicts import UserVerdict
 
 __all__ = ["BusinessServer", "UserVerdict"]
 

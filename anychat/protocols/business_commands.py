@@ -26,14 +26,13 @@ import re
 
 from twisted.protocols import amp
 
-from anychat.business_messages import MAX_BUFFER
+from anychat.business_messages import MAX_BUFFER, MAX_PASSWORD
 from anychat.codes import ResultCode
 from anychat.errors import Refused
 from anychat.protocols.business_types import (
     EPOCH_SIZE,
     MAX_AGENT,
     MAX_NAME,
-    MAX_PASSWORD,
     MAX_SERVER_NAME,
     MAX_STRING,
     MAX_TEXT,

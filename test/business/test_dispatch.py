@@ -7,7 +7,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from anychat.business.callbacks import Callbacks
 from anychat.business.dispatch import Dispatch
 from anychat.business.program import Program
-from anychat.business.verdict import UserVerdict
 from anychat.business_messages import (
     AppMessageEx,
     EventsLost,
@@ -23,6 +22,7 @@ from anychat.business_messages import (
 )
 from anychat.codes import ResultCode
 from anychat.errors import PeerError
+from anychat.verdicts import UserVerdict
 from test.business.bench import Lines
 
 

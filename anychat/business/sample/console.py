@@ -15,12 +15,12 @@ from typing import Any
 
 import anychat
 from anychat.business.sample.users import (
-    MAX_PASSWORD,
     Users,
     UsersError,
     users_beside,
 )
 from anychat.business.settings import FILE_NAME
+from anychat.business_messages import MAX_PASSWORD
 from anychat.errors import ConfigError
 
 PROGRAM = "anychat-business"

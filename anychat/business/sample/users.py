@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anychat.business.sample import passwords
+from anychat.business_messages import MAX_PASSWORD
+from anychat.core.names import MAX_NAME
 
-#: Characters of a name and bytes of a password: what a client can send.
-MAX_NAME = 128
-MAX_PASSWORD = 1024
 #: Seconds to wait for another process that writes to the file.
 PATIENCE = 3.0
 
