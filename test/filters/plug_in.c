@@ -126,7 +126,9 @@ uint32_t BRFP_PrepareEnterRoom(uint32_t user_id, uint32_t room_id, const char *r
                                const char *password)
 {
     do_wrong(room_name);
-    return user_id + room_id + (uint32_t)strlen(password);
+    if (strcmp(room_name, "sum") == 0)
+        return user_id + room_id + (uint32_t)strlen(password);
+    return 0;
 }
 
 void BRFP_OnUserLoginAction(uint32_t user_id, const char *name, uint32_t level,

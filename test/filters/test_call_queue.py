@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from anychat.errors import PeerError
-from anychat.filters.call_queue import CallQueue, Limits
+from anychat.filters.call_queue import CallQueue, Limits, Overrun
 
 PAIRS = [(b"key", b"value")]
 
@@ -21,9 +21,9 @@ class QueueCase(SynchronousTestCase):
         limits = {"answer_time": 5.0, "under_way": 2} | limits
         self.queue = CallQueue(Limits(**limits))
 
-    def tell(self, *names, passing=False):
-        """Events."""
-        return [self.queue.tell(n, [*PAIRS], passing=passing) for n in names]
+    def tell(self, *names, sender=None):
+        """Events; their codes."""
+        return [self.queue.tell(name, [*PAIRS], sender) for name in names]
 
     def taken(self, now=0.0):
         """Tags of what goes out."""
@@ -47,7 +47,7 @@ class OrderTests(QueueCase):
     def test_bytesUnderWay(self):
         """So many bytes are; what is bigger alone goes alone."""
         self.limit(under_way=10, under_way_bytes=100)
-        self.queue.tell("big", [(b"data", bytes(1000))], passing=True)
+        self.queue.tell("big", [(b"data", bytes(1000))], 7)
         self.tell("a", "b", "c")
         self.assertEqual(self.taken(), [1])
         self.queue.done(1, 0.0)
@@ -71,6 +71,20 @@ class OrderTests(QueueCase):
         self.assertEqual(self.queue.done(1, 0.0), "ann")
         self.assertIsNone(self.queue.done(2, 0.0))
         self.assertEqual(self.queue.open_questions, 0)
+        self.assertIsNone(self.queue.next_timeout())
+
+    def test_withdrawn(self):
+        """Who waits no more is not asked for, if it can be helped."""
+        calls = [self.queue.ask("q", [*PAIRS], name, 0.0) for name in "abc"]
+        self.taken()
+        for call, withdrawn in zip(calls, (False, False, True), strict=True):
+            self.assertEqual(self.queue.withdraw(call), withdrawn)
+        self.assertFalse(self.queue.withdraw(calls[2]))
+        self.assertEqual(self.queue.open_questions, 2)
+        self.assertEqual(self.queue.done(1, 0.0), "a")
+        self.assertEqual(self.queue.done(2, 0.0), "b")
+        self.assertEqual(self.taken(), [])
+        self.assertEqual(len(self.queue), 0)
         self.assertIsNone(self.queue.next_timeout())
 
     def test_clear(self):
@@ -153,27 +167,48 @@ class LimitTests(QueueCase):
     def test_passingByCount(self):
         """Texts beyond the limit are left out and counted."""
         self.limit(under_way=1, passing=2)
-        self.assertEqual(self.tell("a", "b", "c", passing=True), [True] * 3)
+        self.assertEqual(self.tell("a", "b", "c", sender=7), [0, 0, 23])
         self.assertEqual((len(self.queue), self.queue.dropped), (2, 1))
         self.taken()
-        self.tell("d", "e", passing=True)
+        self.assertEqual(self.tell("d", "e", sender=8), [0, 23])
         self.assertEqual((len(self.queue), self.queue.dropped), (2, 2))
 
     def test_passingByBytes(self):
         """So is what is too big all together."""
         self.limit(passing_bytes=150)
         data = [(b"data", bytes(60))]
-        for _ in range(3):
-            self.assertTrue(self.queue.tell("a", data, passing=True))
+        codes = [self.queue.tell("a", data, sender) for sender in (7, 8, 9)]
+        self.assertEqual(codes, [0, 23, 23])
         self.assertEqual((len(self.queue), self.queue.dropped), (1, 2))
+
+    def test_ofOneClient(self):
+        """One client cannot take the room of the others."""
+        self.limit(under_way=1, of_one=2)
+        self.assertEqual(self.tell("a", "b", "c", sender=7), [0, 0, 23])
+        self.assertEqual(self.tell("d", sender=8), [0])
+        self.taken()
+        self.assertEqual(self.tell("e", "f", sender=7), [0, 23])
+        self.queue.clear()
+        self.assertEqual(self.queue._senders, {})
+
+    def test_bytesOfOneClient(self):
+        """Nor by sending much at once."""
+        self.limit(of_one_bytes=150)
+        data = [(b"data", bytes(60))]
+        codes = [self.queue.tell("a", data, sender) for sender in (7, 7, 8)]
+        self.assertEqual(codes, [0, 23, 0])
+        self.taken()
+        self.assertEqual(self.queue._senders, {})
 
     def test_lastingIsNotLeftOut(self):
         """Too much of what says who is where is a plug-in that is overrun."""
         self.limit(lasting=2, passing=0)
-        self.assertEqual(self.tell("a", "b", "c"), [True, True, False])
+        self.tell("a", "b")
+        self.assertRaises(Overrun, self.tell, "c")
         self.queue.ask("q", [*PAIRS], "ann", 0.0)  # these have a limit elsewhere
         self.taken()
-        self.assertEqual(self.tell("d", "e", "f"), [True, True, False])
+        self.tell("d", "e")
+        self.assertRaises(Overrun, self.tell, "f")
 
     def test_secretsAreNotKept(self):
         """What has been sent, or is late, is not held any longer."""
@@ -197,7 +232,7 @@ class LimitTests(QueueCase):
                 self.queue.ask("q", [*PAIRS], asked, now)
                 asked += 1
             elif step in "tp":
-                self.tell("t", passing=step == "p")
+                self.tell("t", sender=7 if step == "p" else None)
             elif step == "d" and tags:
                 who = self.queue.done(tags.pop(0), now)
                 settled += [] if who is None else [who]

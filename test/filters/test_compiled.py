@@ -154,7 +154,7 @@ class HookTests(CompiledTestCase):
     def test_prepareEnterRoom(self):
         """Ids are unsigned in C, and codes of 32 bits come back whole."""
         host = self.trouble()
-        done = host.call("PrepareEnterRoom", -2, 7, "room", "four")
+        done = host.call("PrepareEnterRoom", -2, 7, "sum", "four")
         self.assertEqual(self.verdict(done).code, 9)
 
     def test_events(self):

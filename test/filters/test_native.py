@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from anychat.business_messages import (
     OnRecvUserFilterData,
     OnRecvUserTextMsg,
+    OnTransBuffer,
     OnUserEnterRoomAction,
     OnUserLeaveRoomAction,
     OnUserLoginAction,
@@ -29,12 +30,16 @@ from anychat.filters.host import Host
 from anychat.filters.native import NativeFilter
 from test.filters.owner import Owner, Reactor
 
-ANN = VerifyUser("ann", "secret")
 LOGIN = OnUserLoginAction(7, "ann", 2, "10.0.0.1")
 LOGOUT = OnUserLogoutActionEx(7, ResultCode.SUCCESS)
 FAIL = Verdict(ResultCode.SERVERSDK_FAIL)
 TIMEOUT = Verdict(ResultCode.SERVERSDK_TIMEOUT)
 LOADED = "Load SDK Filter Plus:x.so Success, ver:fake 1"
+
+
+def ann():
+    """A question; each is an object of its own."""
+    return VerifyUser("ann", "secret")
 
 
 class Crash(BaseException):
@@ -236,10 +241,10 @@ class NativeTestCase(SynchronousTestCase):
             self.reactor.advance(0.125)  # which adds up exactly
             self.flush()
 
-    def ask(self, question=ANN):
+    def ask(self, question=None):
         """A list that the verdict comes into."""
         verdicts = []
-        self.filter.ask(question).addBoth(verdicts.append)
+        self.filter.ask(question or ann()).addBoth(verdicts.append)
         return verdicts
 
     def tell(self, *events):
@@ -454,6 +459,37 @@ class CallTests(NativeTestCase):
         self.assertEqual(len(self.processes), 1)
         self.assertEqual(self.count("questions_timeout"), 3)
 
+    def test_withdrawn(self):
+        """A login that nobody waits for any more is not put, if it can be."""
+        self.start(under_way=1)
+        self.process.paused = True
+        questions = [ann() for _ in range(4)]
+        verdicts = [self.ask(question) for question in questions]
+        self.filter.withdraw(questions[0])  # is under way: too late
+        self.filter.withdraw(questions[2])
+        self.filter.withdraw(questions[2])
+        self.filter.withdraw(ann())
+        self.assertEqual(verdicts, [[], [], [FAIL], []])
+        self.assertEqual(self.count("questions_open"), 3)
+        self.process.paused = False
+        self.flush()
+        self.assertEqual([v.code for [v] in verdicts], [0, 0, 206, 0])
+        self.assertEqual(len(self.library.calls), 3)
+        self.assertEqual(self.count("questions_withdrawn"), 1)
+        self.filter.withdraw(questions[3])
+
+    def test_answers(self):
+        """Clients are told whether somebody takes what they send."""
+        self.library.hooks = [hook for hook in HOOKS if "text" not in hook.name]
+        self.start(under_way=1, of_one=1)
+        self.process.paused = True
+        data = OnRecvUserFilterData(7, b"x")
+        self.assertEqual([self.filter.tell(data) for _ in range(3)], [0, 0, 23])
+        self.assertEqual(self.filter.tell(OnRecvUserFilterData(8, b"x")), 0)
+        self.assertEqual(self.filter.tell(OnTransBuffer(7, b"x")), 206)
+        self.process.end(11)
+        self.assertEqual(self.filter.tell(data), 206)
+
     def test_dropped(self):
         """Texts that pile up are left out; who comes and goes is not."""
         self.start(under_way=1, passing=2)
@@ -541,7 +577,7 @@ class TroubleTests(NativeTestCase):
         self.crash_on("VerifyUser")
         verdicts = [self.ask() for _ in range(3)]
         states = []
-        self.filter.ask(ANN).addCallback(lambda _: states.append(self.owner.told))
+        self.filter.ask(ann()).addCallback(lambda _: states.append(self.owner.told))
         self.flush()
         self.assertEqual(verdicts, [[TIMEOUT]] * 3)
         # Nobody asks again before the core knows.
@@ -744,14 +780,14 @@ class TroubleTests(NativeTestCase):
         def again(verdict):
             verdicts.append(verdict)
             if len(verdicts) < 3:
-                self.filter.ask(ANN).addCallback(again)
+                self.filter.ask(ann()).addCallback(again)
 
-        self.filter.ask(ANN).addCallback(again)
+        self.filter.ask(ann()).addCallback(again)
         self.flush()
         self.assertEqual(verdicts, [Verdict(ResultCode.SUCCESS, 7)] * 3)
         verdicts.clear()
         self.crash_on("VerifyUser")
-        self.filter.ask(ANN).addCallback(again)
+        self.filter.ask(ann()).addCallback(again)
         self.flush()
         self.assertEqual(verdicts, [TIMEOUT, FAIL, FAIL])
 
@@ -867,8 +903,8 @@ class StopTests(NativeTestCase):
         """Who asks from inside the last answers is answered, too."""
         self.start()
         verdicts = []
-        self.filter.ask(ANN).addCallback(
-            lambda _: self.filter.ask(ANN).addCallback(verdicts.append)
+        self.filter.ask(ann()).addCallback(
+            lambda _: self.filter.ask(ann()).addCallback(verdicts.append)
         )
         self.assertIsInstance(self.filter.stopService(), Deferred)
         self.flush()

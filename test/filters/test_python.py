@@ -4,7 +4,7 @@ import sys
 import threading
 from pathlib import Path
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from anychat.business_messages import (
@@ -25,10 +25,9 @@ from anychat.filters import python
 from anychat.filters.choice import chosen
 from anychat.filters.plug_in import GAUGES
 from anychat.filters.python import FILE_MODULE, PythonFilter
+from test.filters.compiled import SAMPLES
 from test.filters.owner import Owner, Reactor
 
-ANN = VerifyUser("ann", "secret")
-ENTRY = PrepareEnterRoom(7, 3, "Room 3", "")
 LOGIN = OnUserLoginAction(7, "ann", 2, "10.0.0.1")
 LOGOUT = OnUserLogoutActionEx(7, ResultCode.SUCCESS)
 OK, FAIL = ResultCode.SUCCESS, ResultCode.SERVERSDK_FAIL
@@ -62,6 +61,16 @@ def init_filter(send_callback):
     send = send_callback
     return True
 """
+
+
+def ann():
+    """A question; each is an object of its own."""
+    return VerifyUser("ann", "secret")
+
+
+def entry():
+    """Another one."""
+    return PrepareEnterRoom(7, 3, "Room 3", "")
 
 
 class PythonFilterTestCase(SynchronousTestCase):
@@ -101,10 +110,10 @@ class PythonFilterTestCase(SynchronousTestCase):
             self.assertEqual(len(stopped), 1)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
-    def ask(self, question=ANN):
+    def ask(self, question=None):
         """A list that the verdict comes into."""
         verdicts = []
-        self.filter.ask(question).addBoth(verdicts.append)
+        self.filter.ask(question or ann()).addBoth(verdicts.append)
         return verdicts
 
     def count(self, name):
@@ -167,7 +176,7 @@ class LoadTests(PythonFilterTestCase):
             self.assertIn("Success", self.log.pop())
             self.filter.tell(LOGIN)
             self.filter.tell(LOGOUT)
-        self.assertEqual(self.ask(ANN), [Verdict(FAIL)])
+        self.assertEqual(self.ask(ann()), [Verdict(FAIL)])
 
     def test_failures(self):
         """A plug-in that cannot be used says why, in one line; nobody gets in."""
@@ -256,16 +265,15 @@ class QuestionTests(PythonFilterTestCase):
             ((0, 7), Verdict(OK, 7)),
             ((0, 7, 3), Verdict(OK, 7, 3)),
             ((0, 7, 3, "Ann"), Verdict(OK, 7, 3, "Ann")),
-            ((0, -1, -1), Verdict(OK, -1, -1)),  # the core says what is wrong
             ((200,), Verdict(ResultCode.CERTIFY_FAIL)),
         ):
             module.answers["verify_user"] = value
             self.assertEqual(self.ask(), [verdict])
         self.assertEqual(module.calls[0], ("verify_user", "ann", "secret"))
         module.answers["prepare_enter_room"] = 301
-        self.assertEqual(self.ask(ENTRY), [Verdict(ResultCode.ROOM_PASSERR)])
+        self.assertEqual(self.ask(entry()), [Verdict(ResultCode.ROOM_PASSERR)])
         module.answers["prepare_enter_room"] = 0
-        self.assertEqual(self.ask(ENTRY), [Verdict(OK)])
+        self.assertEqual(self.ask(entry()), [Verdict(OK)])
         self.assertEqual(module.calls[-1], ("prepare_enter_room", 7, 3, "Room 3", ""))
 
     def test_wrongVerdicts(self):
@@ -273,7 +281,7 @@ class QuestionTests(PythonFilterTestCase):
         module = self.load()
         for question, name, values in (
             (
-                ANN,
+                ann,
                 "verify_user",
                 [
                     *(None, False, True, 0, "0", -1, 2**32, 0.0, [0, 7], object()),
@@ -281,15 +289,22 @@ class QuestionTests(PythonFilterTestCase):
                     *((False, 7), (0.0, 7)),
                 ],
             ),
-            (ENTRY, "prepare_enter_room", [None, False, True, "", -1, (0, 7), 0.0]),
+            (entry, "prepare_enter_room", [None, False, True, "", -1, (0, 7), 0.0]),
         ):
             for value in values:
                 module.answers[name] = value
-                self.assertEqual(self.ask(question), [Verdict(FAIL)], repr(value))
+                self.assertEqual(self.ask(question()), [Verdict(FAIL)], repr(value))
                 # A line for each of them would be too many.
                 self.reactor.advance(20)
                 self.assertIn(f"{name}: ", self.log.pop())
         self.assertEqual(self.count("failures"), 23)
+
+    def test_impossibleId(self):
+        """An id that nobody can have is 205, as the core has it."""
+        module = self.load()
+        module.answers["verify_user"] = (0, 0)
+        self.assertEqual(self.ask(), [Verdict(ResultCode.INVALID_USERID)])
+        self.assertIn("verify_user: the user_id is 0, allowed is 1 to", self.log[-1])
 
     def test_exceptions(self):
         """A hook that raises costs its question alone."""
@@ -356,6 +371,17 @@ class QuestionTests(PythonFilterTestCase):
         later.errback(ZeroDivisionError("late"))
         self.assertEqual(verdicts, [Verdict(TIMEOUT)])
 
+    def test_withdrawn(self):
+        """What a hook has begun goes on, and is answered."""
+        module = self.load()
+        module.answers["verify_user"] = later = Deferred()
+        question = ann()
+        verdicts = self.ask(question)
+        self.filter.withdraw(question)
+        self.assertEqual(verdicts, [])
+        later.callback((0, 9))
+        self.assertEqual(verdicts, [Verdict(OK, 9)])
+
     def test_tooMany(self):
         """So many may wait; those beyond are answered at once."""
         module = self.load()
@@ -411,8 +437,9 @@ class EventTests(PythonFilterTestCase):
     def test_otherEvents(self):
         """What SDK Filter Plus has no hook for is nothing to it."""
         module = self.load()
-        self.filter.tell(OnTransBuffer(7, b"x"))
+        self.assertEqual(self.filter.tell(OnTransBuffer(7, b"x")), FAIL)
         self.assertEqual(module.calls, [])
+        self.assertEqual(self.filter.tell(OnRecvUserFilterData(7, b"x")), OK)
 
     def test_exceptions(self):
         """A hook that raises, at once or later, costs a traceback in the log."""
@@ -592,3 +619,40 @@ class ReleaseTests(PythonFilterTestCase):
                   "def init_filter(send): return 0\n"
                   "def release_filter(): 1 / 0")  # fmt: skip
         self.assertEqual(len(self.stopping()), 1)
+
+
+class SampleTests(PythonFilterTestCase):
+    """etc/samples/welcome_filter.py."""
+
+    def test_sample(self):
+        """It does what it says."""
+        module = self.start(str(SAMPLES / "welcome_filter.py"))
+        self.assertIn("ver:welcome_filter.py 1.0", self.log[0])
+        self.patch(module, "deferToThread", maybeDeferred)
+        for name, password, verdict in (
+            ("alice", "wonderland", Verdict(OK, 1001, 5, "Alice")),
+            ("alice", "builder", Verdict(ResultCode.CERTIFY_FAIL)),
+            ("bob", "builder", Verdict(OK, 1002, 0, "Bob")),
+            ("nobody", "", Verdict(ResultCode.CERTIFY_FAIL)),
+        ):
+            self.assertEqual(self.ask(VerifyUser(name, password)), [verdict])
+        for room, password, code in (
+            (1, "", OK),
+            (1000, "", ResultCode.ROOM_PASSERR),
+            (1000, "open sesame", OK),
+        ):
+            question = PrepareEnterRoom(7, room, "r", password)
+            self.assertEqual(self.ask(question), [Verdict(code)])
+        for event in (
+            LOGIN,
+            OnUserEnterRoomAction(7, 3),
+            OnRecvUserTextMsg(3, 7, -1, True, "hi"),
+            OnRecvUserFilterData(7, b"echo"),
+            OnUserLeaveRoomAction(7, 3),
+            LOGOUT,
+            LOGOUT,
+        ):
+            self.filter.tell(event)
+        self.assertEqual(self.owner.sent(), [(7, b"Welcome, ann!"), (7, b"echo")])
+        self.assertEqual(module.handles, {})
+        self.stop()
