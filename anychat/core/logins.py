@@ -20,7 +20,12 @@ from anychat.business_messages import Arbiter, Verdict, VerifyUser
 from anychat.codes import ResultCode
 from anychat.core.changes import Change, LoginAsked, LoginSettled
 from anychat.core.commands import LinkLogin, LoginDropped, UserVerified
-from anychat.core.effects import AskVerifyUser, RefuseLogin
+from anychat.core.effects import (
+    AskVerifyUser,
+    QuestionClosed,
+    RefuseLogin,
+    WithdrawQuestion,
+)
 from anychat.core.names import is_blank, is_fit
 from anychat.core.roster import make_way, start, start_guest, start_named
 from anychat.core.state import PendingLogin, State
@@ -60,14 +65,17 @@ def login(turn: Turn, command: LinkLogin) -> None:
 
 def dropped(turn: Turn, command: LoginDropped) -> None:
     """Nobody waits for the verdict any more."""
-    if command.session in turn.state.verifying:
-        turn.changes.append(LoginSettled(command.session))
+    asked = turn.state.verifying.get(command.session)
+    if asked is not None:
+        turn.changes.append(LoginSettled(asked.session))
+        turn.effects.append(WithdrawQuestion(asked.session, asked.address))
 
 
 def verified(turn: Turn, command: UserVerified) -> None:
     """Take the verdict on a login, if somebody still waits for it."""
     asked = turn.state.verifying.get(command.session)
     if asked is None:
+        turn.effects.append(QuestionClosed(command.session))
         return
     turn.changes.append(LoginSettled(asked.session))
     verdict = command.verdict

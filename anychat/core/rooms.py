@@ -29,7 +29,12 @@ from anychat.core.changes import (
     RoomRemoved,
 )
 from anychat.core.commands import RoomEntryPrepared, SessionMessage
-from anychat.core.effects import AskPrepareEnterRoom, Tell
+from anychat.core.effects import (
+    AskPrepareEnterRoom,
+    QuestionClosed,
+    Tell,
+    WithdrawQuestion,
+)
 from anychat.core.names import (
     MAX_ROOM_ID,
     is_blank,
@@ -112,6 +117,7 @@ def prepared(turn: Turn, command: RoomEntryPrepared) -> None:
     """Take the verdict on an entry, if somebody still waits for it."""
     entry = turn.state.entering.get(command.session)
     if entry is None or entry.request != command.request:
+        turn.effects.append(QuestionClosed(command.session))
         return
     turn.changes.append(EntrySettled(entry.session))
     asker = turn.state.sessions[entry.session]
@@ -153,6 +159,7 @@ def give_up(turn: Turn, asker: Session) -> None:
     """Forget the entry that the session waits for, if there is one."""
     if asker.id in turn.state.entering:
         turn.changes.append(EntrySettled(asker.id))
+        turn.effects.append(WithdrawQuestion(asker.id, asker.address))
 
 
 def tell_members(

@@ -32,9 +32,25 @@ from anychat.core.commands import (
     RoomEntryPrepared,
     UserVerified,
 )
-from anychat.core.effects import AskPrepareEnterRoom, AskVerifyUser, Tell
+from anychat.core.effects import (
+    AskPrepareEnterRoom,
+    AskVerifyUser,
+    Offer,
+    Tell,
+    WithdrawQuestion,
+)
 from anychat.core.state import State
 from anychat.filters.seam import Filter
+from anychat.ids import SessionId
+
+#: Effects for the plug-in; an `Offer` comes with who wants to know its outcome.
+_ForPlugIn = (
+    AskVerifyUser
+    | AskPrepareEnterRoom
+    | WithdrawQuestion
+    | Tell
+    | tuple[Offer, Callable[[ResultCode], None]]
+)
 
 #: What is answered for a plug-in that is not there, or has failed.
 _UNAVAILABLE = Verdict(ResultCode.SERVERSDK_FAIL)
@@ -54,7 +70,9 @@ class FilterSlot:
         self._submit = submit
         self._state = state
         self._filter: Filter | None = None
-        self._waiting: deque[AskVerifyUser | AskPrepareEnterRoom | Tell] = deque()
+        self._waiting: deque[_ForPlugIn] = deque()
+        self._open: dict[SessionId, Question] = {}
+        """Questions by whom they are about, who never has more than one."""
         self._delivering = False
         self._numbers = itertools.count(1)
         self._answers: dict[int, Answer] = {}
@@ -95,10 +113,16 @@ class FilterSlot:
 
     # What effects ask.
 
-    def put(self, effect: AskVerifyUser | AskPrepareEnterRoom | Tell) -> None:
+    def put(
+        self, effect: AskVerifyUser | AskPrepareEnterRoom | WithdrawQuestion | Tell
+    ) -> None:
         """Something for the plug-in; it gets it at the next `deliver`."""
         if self._filter is not None or not isinstance(effect, Tell):
             self._waiting.append(effect)
+
+    def offer(self, effect: Offer, answer: Callable[[ResultCode], None]) -> None:
+        """The same, of an event that may be refused; told how that ends."""
+        self._waiting.append((effect, answer))
 
     def answer(self, number: int, answer: Answer) -> None:
         """What came of a call."""
@@ -115,38 +139,67 @@ class FilterSlot:
         finally:
             self._delivering = False
 
-    def _hand_over(self, effect: AskVerifyUser | AskPrepareEnterRoom | Tell) -> None:
+    def _hand_over(self, effect: _ForPlugIn) -> None:
         if isinstance(effect, Tell):
             self._tell(effect.event)
+        elif isinstance(effect, tuple):
+            offer, answer = effect
+            answer(self._tell(offer.event))
         elif isinstance(effect, AskVerifyUser):
             session = effect.session
             self._ask(
+                session,
                 effect.question,
                 lambda verdict: self._submit(UserVerified(session, verdict)),
             )
-        else:
+        elif isinstance(effect, AskPrepareEnterRoom):
             session, request = effect.session, effect.request
             self._ask(
+                session,
                 effect.question,
                 lambda verdict: self._submit(
                     RoomEntryPrepared(session, request, verdict)
                 ),
             )
+        else:
+            self._withdraw(effect.session)
 
-    def _tell(self, event: Event) -> None:
+    def _tell(self, event: Event) -> ResultCode:
         if self._filter is None:
-            return
+            return _UNAVAILABLE.code
         try:
-            self._filter.tell(event)
+            return self._filter.tell(event)
         except Exception:
             self._failures.failure(
                 "The plug-in failed at {kind}", kind=type(event).__name__
             )
+            return _UNAVAILABLE.code
 
-    def _ask(self, question: Question, settle: Callable[[Verdict], None]) -> None:
+    def _withdraw(self, session: SessionId) -> None:
+        question = self._open.get(session)
+        if question is None or self._filter is None:
+            return
+        try:
+            self._filter.withdraw(question)
+        except Exception:
+            self._failures.failure(
+                "The plug-in failed to withdraw {kind}", kind=type(question).__name__
+            )
+
+    def _ask(
+        self,
+        session: SessionId,
+        question: Question,
+        settle: Callable[[Verdict], None],
+    ) -> None:
         if self._filter is None:
             settle(_UNAVAILABLE)
             return
+        self._open[session] = question
+
+        def close(verdict: Verdict) -> None:
+            del self._open[session]
+            settle(verdict)
 
         def fail(failure: Failure) -> Verdict:
             self._failures.failure(
@@ -157,4 +210,4 @@ class FilterSlot:
             return _UNAVAILABLE
 
         asked = maybeDeferred(self._filter.ask, question)
-        asked.addErrback(fail).addCallback(settle)
+        asked.addErrback(fail).addCallback(close)

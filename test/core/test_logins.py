@@ -144,16 +144,18 @@ class VerdictTests(SynchronousTestCase):
         session = self.core.asked("alice")
         self.core.verify(session, code=ResultCode.CERTIFY_FAIL)
         before = len(self.core.journal)
-        self.assertEqual(self.core.verify(session, 77), [])
-        self.assertEqual(self.core.verify(1234, 78), [])
+        self.assertEqual(self.core.verify(session, 77), self.core.closed(session))
+        self.assertEqual(self.core.verify(1234, 78), self.core.closed(1234))
         self.assertEqual(len(self.core.journal), before)
 
     def test_dropped(self):
-        """The verdict on a login whose link is gone is ignored."""
+        """A login whose link is gone is withdrawn, and its verdict ignored."""
         session = self.core.asked("alice")
-        self.assertEqual(self.core.drop(session), [])
+        withdrawn, closed = self.core.withdrawn(session), self.core.closed(session)
+        self.assertEqual(self.core.drop(session), withdrawn)
         self.assertEqual(self.core.journal[-1], LoginSettled(session))
-        self.assertEqual(self.core.verify(session, 77), [])
+        self.assertEqual(self.core.drop(session), [])
+        self.assertEqual(self.core.verify(session, 77), closed)
         self.assertEqual(self.core.drop(session), [])
         self.assertEqual(self.core.state.sessions, {})
         self.assertEqual(len(self.core.journal), 2)

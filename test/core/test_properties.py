@@ -40,7 +40,9 @@ from anychat.core.effects import (
     AnswerCall,
     AskPrepareEnterRoom,
     AskVerifyUser,
+    Offer,
     OpenRoute,
+    QuestionClosed,
     RefuseLogin,
     Reply,
     StartSession,
@@ -237,7 +239,8 @@ class Theatre:
         answers = [
             effect.request
             for effect in decision.effects
-            if isinstance(effect, (Reply, OpenRoute, StartSession, RefuseLogin))
+            if isinstance(effect, (Reply, Offer, OpenRoute, StartSession, RefuseLogin))
+            if effect.request or not isinstance(effect, Offer)
         ]
         assert answers == ([request] if request else [])
         calls = [e.number for e in decision.effects if isinstance(e, AnswerCall)]
@@ -354,7 +357,8 @@ class Theatre:
             self.asked[asked.session] = asked.question
         matters = self.awaited(command) is not None
         assert bool(self.run(command).changes) is matters
-        assert self.run(command) == Decision(), "a verdict was taken twice"
+        closed = Decision(effects=(QuestionClosed(command.session),))
+        assert self.run(command) == closed, "a verdict was taken twice"
 
     def drop(self, which):
         """The link of a login that waits is gone."""
@@ -397,6 +401,8 @@ class Theatre:
         self.wait(10.0)
         assert not self.hall.state.sessions
         assert not self.audience.routes
+        for asked in self.audience.arbiter.questions:
+            assert asked.session in self.audience.arbiter.withdrawn
         assert self.hall.next_timeout() is None
         while self.audience.arbiter.questions:
             self.verdict(0, Verdict(ResultCode.SUCCESS, 1))

@@ -23,6 +23,17 @@ class AdmissionTests(SynchronousTestCase):
         self.assertTrue(admission.enter("192.0.2.3"))
         self.assertEqual(len(admission), 3)
 
+    def test_kept(self):
+        """One that is gone and still costs takes a place, be there one or not."""
+        admission = Admission(per_address=1, overall=9)
+        self.assertTrue(admission.enter("192.0.2.1"))
+        admission.keep("192.0.2.1")
+        admission.leave("192.0.2.1")
+        self.assertFalse(admission.enter("192.0.2.1"))
+        self.assertTrue(admission.enter("192.0.2.2"))
+        admission.leave("192.0.2.1")
+        self.assertTrue(admission.enter("192.0.2.1"))
+
     def test_nothingStays(self):
         """Addresses that left are not remembered."""
         admission = Admission(per_address=2, overall=1000)
