@@ -131,6 +131,7 @@ class Hello(Command):
         (b"build_time", Line(MAX_AGENT)),
         (b"heartbeat", Number(1, 2**31 - 1)),
         (b"timeout", Number(1, 2**31 - 1)),
+        (b"answer_timeout", Number(1, 2**31 - 1)),
         (b"epoch", Octets(EPOCH_SIZE, EPOCH_SIZE)),
     ]
 

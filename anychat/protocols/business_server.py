@@ -89,6 +89,8 @@ class ChannelTerms:
     """Seconds between heartbeats."""
     timeout: float = 20.0
     """Seconds of silence that end a channel."""
+    answer_timeout: float = 5.0
+    """Seconds that a question waits for its verdict."""
     begin_time: float = 10.0
     """Seconds for everything up to `Begin`, TLS included."""
     send_budget: int = 16 << 20
@@ -369,6 +371,7 @@ class BusinessChannel(BusinessEnd):
             build_time=terms.facts.build,
             heartbeat=int(terms.heartbeat * 1000),
             timeout=int(terms.timeout * 1000),
+            answer_timeout=int(terms.answer_timeout * 1000),
             epoch=terms.epoch,
         )
         self.stage = Stage.BEGIN
@@ -437,7 +440,8 @@ class BusinessChannel(BusinessEnd):
             and answer.code != ResultCode.SERVERSDK_FAIL
         ):
             return Verdict(answer.code)
-        reason = f"answered {command.__name__}: {answer.reason}"
+        what = answer.reason or answer.code.text
+        reason = f"answered {command.__name__}: {what}"
         self._owner.channel_fault(self, Refused(answer.code, reason))
         return Verdict(ResultCode.SERVERSDK_FAIL)
 

@@ -157,6 +157,7 @@ class BusinessService(Service):
             secure_transports=SecureTransports(context, reactor) if context else None,
             heartbeat=settings.heartbeat,
             timeout=settings.timeout,
+            answer_timeout=settings.answer_timeout,
             begin_time=settings.begin_time,
         )
         self._window = Window(settings.window_events, settings.window_bytes)

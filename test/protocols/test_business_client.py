@@ -257,6 +257,7 @@ class CoreTestCase(SynchronousTestCase):
             "build_time": "now",
             "heartbeat": 5000,
             "timeout": 20000,
+            "answer_timeout": 4500,
             "epoch": EPOCH,
         }
         self.say({**said, **others})

@@ -231,6 +231,7 @@ def example():
         "build_time": "2026-11-20 08:00:00",
         "heartbeat": 5000,
         "timeout": 20000,
+        "answer_timeout": 5000,
         "epoch": bytes(range(1, 9)),
     }
     guest = Presence(-2, "guest", 0, "192.0.2.7", 1)

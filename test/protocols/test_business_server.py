@@ -134,6 +134,7 @@ class GreetingTests(ChannelTestCase):
                 "build_time": b"2026-11-20 08:00:00",
                 "heartbeat": b"5000",
                 "timeout": b"20000",
+                "answer_timeout": b"5000",
                 "epoch": EPOCH,
             },
         )
@@ -399,6 +400,8 @@ class QuestionTests(ChannelTestCase):
         """A refusal with a number is a verdict; one without is 206, and told."""
         for text, code, told in (
             (b"200 CERTIFY_FAIL: wrong", 200, False),
+            (b"206 SERVERSDK_FAIL: verify_user raised KeyError", 206, True),
+            (b"206", 206, True),
             (b"something else", 206, True),
         ):
             result = self.ask()
@@ -414,6 +417,8 @@ class QuestionTests(ChannelTestCase):
             )
             self.assertEqual(result[0].code, code)
             self.assertEqual(self.owner.kinds()[-1] == "fault", told)
+            if told:
+                self.assertFalse(self.owner.fault.reason.endswith(": "))
         for kind in (b"UNKNOWN", b"UNHANDLED", b"OTHER"):
             result = self.ask()
             tag = self.said()[0]["_ask"]
