@@ -331,7 +331,8 @@ class Presence:
 
 #: The highest id that a verdict may give a user, and the highest level.
 MAX_USER_ID = MAX_LEVEL = 2**31 - 1
-#: Bytes of a password, as a client can send it.
+#: Characters of a name or nickname, and bytes of a password, as clients have them.
+MAX_NAME = 128
 MAX_PASSWORD = 1024
 #: Bytes of what a plug-in or business server sends to a client, or a client to it.
 MAX_BUFFER = 60_000

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 from anychat.business_messages import (
     MAX_LEVEL,
+    MAX_NAME,
     MAX_USER_ID,
     Question,
     Verdict,
     VerifyUser,
 )
 from anychat.codes import MAX_CODE, ResultCode
-from anychat.core.names import MAX_NAME, is_blank, is_fit
+from anychat.core.names import is_blank, is_fit
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,8 @@
 
 import re
 
+from anychat.business_messages import MAX_NAME
 from anychat.ids import RoomId
-
-#: Characters.
-MAX_NAME = 128
 
 #: Highest number of a room: AnyChat's room numbers are positive signed ints.
 MAX_ROOM_ID = 2**31 - 1

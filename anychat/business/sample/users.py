@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anychat.business.sample import passwords
-from anychat.business_messages import MAX_PASSWORD
-from anychat.core.names import MAX_NAME
+from anychat.business_messages import MAX_NAME, MAX_PASSWORD
 
 #: Seconds to wait for another process that writes to the file.
 PATIENCE = 3.0
