@@ -9,7 +9,7 @@ from twisted.internet.interfaces import IDelayedCall, IStreamClientEndpoint
 from anychat.business.callbacks import Callbacks
 from anychat.business.connection import CoreConnection, Phase
 from anychat.business.dispatch import Dispatch
-from anychat.business.program import Program
+from anychat.business.program import Program, unanswered
 from anychat.business.settings import Settings
 from anychat.business_messages import Event, EventsLost, Question, Verdict
 from anychat.codes import ResultCode
@@ -87,6 +87,7 @@ class CoreSession:
             "failed": program.failed,
             "given_up": program.given_up,
             "wrong": program.wrong,
+            "expired": program.expired,
         }
 
     # What the business server calls.
@@ -103,6 +104,8 @@ class CoreSession:
             self._program, self._progress, side_by_side=self._side_by_side
         )
         self._epoch, self._acknowledged = b"", 0
+        for warning in unanswered(self._program):
+            self._log(f"Warning:{warning}")
         self.connection.start()
 
     def stop(self) -> "Deferred[None]":
@@ -117,6 +120,11 @@ class CoreSession:
         # `Callbacks.on_disconnected` was called, too.
         self._program.stop()
         return stopped
+
+    def occupy(self, places: int) -> None:
+        """Have so many callbacks fewer under way than may be side by side."""
+        if self._dispatch is not None:
+            self._dispatch.occupy(places)
 
     def call(
         self, command: type[Command], **arguments: Any
@@ -172,7 +180,9 @@ class CoreSession:
         self._acknowledged = self._introduced if resumed else 0
         self._program.notice("on_connected")
         if self.connected:  # or that has stopped it
-            self._dispatch.connected(self._introduced if resumed else None)
+            self._dispatch.connected(
+                self._introduced if resumed else None, hello.answer_timeout
+            )
 
     def core_refused(self) -> None:
         """See `CoreOwner`."""

@@ -25,7 +25,8 @@ from test.test_layering import ROOT
 TIMEOUT = 60
 
 _PROLOGUE = """
-import threading
+import logging, threading
+logging.getLogger("anychat.business").addHandler(logging.NullHandler())
 from anychat.business.blocking import BlockingServer, UserVerdict
 from anychat.business.settings import Settings
 from anychat.business_messages import *
@@ -69,7 +70,7 @@ class Core:
     def _make(self):
         self.service = BusinessService(
             self.thread.reactor,
-            BusinessChannelSettings(port=0),
+            BusinessChannelSettings(port=0, answer_timeout=1),
             self,
             FACTS,
             os.urandom,
