@@ -26,9 +26,9 @@ from anychat.core.effects import (
     RefuseLogin,
     WithdrawQuestion,
 )
-from anychat.core.names import is_blank, is_fit
+from anychat.core.names import folded, is_blank, is_fit
 from anychat.core.roster import make_way, start, start_guest, start_named
-from anychat.core.state import PendingLogin, State
+from anychat.core.state import PendingLogin, Session, State
 from anychat.core.turn import ChangeTable, CommandTable, Turn
 from anychat.errors import LocalError, Refused
 from anychat.ids import UserId
@@ -119,13 +119,22 @@ def _check_verdict(state: State, asked: PendingLogin, verdict: Verdict) -> None:
         fault = f"level {level}, levels are 0 to {MAX_LEVEL}"
     else:
         owner = state.session_of(user_id)
-        if owner is not None and owner.name != asked.name:
+        if owner is not None and not _may_take_over(state, owner, asked.name):
             fault = f"id {user_id}, which is that of {owner.name} who is online"
     if fault:
         raise Refused(
             ResultCode.INVALID_USERID,
             f"VerifyUser gave user {asked.name} the {fault}",
         )
+
+
+def _may_take_over(state: State, owner: Session, name: str) -> bool:
+    """Whether that can be the owner of an id once more, and no second user.
+
+    Applications take a name in several spellings; and a session without a link
+    never stands in the way.
+    """
+    return owner.id in state.held or folded(owner.name) == folded(name)
 
 
 def _ask(turn: Turn, asked: PendingLogin, password: str) -> None:

@@ -250,7 +250,8 @@ def _admit(turn: Turn, asker: Session, entry: Entry) -> None:
     if room is None:
         turn.changes.append(RoomAdded(room_id, name, True, entry.password))
     others = {} if room is None else room.members
-    turn.changes.append(RoomEntered(room_id, asker.id))
+    vouched = turn.state.admitter is Arbiter.THERE
+    turn.changes.append(RoomEntered(room_id, asker.id, vouched))
     turn.reply(
         asker.id, entry.request, EnterRoomResult(ResultCode.SUCCESS, room_id, name)
     )
@@ -328,6 +329,7 @@ def _apply_entered(state: State, change: RoomEntered) -> None:
     if session.room_id is not None or session.id in state.entering:
         raise LocalError(f"session {session.id} entered a second room")
     session.room_id = change.room_id
+    session.vouched = session.vouched or change.vouched
     state.rooms[change.room_id].members[change.session] = Membership(
         _bare_member(session)
     )

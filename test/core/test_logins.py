@@ -193,6 +193,24 @@ class VerdictTests(SynchronousTestCase):
         )
         self.assertEqual(len(self.core.state.sessions), 1)
 
+    def test_spellings(self):
+        """Another spelling of the name is the same user again."""
+        old = self.core.verified("Ren\u00e9", 5)
+        session = self.core.asked("RENE\u0301")
+        ended, started = self.core.verify(session, 5)
+        self.assertEqual(ended, EndSession(old, ResultCode.LOGIN_NEWLOGIN))
+        self.assertEqual(started.session, session)
+
+    def test_heldGivesWay(self):
+        """A session without a link keeps its id from no login, whatever the name:
+        applications let a user sign in by telephone number and by address."""
+        old = self.core.verified("ann@example.org", 5)
+        self.core.lose(old)
+        session = self.core.asked("5550100")
+        ended, started = self.core.verify(session, 5)
+        self.assertEqual(ended, EndSession(old, ResultCode.LOGIN_NEWLOGIN))
+        self.assertEqual(started.session, session)
+
     def test_unfitNickname(self):
         """A nickname that cannot be shown is replaced by the name."""
         for number, nickname in enumerate(("", " ", "a\nb", "x" * 129, "\ud800"), 1):
