@@ -32,6 +32,7 @@ LAYERS = {
     "anychat.errors": 0,
     "anychat.ids": 0,
     "anychat.messages": 0,
+    "anychat.notices": 1,
     "anychat.core": 1,
     "anychat.config": 1,
     "anychat.protocols": 1,
@@ -173,6 +174,7 @@ class LayeringTests(SynchronousTestCase):
                 "anychat.wiring",
                 "anychat.config",
             ),
+            "anychat.filters": ("anychat.services",),
             "anychat.load": ("anychat.core", "anychat.config"),
             "anychat.business": (
                 "anychat.core.",

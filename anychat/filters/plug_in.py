@@ -26,7 +26,7 @@ from anychat.filters.choice import FilterChoice
 from anychat.filters.handles import Handles
 from anychat.filters.hooks import HOOK_OF, Hook
 from anychat.filters.seam import FilterOwner
-from anychat.services.notices import Notices
+from anychat.notices import Notices
 from anychat.verdicts import TOO_LATE, UNAVAILABLE
 
 #: Statistics that go up and down; the others only grow.

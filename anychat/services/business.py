@@ -31,6 +31,7 @@ from anychat.business_messages import (
 from anychat.codes import ResultCode
 from anychat.errors import AnyChatError, LocalError, PeerError, Refused
 from anychat.filters.seam import FilterOwner
+from anychat.notices import Notices
 from anychat.protocols.business_server import BusinessChannel, ChannelTerms
 from anychat.protocols.proof import SALT_SIZE, derive_key
 from anychat.protocols.signalling import HelloFacts
@@ -38,7 +39,6 @@ from anychat.protocols.tls import SecureTransports, ServerContext
 from anychat.services.admission import Admission, is_loopback, plain_address
 from anychat.services.event_queue import EventQueue, Window
 from anychat.services.listening import listen_tcp
-from anychat.services.notices import Notices
 from anychat.services.recipient import DATA, Recipient, entry_of
 from anychat.services.settings import BusinessChannelSettings
 from anychat.services.verdict_roles import Taken, VerdictRoles

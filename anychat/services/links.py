@@ -43,6 +43,7 @@ from anychat.messages import (
     Resumed,
     ServerParameters,
 )
+from anychat.notices import Notices
 from anychat.protocols.entrance import Entrance
 from anychat.protocols.formats import encode, number_of
 from anychat.protocols.formats_link import TOKEN_SIZE
@@ -58,7 +59,6 @@ from anychat.protocols.tls import SecureTransports
 from anychat.services.admission import Admission, is_loopback, plain_address
 from anychat.services.holding import Holding
 from anychat.services.listening import listen_tcp, raise_file_limit
-from anychat.services.notices import Notices
 from anychat.services.sessions import Session, Tokens
 from anychat.services.settings import LinkSettings
 

@@ -29,10 +29,10 @@ from anychat.business_messages import (
     Verdict,
 )
 from anychat.codes import ResultCode
+from anychat.notices import Notices
 from anychat.protocols.business_boxes import encode_event, number_event
 from anychat.protocols.business_server import ALL, BusinessChannel
 from anychat.services.event_queue import Entry, EventQueue, Gap
-from anychat.services.notices import Notices
 
 #: `AppMessageEx.message`: the link to the core.
 CORE_LINK = 10

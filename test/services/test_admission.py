@@ -1,11 +1,11 @@
-"""Tests of `anychat.services.admission` and `anychat.services.notices`."""
+"""Tests of `anychat.services.admission` and `anychat.notices`."""
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from anychat.notices import Notices
 from anychat.services.admission import Admission, is_loopback, origin, plain_address
 from anychat.services.listening import raise_file_limit
-from anychat.services.notices import Notices
 
 
 class AdmissionTests(SynchronousTestCase):

@@ -24,8 +24,8 @@ from anychat.business_messages import (
 )
 from anychat.codes import ResultCode
 from anychat.errors import LocalError
+from anychat.notices import Notices
 from anychat.services.event_queue import OVERHEAD, EventQueue, Window
-from anychat.services.notices import Notices
 from anychat.services.recipient import Recipient, entry_of
 from test.services.business_servers import BusinessTestCase, entrance, happening
 
