@@ -1,9 +1,10 @@
 """What stands between a business server's code and its connection to the core."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IStreamClientEndpoint
 
 from anychat.business.callbacks import Callbacks
@@ -20,6 +21,16 @@ from anychat.protocols.business_commands import Command
 
 #: Events that are done before the core is told so at the latest.
 ACKNOWLEDGE_EVERY = 64
+
+
+_CAPITAL = re.compile("(?<=[a-z])(?=[A-Z])")
+
+
+def _shown(command: type[Command], arguments: dict[str, Any]) -> str:
+    """A call as the program has made it, with the ids among its arguments."""
+    name = _CAPITAL.sub("_", command.__name__).lower()
+    ids = [f"{key}={value}" for key, value in arguments.items() if key.endswith("_id")]
+    return f"{name}({', '.join(ids)})"
 
 
 class CoreSession:
@@ -130,18 +141,22 @@ class CoreSession:
         self, command: type[Command], **arguments: Any
     ) -> "Deferred[dict[str, Any]]":
         """Have the core do something; fails with `Refused` alone."""
-        link = self.connection.link
-        if link is None:
-            return fail(
-                Refused(ResultCode.CONNECT_ABORT, "the core server is not connected")
-            )
 
         async def call() -> dict[str, Any]:
+            link = self.connection.link
             try:
+                if link is None:
+                    raise Unavailable(
+                        ResultCode.CONNECT_ABORT, "the core server is not connected"
+                    )
                 return await link.call(command, **arguments)
             except Unavailable as error:
                 # One kind of error is enough for programs.
-                raise Refused(error.code, str(error)) from None
+                code, reason = error.code, str(error)
+            except Refused as error:
+                code, reason = error.code, error.reason
+            what = _shown(command, arguments)
+            raise Refused(code, f"{what}: {reason}" if reason else what)
 
         return Deferred.fromCoroutine(call())
 

@@ -378,19 +378,19 @@ class OnObjectEvent(Tells):
 class SendBufToUser(Calls):
     """Data for a client's SDKFilterData callback."""
 
-    arguments = [(b"user_id", Id()), (b"data", Octets(MAX_BUFFER))]
+    arguments = [(b"user_id", Id()), (b"data", Octets(MAX_BUFFER, 1))]
 
 
 class SendBufToRoom(Calls):
     """Data for the SDKFilterData callback of all in a room."""
 
-    arguments = [(b"room_id", Id()), (b"data", Octets(MAX_BUFFER))]
+    arguments = [(b"room_id", Id()), (b"data", Octets(MAX_BUFFER, 1))]
 
 
 class TransBuffer(Calls):
     """A transparent buffer to a user, from user 0."""
 
-    arguments = [(b"user_id", Id()), (b"data", Octets(MAX_TRANS_BUFFER))]
+    arguments = [(b"user_id", Id()), (b"data", Octets(MAX_TRANS_BUFFER, 1))]
 
 
 class GetOnlineUsers(Calls):

@@ -60,7 +60,7 @@ class BlockingTests(SynchronousTestCase):
                 "Ann",
                 "200",
                 "SendBufToUser(user_id=7, data=b'hello')",
-                "205 INVALID_USERID: user id unknown",
+                "205 INVALID_USERID: user id unknown: send_buf_to_user(user_id=9)",
             ],
         )
 
@@ -224,8 +224,8 @@ class BlockingTests(SynchronousTestCase):
             [
                 "2 NOTINIT: SDK/system not initialised: the business server is not "
                 "started",
-                "101 CONNECT_ABORT: connection to server broke: the core server is "
-                "not connected",
+                "101 CONNECT_ABORT: connection to server broke: get_room_id_list(): "
+                "the core server is not connected",
                 "False False",
             ],
         )
