@@ -28,6 +28,9 @@ MAX_WAITING = 65536
 #: Callbacks that may be under way side by side.
 MAX_SIDE_BY_SIDE = 1000
 
+#: An event whose user's last callbacks were given up has less time, but this.
+SHORTEST_TIME = 0.1
+
 #: Key of what nothing is called for.
 _UNKNOWN = object()
 
@@ -71,6 +74,8 @@ class Dispatch:
         # Questions whose turn has not come, in the order of their deadlines.
         self._questions: OrderedDict[Entry[_Task], None] = OrderedDict()
         self._timer: IDelayedCall | None = None
+        # Seconds for the next event of users whose last callbacks were given up.
+        self._patience: dict[Hashable, float] = {}
         self._connected = False
         self._held = False
         self._beginning = False
@@ -217,7 +222,7 @@ class Dispatch:
 
     def _start(self, entry: Entry[_Task]) -> None:
         task = entry.content
-        message, time = task.message, None
+        message, time = task.message, self._patience.get(entry.key)
         task.begun = True
         if entry in self._questions:
             del self._questions[entry]
@@ -261,8 +266,21 @@ class Dispatch:
 
     def _done(self, entry: Entry[_Task], result: object) -> None:
         self._turns.done(entry)
+        self._learn(entry, result)
         self._answer(entry.content, result)
         self._begin()
+
+    def _learn(self, entry: Entry[_Task], result: object) -> None:
+        """Have less patience with a user whose callbacks hang one after the other.
+
+        What is acknowledged is all up to a number, so that they hold up everybody.
+        """
+        key, patience = entry.key, self._patience
+        if result is not LATE or not self._turns.is_waiting(key):
+            patience.pop(key, None)
+        elif entry.number:
+            time = patience.get(key, self._program.timeout)
+            patience[key] = max(time / 2, SHORTEST_TIME)
 
     def _answer(self, task: _Task, result: object) -> None:
         """What a callback gave, or why it gave nothing, to whoever waits for it."""

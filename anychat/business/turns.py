@@ -77,6 +77,10 @@ class Turns(Generic[T]):
         """Events that came after `through`, whether they are done or not."""
         return len(self._open)
 
+    def is_waiting(self, key: Hashable) -> bool:
+        """Whether something of that key waits for its turn, or has it."""
+        return key in self._lanes
+
     def renumber(self, through: int) -> None:
         """A new connection: the core's numbers go on after that one.
 

@@ -301,6 +301,27 @@ class DispatchTests(SynchronousTestCase):
             ["Warning:prepare_enter_room was not done in 2 s and is given up"],
         )
 
+    def test_hangingUser(self):
+        """A user whose callbacks all hang holds up the acknowledgement for a while."""
+        self.callbacks.slow = True
+        self.tell(*[OnUserEnterRoomAction(7, room) for room in range(19)])
+        called = []
+        for seconds in (10, 5, 2.5, 1.25, 0.625):
+            self.clock.advance(seconds)
+            called += self.callbacks.take()
+        self.assertEqual((self.dispatch.through, len(called)), (5, 6))
+        for _ in range(14):
+            self.clock.advance(0.4)
+        self.assertEqual((self.dispatch.through, self.program.given_up), (19, 19))
+        # Whoever had nothing more to say has the whole time again.
+        self.tell(OnUserEnterRoomAction(7, 1), OnUserEnterRoomAction(7, 2))
+        self.clock.advance(9)
+        self.assertEqual(self.dispatch.through, 19)
+        self.callbacks.waiting[-1].callback(None)
+        self.clock.advance(9)
+        self.assertEqual(self.dispatch.through, 20)
+        self.program.stop()
+
     def test_lostWhileQuestionsWait(self):
         """With the connection all that waits for its turn is dropped."""
         self.callbacks.slow = True

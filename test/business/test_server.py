@@ -176,6 +176,61 @@ class ConnectedTests(ServerTestCase):
         self.assertEqual(self.count("questions_late"), 1)
         self.assertTrue(server.connected)
 
+    def test_faultIsTold(self):
+        """The core's operator reads which callback it was, and what it raised."""
+        server = self.make_sdk()
+        server.verify_user = lambda name, password: {}[password]
+        server.prepare_enter_room = lambda *values: None
+        server.startService()
+        self.flush()
+        for question, text in (
+            (VerifyUser("ann", "secret"), "verify_user raised KeyError"),
+            (PrepareEnterRoom(7, 1, "", ""), "prepare_enter_room: a NoneType was"),
+        ):
+            self.assertEqual(self.ask(question), [Verdict(ResultCode.SERVERSDK_FAIL)])
+            self.assertIn(text, self.log[-1])
+            self.assertNotIn("secret", self.log[-1])
+            self.pass_time(10)
+
+    def test_burst(self):
+        """After more logins than there is time for the next one is answered at once."""
+        server = self.make_sdk(side_by_side=10)
+        waiting = []
+
+        def verify_user(name, password):
+            waiting.append(Deferred())
+            return waiting[-1]
+
+        server.verify_user = verify_user
+        server.startService()
+        self.flush()
+        verdicts = [self.ask(VerifyUser("ann", "wrong")) for _ in range(150)]
+        self.pass_time(5)
+        self.pass_time(0)
+        self.assertEqual(verdicts, [[Verdict(ResultCode.SERVERSDK_TIMEOUT)]] * 150)
+        asked = len(waiting)
+        self.assertLess(asked, 21)
+        verdict = self.ask(VerifyUser("ann", "right"))
+        self.assertEqual(len(waiting), asked + 1)
+        waiting[-1].callback(200)
+        self.flush()
+        self.assertEqual(verdict, [Verdict(ResultCode.CERTIFY_FAIL)])
+
+    def test_floodOfOneUser(self):
+        """A user whose callbacks are slow delays nobody else's login or event."""
+        server = self.start_sdk(Shop)
+        self.pass_time(0)
+        server.take()
+        server.is_slow = True
+        self.tell(*[7] * 300)
+        self.assertEqual(len(server.take()), 1)
+        self.tell(8)
+        self.assertEqual(server.take(), [(8, 1)])
+        self.assertEqual(
+            self.ask(VerifyUser("ann", "x")),
+            [Verdict(ResultCode.SUCCESS, 7, 3, "Ann")],
+        )
+
     def test_acknowledged(self):
         """Events are acknowledged when they are done, many at once."""
         server = self.start_sdk(Shop)
