@@ -16,7 +16,13 @@ A user whose login is being verified is not signed in: it has no id yet, and
 nobody can see or reach it.
 """
 
-from anychat.business_messages import Arbiter, Verdict, VerifyUser
+from anychat.business_messages import (
+    MAX_LEVEL,
+    MAX_USER_ID,
+    Arbiter,
+    Verdict,
+    VerifyUser,
+)
 from anychat.codes import ResultCode
 from anychat.core.changes import Change, LoginAsked, LoginSettled
 from anychat.core.commands import LinkLogin, LoginDropped, UserVerified
@@ -33,9 +39,6 @@ from anychat.core.turn import ChangeTable, CommandTable, Turn
 from anychat.errors import LocalError, Refused
 from anychat.ids import UserId
 from anychat.messages import Login
-
-#: Highest id and level of a user: AnyChat's are signed ints.
-MAX_USER_ID = MAX_LEVEL = 2**31 - 1
 
 
 def login(turn: Turn, command: LinkLogin) -> None:
