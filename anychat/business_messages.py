@@ -59,7 +59,7 @@ class Verdict(BusinessMessage):
     user_id: int = 0
     """After `VerifyUser`: the user's id, positive and unique."""
     level: int = 0
-    """After `VerifyUser`: 0 to 2**31 - 1."""
+    """After `VerifyUser`: 0 to `MAX_LEVEL`."""
     nickname: str = ""
     """After `VerifyUser`; empty: the name that was given."""
 
@@ -437,6 +437,11 @@ class Presence:
     """0: in none."""
 
 
+#: The highest id that a verdict may give a user, and the highest level.
+MAX_USER_ID = MAX_LEVEL = 2**31 - 1
+#: Characters of a name or nickname, and bytes of a password, as clients have them.
+MAX_NAME = 128
+MAX_PASSWORD = 1024
 #: Bytes of what a plug-in or business server sends to a client, or a client to it.
 MAX_BUFFER = 60_000
 #: Bytes of UTF-8 of the text of a `UserInfoControl`.

@@ -103,24 +103,38 @@ def shown(event: LogEvent) -> bool:
     return bool(level >= lowest)
 
 
+def _failure(event: LogEvent) -> Failure | None:
+    # Events of the older twisted.python.log have it at another place.
+    failure = event.get("log_failure") or event.get("failure")
+    return failure if isinstance(failure, Failure) else None
+
+
 def _text(event: LogEvent) -> str:
-    text = formatEvent(event)
-    failure = event.get("log_failure")
+    failure = _failure(event)
+    if "log_failure" in event or failure is None:
+        text = formatEvent(event)
+    else:
+        # The text of such an event is the whole traceback.
+        text = event.get("why") or "Unhandled Error"
     if failure is not None:
         text = f"{text}: {failure.type.__name__}: {failure.getErrorMessage()}"
     return harmless(text)
 
 
+def traceback_lines(event: LogEvent) -> str:
+    """The indented lines of an event's traceback, if it has one."""
+    failure = _failure(event)
+    if failure is None:
+        return ""
+    traceback = failure.getTraceback()[-MAX_TRACEBACK:]
+    return "".join(f"\t{harmless(line)}\n" for line in traceback.splitlines())
+
+
 def file_line(event: LogEvent) -> str:
     """The line of an event, and the indented lines of its traceback."""
     when = datetime.fromtimestamp(event["log_time"])
-    lines = [
-        f"[{when:%Y-%m-%d %H:%M:%S}({when.microsecond // 1000})]\t{_text(event)}\n"
-    ]
-    if "log_failure" in event:
-        traceback = event["log_failure"].getTraceback()[-MAX_TRACEBACK:]
-        lines += [f"\t{harmless(line)}\n" for line in traceback.splitlines()]
-    return "".join(lines)
+    stamp = f"{when:%Y-%m-%d %H:%M:%S}({when.microsecond // 1000})"
+    return f"[{stamp}]\t{_text(event)}\n{traceback_lines(event)}"
 
 
 def console_line(event: LogEvent) -> str:

@@ -25,11 +25,15 @@ from anychat.core.hall import Hall
 from anychat.core.settings import HallSettings
 from anychat.errors import ConfigError
 from anychat.filters.choice import FilterKind, chosen
+from anychat.filters.native import NativeFilter
+from anychat.filters.plug_in import PlugIn
+from anychat.filters.python import PythonFilter
 from anychat.log import Log
 from anychat.media.port import PortSettings
 from anychat.media.relay import RelaySettings, maker
 from anychat.media.routes import SourceLimit
 from anychat.messages import ServerParameters
+from anychat.notices import Notices
 from anychat.ops.http import HttpService, site
 from anychat.ops.metrics import Metrics
 from anychat.protocols.signalling import HelloFacts
@@ -45,10 +49,15 @@ from anychat.services.filter import FilterSlot
 from anychat.services.hall import Effects, HallService
 from anychat.services.links import ClientLinks, LinkSettings
 from anychat.services.media import MediaService
-from anychat.services.notices import Notices
 from anychat.services.signatures import SignatureCheck, SignatureSettings
 from anychat.services.store import FileStore, StoreSettings
 from anychat.services.transfers import TransferService
+
+#: What runs plug-ins that are not the channel for business servers.
+PLUG_INS: dict[FilterKind, type[PlugIn]] = {
+    FilterKind.PYTHON: PythonFilter,
+    FilterKind.COMPILED: NativeFilter,
+}
 
 
 class Line(Service):
@@ -115,9 +124,9 @@ def build(config: Config, reactor: Any, log: Log) -> IService:
         Notices(log, reactor.seconds),
     )
     hall.connect(Effects(links, media, slot, log, transfers, client_logs=client_logs))
-    business = None
-    kind = chosen(config.function.sdk_filter_plus, config.directory).kind
-    if kind is FilterKind.CHANNEL:
+    business = plug_in = None
+    choice = chosen(config.function.sdk_filter_plus, config.directory)
+    if choice.kind is FilterKind.CHANNEL:
         business = BusinessService(
             reactor,
             channel_settings(config),
@@ -128,11 +137,22 @@ def build(config: Config, reactor: Any, log: Log) -> IService:
             context,
         )
         slot.fill(business)
+    elif choice.kind in PLUG_INS:
+        plug_in = PLUG_INS[choice.kind](
+            reactor,
+            choice,
+            slot,
+            answer_timeout=float(config.business.answer_timeout),
+            require=config.business.require_business,
+            log=log,
+        )
+        slot.fill(plug_in)
     metrics = Metrics(
         hall.hall,
         links.statistics,
         media.counters,
         business.statistics if business is not None else dict,
+        plug_in.statistics if plug_in is not None else dict,
         reactor.seconds,
         transfers.statistics,
     )
@@ -156,6 +176,8 @@ def build(config: Config, reactor: Any, log: Log) -> IService:
                 banner.filter_loaded(config.function.sdk_filter_plus, business.version),
             ),
         ]
+    if plug_in is not None:
+        parts.append(plug_in)
     parts.append(Line(log, *banner.missing(config)))
     if config.http.listen_port:
         parts.append(

@@ -56,6 +56,8 @@ BEAT = 0.01
 WARM_UP = 2.0
 #: Ids that links and sessions of the load begin with, above all real ones.
 FAR = 1 << 40
+#: Users who say the texts: one alone may not have that many on their way.
+TALKERS = 100
 
 
 def free_port(kind=socket.SOCK_STREAM):
@@ -148,15 +150,15 @@ class Load:
         # A login and a logout are two of the events.
         self._texts = max(0, events - 2 * logins)
         self._numbers = count(FAR)
-        self._talker = None
+        self._talkers = []
         self._began = None
         self._done = [0, 0]
         self.put_in = {}
         self._waiting = set()
 
     def begin(self):
-        """A user to talk to, and off."""
-        self._talker = self._login("")
+        """Users who talk, and off."""
+        self._talkers = [self._login("") for _ in range(TALKERS)]
         self._began = time.monotonic()
 
     def count(self):
@@ -183,7 +185,8 @@ class Load:
             self._waiting.add(self._login("secret"))
         while self._done[1] < passed * self._texts:
             self._done[1] += 1
-            self._message(self._talker, self._text())
+            talker = self._talkers[self._done[1] % TALKERS]
+            self._message(talker, self._text(talker))
 
     def _login(self, password):
         from anychat.codes import DeviceType
@@ -208,10 +211,10 @@ class Load:
 
         return Logout()
 
-    def _text(self):
+    def _text(self, talker):
         from anychat.messages import SendText
 
-        user_id = self._hall.hall.state.sessions[self._talker].user_id
+        user_id = self._hall.hall.state.sessions[talker].user_id
         return SendText(user_id, False, "a text of some thirty characters")
 
     def _message(self, session, message):
@@ -233,6 +236,7 @@ def run_others(business, tcp, seconds):
     from anychat.client.client import Client
     from anychat.client.trust import AnyCertificate
     from anychat.codes import RoomState
+    from anychat.log import Log
 
     pin(1)
     answers = []
@@ -259,7 +263,10 @@ def run_others(business, tcp, seconds):
         def on_events_lost(self, count):
             self.lost += count
 
-    server = Counting(reactor, Settings(server_port=business, name="counting"))
+    # Standard output is the parent's.
+    server = Counting(
+        reactor, Settings(server_port=business, name="counting"), log=Log()
+    )
 
     async def client(number):
         one = Client(reactor, trust=AnyCertificate(), log_path=None)
@@ -373,7 +380,9 @@ def measure(logins, events, seconds):
     return {
         "verdicts_per_second": round(seen["verdicts"]),
         "events_per_second": round(seen["events"]),
-        "events_lost": seen["lost"] + cost.get("events_dropped", 0),
+        "events_lost": seen["lost"]
+        + cost.get("events_dropped", 0)
+        + cost.get("events_left_out", 0),
         "events_waiting": cost["events_waiting"],
         "core_cpu_percent": round(100 * cost["cpu"] / seconds, 1),
         "business_cpu_percent": round(100 * seen["cpu"] / seconds, 1),

@@ -70,6 +70,7 @@ CORE: dict[str, Any] = {
     "build_time": "now",
     "heartbeat": 5000,
     "timeout": 20000,
+    "answer_timeout": 5000,
     "epoch": bytes(8),
 }
 

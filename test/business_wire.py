@@ -15,8 +15,8 @@ import time
 from OpenSSL import SSL
 
 NUMBERS = {
-    "version", "handled", "heartbeat", "timeout", "lost", "number", "code",
-    "user_id", "level", "room_id", "source_id", "target_id", "message", "error",
+    "version", "handled", "heartbeat", "timeout", "answer_timeout", "lost", "number",
+    "code", "user_id", "level", "room_id", "source_id", "target_id", "message", "error",
     "server_id", "count",
 }  # fmt: skip
 FLAGS = {"proof_required", "secret", "final", "more"}

@@ -32,6 +32,7 @@ LAYERS = {
     "anychat.errors": 0,
     "anychat.ids": 0,
     "anychat.messages": 0,
+    "anychat.notices": 1,
     "anychat.core": 1,
     "anychat.config": 1,
     "anychat.protocols": 1,
@@ -48,6 +49,7 @@ LAYERS = {
     "anychat.banner": 2,
     "anychat.log": 2,
     "anychat.terminal": 2,
+    "anychat.verdicts": 2,
     "anychat.protocols.business_boxes": 2,
     "anychat.protocols.business_client": 2,
     "anychat.protocols.business_commands": 2,
@@ -179,6 +181,7 @@ class LayeringTests(SynchronousTestCase):
                 "anychat.wiring",
                 "anychat.config",
             ),
+            "anychat.filters": ("anychat.services",),
             "anychat.transfers": ("anychat.core", "anychat.services", "anychat.client"),
             "anychat.load": ("anychat.core", "anychat.config"),
             "anychat.business": (

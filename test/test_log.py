@@ -11,6 +11,7 @@ from time import monotonic
 
 from twisted.internet.task import Clock
 from twisted.logger import ILogObserver, Logger, LogLevel, LogPublisher
+from twisted.python import log as legacy
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
@@ -85,6 +86,17 @@ class LineTests(SynchronousTestCase):
         except KeyError:
             self.log.failure("It broke")
         self.assertIn("KeyError", self.lines()[0])
+
+    def test_failureOfTheOlderLog(self):
+        """What Twisted logs in its older way has its traceback in lines, too."""
+        older = legacy.LogPublisher(publishPublisher=LogPublisher(self.events.append))
+        for why, text in ((None, "Unhandled Error"), ("At work", "At work")):
+            older.msg(failure=failure("cause"), why=why, isError=1)
+            first, *rest = self.lines()[-1].splitlines()
+            self.assertTrue(first.endswith(f"\t{text}: ValueError: cause"), first)
+            self.assertIn("Traceback", rest[0])
+            self.assertTrue(all(line.startswith("\t") for line in rest))
+            self.assertEqual(console_line(self.events[-1]).count("\n"), 1)
 
     def test_failureAtTheConsole(self):
         """The terminal has one line of a failure."""

@@ -12,7 +12,11 @@ from anychat.business_messages import Arbiter
 from anychat.codes import LicenceMode, SignatureScheme
 from anychat.config import load
 from anychat.errors import ConfigError
+from anychat.filters.native import NativeFilter
+from anychat.filters.plug_in import PlugIn
+from anychat.filters.python import PythonFilter
 from anychat.log import Log
+from anychat.services.business import BusinessService
 from test.protocols.test_signature import public, rsa_key
 
 SETTINGS = """\
@@ -187,6 +191,25 @@ class WiringTests(SynchronousTestCase):
         self.assertTrue(self.config.own_certificate_path.exists())
         mode = self.config.own_private_key_path.stat().st_mode
         self.assertEqual(mode & 0o777, 0o600)
+
+    def test_plugIns(self):
+        """What SDKFilterPlus names is among the services, and nothing else."""
+        for value, kind in (
+            ("", None),
+            ("ipc", BusinessService),
+            ("shop.filter", PythonFilter),
+            ("filter.py", PythonFilter),
+            ("libfilter.so", NativeFilter),
+        ):
+            function = replace(self.config.function, sdk_filter_plus=value)
+            config = replace(self.config, function=function)
+            service = wiring.build(config, MemoryReactorClock(), Log())
+            found = [
+                type(part)
+                for part in service
+                if isinstance(part, BusinessService | PlugIn)
+            ]
+            self.assertEqual(found, [kind] if kind else [])
 
     def test_certificateIsKept(self):
         """A second start uses the certificate of the first."""

@@ -27,20 +27,19 @@ import inspect
 import logging
 import threading
 from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.python.failure import Failure
-from twisted.python.threadpool import ThreadPool
 
 from anychat.business.callbacks import NAMES, Callbacks
 from anychat.business.calls import ALL, FilePortion
-from anychat.business.program import check_callback
-from anychat.business.reactor_thread import GRACE, DaemonThread, ReactorThread
+from anychat.business.program import check_callback, check_options
+from anychat.business.reactor_thread import GRACE, ReactorThread
 from anychat.business.server import BusinessServer, UserVerdict
-from anychat.business.settings import FILE_NAME, Settings, load
+from anychat.business.settings import Settings, load
+from anychat.business.workers import Workers
 from anychat.business_messages import MAX_BUFFER
 from anychat.codes import ResultCode
 from anychat.errors import LocalError, Refused
@@ -85,27 +84,34 @@ class BlockingServer(Callbacks):
 
     def __init__(
         self,
-        settings: Settings | Path | str = FILE_NAME,
+        settings: Settings | Path | str | None = None,
         *,
-        name: str = "",
+        name: str | None = None,
         threads: int = 10,
         callback_timeout: float = 10.0,
         call_timeout: float = 10.0,
         log: Log | None = None,
     ) -> None:
         """
-        :param settings: or the file that they are in.
+        :param settings: or the file that they are in; default: as with `load`.
         :param name: replaces the settings' own, for one of several processes.
         :param threads: callbacks that may run side by side.
         :param callback_timeout: seconds that a callback may take.  Its thread is
-            not stopped, only waited for no longer.
+            not stopped, only waited for no longer; no other callback gets it
+            before this one has returned.
         :param call_timeout: seconds from a call to its answer.
         :param log: default: the logger "anychat.business" of `logging`.
-        :raises anychat.errors.ConfigError: the settings cannot be used.
+        :raises anychat.errors.ConfigError: the settings, or the name, cannot be used.
+        :raises ValueError: an option cannot.
         """
+        check_options(
+            threads=threads,
+            callback_timeout=callback_timeout,
+            call_timeout=call_timeout,
+        )
         if not isinstance(settings, Settings):
             settings = load(settings)
-        if name:
+        if name is not None:
             settings = dataclasses.replace(settings, name=name)
         settings.check()
         self.settings = settings
@@ -114,7 +120,7 @@ class BlockingServer(Callbacks):
         self._callback_timeout = callback_timeout
         self._call_timeout = call_timeout
         self._server: BusinessServer | None = None
-        self._pool: ThreadPool | None = None
+        self._workers: Workers | None = None
         self._connected = threading.Event()
         self._lock = threading.Lock()
 
@@ -151,10 +157,6 @@ class BlockingServer(Callbacks):
                 if self._has(name):
                     _check_plain(name, getattr(self, name))
             _thread.start()
-            pool = ThreadPool(0, self._threads, "anychat.business")
-            pool.threadFactory = DaemonThread
-            pool.start()
-            self._pool = pool
             self._server = _thread.call(lambda: maybeDeferred(self._make), GRACE)
         atexit.register(self.stop)
 
@@ -162,16 +164,15 @@ class BlockingServer(Callbacks):
         """Disconnect; done within ``timeout`` seconds.  It may be started again."""
         with self._lock:
             server, self._server = self._server, None
-            pool, self._pool = self._pool, None
+            workers, self._workers = self._workers, None
         atexit.unregister(self.stop)
-        if server is None or pool is None or not _thread.is_here:
+        if server is None or workers is None or not _thread.is_here:
             return
         self._connected.clear()
         try:
             _thread.call(server.stopService, timeout)
         finally:
-            # It waits for its threads, and so for the program's code.
-            DaemonThread(target=pool.stop, name="anychat.business stop").start()
+            workers.stop()
 
     def __enter__(self) -> "BlockingServer":
         self.start()
@@ -182,15 +183,29 @@ class BlockingServer(Callbacks):
 
     @property
     def connected(self) -> bool:
-        """Whether the core server is there."""
-        return self._connected.is_set()
+        """Whether the core server is there; never in a fork of the process."""
+        return self._connected.is_set() and _thread.is_here
 
     def wait_connected(self, timeout: float | None = None) -> bool:
         """Wait until the core server is there; False: it was not in that time.
 
         :param timeout: seconds; None: for ever.
+        :raises LocalError: this process was forked after the start, or this is a
+            thread in which nothing can be waited for.
         """
+        if self._server is not None:
+            _thread.check()
         return self._connected.wait(timeout)
+
+    def statistics(self) -> dict[str, int]:
+        """Figures of the callbacks since the start.
+
+        As `BusinessServer.statistics` has them; ``held`` are threads whose callback
+        was given up and has not returned.
+        """
+        workers = self._workers
+        held = 0 if workers is None else workers.held
+        return self._wait(lambda server: succeed({**server.statistics(), "held": held}))
 
     def _has(self, name: str) -> bool:
         method = getattr(self, name)
@@ -206,9 +221,13 @@ class BlockingServer(Callbacks):
             call_timeout=self._call_timeout,
             side_by_side=self._threads,
         )
+        self._workers = workers = Workers(
+            _thread.reactor, self._threads, self.log, server._core_session.occupy
+        )
+        workers.start()
         for name in NAMES:
             if self._has(name):
-                setattr(server, name, self._in_pool(getattr(self, name)))
+                setattr(server, name, workers.callback(name, getattr(self, name)))
         self._follow(server)
         server.startService()
         return server
@@ -227,37 +246,6 @@ class BlockingServer(Callbacks):
 
         server.callback(on_connected)
         server.callback(on_disconnected)
-
-    def _in_pool(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The same function as a callback, done by a worker thread."""
-        pool, reactor = self._pool, _thread.reactor
-        assert pool is not None
-
-        @wraps(function)
-        def callback(*arguments: Any) -> "Deferred[Any]":
-            given_up = threading.Event()
-            result: Deferred[Any] = Deferred(lambda _: given_up.set())
-
-            def work() -> None:
-                if given_up.is_set():
-                    return  # It waited for a thread until it was too late.
-                try:
-                    value = function(*arguments)
-                except Exception:
-                    failure = Failure()  # type: ignore[no-untyped-call]
-                    reactor.callFromThread(fire, failure)
-                else:
-                    reactor.callFromThread(fire, value)
-
-            def fire(value: Any) -> None:
-                if not result.called:
-                    # A Failure makes it fail.
-                    result.callback(value)
-
-            pool.callInThread(work)
-            return result
-
-        return callback
 
     # Calls, as `anychat.business.calls.Calls` has them.
 

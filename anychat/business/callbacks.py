@@ -7,25 +7,37 @@ return its value, a Deferred or a coroutine of it, and
 
 - is called in the reactor's thread;
 - for one user after the other: a user's next callback comes when what the
-  last one returned is done.  Different users' run side by side;
-- may raise: it is logged with the name of the method, and a question is
-  answered with 206 SERVERSDK_FAIL.  Nothing else is disturbed;
-- is given up after ``callback_timeout`` seconds: what it returned
-  is cancelled, a question is answered with 207 SERVERSDK_TIMEOUT.
+  last one returned is done.  Different users' run side by side, and so do all
+  `Callbacks.verify_user`, whose user is nobody yet;
+- may raise, SystemExit and the like included: it is logged with the name of the
+  method, and a question is answered with 206 SERVERSDK_FAIL.  Nothing else is
+  disturbed;
+- is given up after ``callback_timeout`` seconds, one that is asked something also
+  when the core waits for the answer no longer: what it returned is cancelled, a
+  question is answered with 207 SERVERSDK_TIMEOUT.
 
 The core goes on telling only while events get done: see docs/business.md.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Any
 
 from anychat import business_messages as messages
 from anychat.business.turns import EVERYBODY
-from anychat.business.verdict import CodeResult, EventResult, VerifyResult
 from anychat.business_messages import BusinessMessage, Presence
 from anychat.codes import ResultCode
+from anychat.verdicts import UserVerdict
+
+#: What `Callbacks.verify_user` gives: who it is, or the code of the refusal.
+VerifyResult = UserVerdict | int | Awaitable[UserVerdict | int]
+
+#: What a question that is answered with a code gives: 0 is yes.
+CodeResult = int | Awaitable[int]
+
+#: What the methods that are told something give; the value is of no interest.
+EventResult = Awaitable[object] | None
 
 
 class Callbacks:
@@ -260,13 +272,18 @@ def _everybody(message: BusinessMessage) -> Hashable:
     return EVERYBODY
 
 
+def _of_its_own(message: BusinessMessage) -> Hashable:
+    return object()
+
+
 _user = attrgetter("user_id")
 _source = attrgetter("source_id")
 
 #: Every callback that answers to something the core says.
 CALLBACKS = (
-    # A name is no user yet: whoever it turns out to be signs in afterwards.
-    _callback("verify_user", messages.VerifyUser, attrgetter("name")),
+    # A name is no user yet: whoever it turns out to be signs in afterwards.  Did
+    # one login wait for the last of that name, anybody could keep a user out.
+    _callback("verify_user", messages.VerifyUser, _of_its_own),
     _callback("prepare_enter_room", messages.PrepareEnterRoom, _user),
     _callback("on_video_call_event", messages.OnVideoCallEvent, _source),
     _callback(

@@ -396,7 +396,10 @@ class CoreConnection:
         """What happened, and what to do."""
         if isinstance(error, PeerError):
             if self.phase is Phase.CONNECTED:
-                return f"the core server {error}"
+                # It hears nothing while it works for too long, either.
+                silent = error.code == ResultCode.CONNECT_TIMEOUT
+                hint = ", or this program stood still" if silent else ""
+                return f"the core server {error}{hint}"
             return f"what is there is no core server of this version: it {error}"
         code, text, settings = _code(error), str(error), self._settings
         if isinstance(error, Unavailable):
@@ -404,10 +407,16 @@ class CoreConnection:
         advice = _ADVICE.get(code, "")
         if settings.secure and not self.fingerprint and not advice:
             advice = "before TLS stood: is [TLS Settings] Enable=1 at the core?"
+        elif code == ResultCode.CONNECT_ABORT and self.phase is not Phase.CONNECTED:
+            advice = "is {port} the core server's [Business Settings] ListenPort?"
         if not advice:
             return text
-        file = settings.path or FILE_NAME
-        return f"{text}; {advice.format(file=file, name=settings.name)}"
+        facts = {
+            "file": settings.path or FILE_NAME,
+            "name": settings.name,
+            "port": settings.server_port,
+        }
+        return f"{text}; {advice.format(**facts)}"
 
 
 def _code(error: AnyChatError) -> ResultCode:
@@ -425,8 +434,8 @@ _ADVICE = {
         "[Base Settings] ServerIpAddr of {file} must name the core server's machine"
     ),
     ResultCode.CONNECT_SOCKETERR: (
-        "is the core server running, with SDKFilterPlus=ipc and its [Business "
-        "Settings] as in {file}?"
+        "is the core server running, with SDKFilterPlus=libipcfilterplus.so and "
+        "[Business Settings] ListenPort={port}?"
     ),
     ResultCode.CONNECT_TIMEOUT: (
         "does a firewall stand between, or another program listen there?"

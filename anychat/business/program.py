@@ -7,8 +7,9 @@ took too long.  None of this disturbs anything else.
 
 import difflib
 import inspect
+from asyncio import isfuture
 from collections.abc import Awaitable, Callable, Coroutine
-from enum import Enum
+from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -16,20 +17,30 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from anychat.business.callbacks import CALLBACKS, NAMES, Callbacks
+from anychat.business.complaints import Complaints
 from anychat.business_messages import BusinessMessage, Event, Question
-from anychat.errors import Refused
 from anychat.log import Log
 
-#: Seconds between two lines of the log about the same callback's faults.
-COMPLAINT_PAUSE = 1.0
+#: What the options of a business server may be: callbacks or threads, seconds.
+MAX_PLACES = 10_000
+MAX_TIME = 86_400
+
+#: Seconds that a callback may keep the reactor's thread without a line about it.
+BLOCKED = 1.0
 
 
-class Fault(Enum):
+@dataclass(frozen=True, slots=True)
+class Fault:
     """What came of a callback that gave no value."""
 
-    FAILED = "it raised"
-    TOO_LATE = "it took too long"
-    STOPPED = "the business server stops"
+    reason: str
+
+
+#: It took too long.
+LATE = Fault("was not done in time")
+
+#: It was not called, or the end of the business server came before its own.
+STOPPED = Fault("was not called")
 
 
 async def _result_of(awaitable: Awaitable[Any]) -> Any:
@@ -42,6 +53,8 @@ def deferred_of(value: object) -> "Deferred[Any] | None":
         return None
     if isinstance(value, Deferred):
         return value
+    if isfuture(value):
+        return Deferred.fromFuture(value)
     if isinstance(value, Coroutine):
         return Deferred.fromCoroutine(value)
     if isinstance(value, Awaitable):
@@ -49,49 +62,10 @@ def deferred_of(value: object) -> "Deferred[Any] | None":
     return None
 
 
-class Complaints:
-    """Lines about the program's faults, not more than one a second for each."""
-
-    def __init__(self, clock: IReactorTime, log: Log):
-        self._clock = clock
-        self._log = log
-        self._last: dict[str, tuple[float, int]] = {}
-
-    def __call__(self, method: str, text: str) -> None:
-        """Log that about a callback."""
-        line = self._line(method, text)
-        if line:
-            self._log(f"Warning:{line}")
-
-    def failed(
-        self, method: str, error: BaseException | None, failure: Failure | None
-    ) -> None:
-        """Log an exception; with its traceback, unless it is a call's refusal.
-
-        :param failure: None: the exception is being handled.
-        """
-        if isinstance(error, Refused):
-            self(method, f"failed: {error}")
-            return
-        line = self._line(method, "failed")
-        if line:
-            self._log.failure(line, failure)
-
-    def _line(self, method: str, text: str) -> str:
-        now = self._clock.seconds()
-        last, unsaid = self._last.get(method, (now - COMPLAINT_PAUSE, 0))
-        if now - last < COMPLAINT_PAUSE:
-            self._last[method] = last, unsaid + 1
-            return ""
-        self._last[method] = now, 0
-        more = f" ({unsaid} more faults of it were not logged)" if unsaid else ""
-        return f"{method} {text}{more}"
-
-
 class Execution:
     """One callback that returned a Deferred, until it fires or is given up."""
 
-    __slots__ = ("_method", "_over", "_program", "_then", "_timer", "_waited")
+    __slots__ = ("_method", "_over", "_program", "_then", "_time", "_timer", "_waited")
 
     def __init__(
         self,
@@ -99,51 +73,54 @@ class Execution:
         method: str,
         waited: "Deferred[Any]",
         then: Callable[[object], None],
+        time: float,
     ):
+        """
+        :param time: seconds that it has.
+        """
         self._program = program
         self._method = method
         self._waited = waited
         self._then = then
+        self._time = time
         self._timer: IDelayedCall | None = None
         self._over = False
         waited.addBoth(self._fired)
         if not self._over:
-            self._timer = program.clock.callLater(program.timeout, self._too_slow)
+            self._timer = program.clock.callLater(time, self._too_slow)
             program.executions.add(self)
 
     def _fired(self, result: object) -> None:
         if self._over:
             return  # Given up: nobody waits for it.
         if isinstance(result, Failure):
-            self._program.failed += 1
-            self._program.complaints.failed(self._method, result.value, result)
-            result = Fault.FAILED
-        self._end(result)
+            result = self._program.fault_of(self._method, result.value, result)
+        self._end()
+        self._then(result)
 
     def _too_slow(self) -> None:
         self._timer = None
-        program = self._program
-        program.given_up += 1
-        program.complaints(
-            self._method, f"was not done in {program.timeout:g} s and is given up"
+        self._program.given_up += 1
+        self._program.complaints(
+            self._method, f"was not done in {self._time:.3g} s and is given up"
         )
-        self.give_up(Fault.TOO_LATE)
+        self.give_up(LATE)
 
     def give_up(self, why: Fault) -> None:
         """Wait no longer; the callback's Deferred or coroutine is cancelled."""
-        self._end(why)
+        self._end()
         try:
             self._waited.cancel()
-        except Exception as error:
+        except BaseException as error:
             self._program.complaints.failed(self._method, error, None)
+        self._then(why)
 
-    def _end(self, result: object) -> None:
+    def _end(self) -> None:
         self._over = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         self._program.executions.discard(self)
-        self._then(result)
 
 
 def check_callback(name: str, function: Callable[..., Any]) -> None:
@@ -154,6 +131,8 @@ def check_callback(name: str, function: Callable[..., Any]) -> None:
     """
     if name not in NAMES:
         raise ValueError(f"there is no callback {name}{_meant(name, 0.6)}")
+    if not callable(function):
+        raise TypeError(f"the callback {name} is {function!r}, and no function")
     wanted = list(inspect.signature(getattr(Callbacks, name)).parameters)[1:]
     try:
         signature = inspect.signature(function)
@@ -175,6 +154,34 @@ def misspelt(program: Callbacks) -> list[str]:
         if name.startswith(("on_", "verify_", "prepare_"))
         and name not in NAMES
         and (hint := _meant(name, 0.85))
+    ]
+
+
+def check_options(**options: float) -> None:
+    """See whether times and numbers of an option can be used.
+
+    :raises ValueError: one cannot; the text says which, and what is allowed.
+    """
+    for name, value in options.items():
+        if name.endswith("timeout"):
+            fits = isinstance(value, int | float) and 0 < value <= MAX_TIME
+            allowed = f"a number of seconds above 0, up to {MAX_TIME}"
+        else:
+            fits = isinstance(value, int) and 1 <= value <= MAX_PLACES
+            allowed = f"a whole number from 1 to {MAX_PLACES}"
+        if isinstance(value, bool) or not fits:
+            raise ValueError(f"{name} is {value!r}, allowed is {allowed}")
+
+
+def unanswered(program: "Program") -> list[str]:
+    """What there is to say of questions that a program leaves to nobody."""
+    wanted = program.wanted(Question)
+    if "VerifyUser" not in wanted or "PrepareEnterRoom" in wanted:
+        return []
+    return [
+        "there is verify_user and no prepare_enter_room: unless another business "
+        "server has it, or RequireBusiness=0 at the core server, whoever enters a "
+        "room is refused with 206"
     ]
 
 
@@ -205,6 +212,8 @@ class Program:
         """Callbacks that gave what is no answer."""
         self.given_up = 0
         """Callbacks that took too long."""
+        self.expired = 0
+        """Questions that were not begun with in time."""
         self._functions: dict[str, Callable[..., Any]] = {}
         for name in NAMES:
             method = getattr(program, name)
@@ -240,22 +249,49 @@ class Program:
         function: Callable[..., Any],
         arguments: tuple[Any, ...],
         then: Callable[[object], None],
+        time: float | None = None,
     ) -> None:
-        """Call it; ``then`` gets its value or a `Fault`, at once or later."""
+        """Call it; ``then`` gets its value or a `Fault`, at once or later.
+
+        :param time: seconds that it has, if less than all callbacks have.
+        """
+        began = self.clock.seconds()
+        value: object
+        waited: Deferred[Any] | None = None
         try:
             value = function(*arguments)
             waited = deferred_of(value)
-        except Exception as error:
-            self.failed += 1
-            self.complaints.failed(method, error, None)
-            then(Fault.FAILED)
-            return
+        except BaseException as error:
+            # Let through, SystemExit would end the connection and not the program:
+            # the reactor catches it.  What ends that comes as a signal.
+            value = self.fault_of(method, error, None)
+        took = self.clock.seconds() - began
+        if took >= BLOCKED:
+            self.complaints(
+                method,
+                f"kept everything else waiting for {took:.3g} s: what takes long must "
+                "not be done in the reactor's thread",
+            )
         if waited is None:
             then(value)
         else:
-            Execution(self, method, waited, then)
+            time = self.timeout if time is None else min(time, self.timeout)
+            Execution(self, method, waited, then, time)
+
+    def fault_of(
+        self, method: str, error: BaseException, failure: Failure | None
+    ) -> Fault:
+        """Log and count an exception of a callback.
+
+        :param failure: None: the exception is being handled.
+        """
+        self.failed += 1
+        self.complaints.failed(method, error, failure)
+        # Without its text, which may be about a password.
+        return Fault(f"{method} raised {type(error).__name__}")
 
     def stop(self) -> None:
         """Give up whatever is not done."""
         for execution in list(self.executions):
-            execution.give_up(Fault.STOPPED)
+            execution.give_up(STOPPED)
+        self.complaints.stop()

@@ -9,18 +9,16 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from twisted.logger import FileLogObserver, LogEvent, globalLogBeginner
-
+from anychat.business.output import begin_logging
 from anychat.business.server import BusinessServer
-from anychat.business.settings import FILE_NAME, Settings, load
+from anychat.business.settings import Settings, load
 from anychat.errors import ConfigError
-from anychat.log import console_line, file_line, shown
 
 
 def run(
-    make: Callable[[Any, Settings], BusinessServer], path: Path | str = FILE_NAME
+    make: Callable[[Any, Settings], BusinessServer], path: Path | str | None = None
 ) -> int:
     """Read the settings, run the business server until ctrl-C or SIGTERM.
 
@@ -29,6 +27,8 @@ def run(
 
     :param make: a subclass of `BusinessServer`, or whatever makes one of the
         reactor and the settings.
+    :param path: the settings; default: AnyChatServerSDK.ini in the working
+        directory, which may be missing.
     :return: an exit code: 0, or 2 where the settings cannot be used, which is
         told on standard error.
     """
@@ -44,16 +44,3 @@ def run(
     reactor.addSystemEventTrigger("before", "shutdown", server.stopService)
     reactor.run()
     return 0
-
-
-def begin_logging(output: TextIO) -> None:
-    """Print what the business server logs, and faults of whatever else there is."""
-
-    def line(event: LogEvent) -> str | None:
-        if not shown(event):
-            return None
-        return file_line(event) if "log_failure" in event else console_line(event)
-
-    globalLogBeginner.beginLoggingTo(
-        [FileLogObserver(output, line)], redirectStandardIO=False
-    )

@@ -32,14 +32,15 @@ import anychat
 from anychat.banner import build_time
 from anychat.business.callbacks import Callbacks
 from anychat.business.calls import Calls
-from anychat.business.program import check_callback, misspelt
+from anychat.business.output import begin_default_logging
+from anychat.business.program import check_callback, check_options, misspelt
 from anychat.business.session import CoreSession
 from anychat.business.settings import Settings
-from anychat.business.verdict import UserVerdict
 from anychat.errors import LocalError
 from anychat.log import Log
 from anychat.protocols.business_client import CoreHello
 from anychat.protocols.business_commands import Command
+from anychat.verdicts import UserVerdict
 
 __all__ = ["BusinessServer", "UserVerdict"]
 
@@ -70,18 +71,26 @@ class BusinessServer(Callbacks, Calls, Service):
     ) -> None:
         """
         :param settings: default: a core on this machine, see `Settings`.
-        :param log: takes the lines and failures; default: Twisted's log.
+        :param log: takes the lines and failures; default: Twisted's log, which is
+            printed from the start on if the program has not begun to log by then.
         :param callback_timeout: seconds that a callback may take.
         :param call_timeout: seconds from a call to its answer.
         :param side_by_side: callbacks that may be under way, of as many users.
         :param agent: what the core's log says about this program.
         :raises anychat.errors.ConfigError: the settings cannot be used.
+        :raises ValueError: an option cannot.
 
         The others are the world outside, for tests.
         """
+        check_options(
+            callback_timeout=callback_timeout,
+            call_timeout=call_timeout,
+            side_by_side=side_by_side,
+        )
         self.reactor = reactor
         self.settings = settings or Settings()
         self.log = log or Log()
+        self._is_log_given = log is not None
         # One name only, since subclasses have attributes of their own.
         self._core_session = CoreSession(
             reactor,
@@ -135,7 +144,8 @@ class BusinessServer(Callbacks, Calls, Service):
 
         ``waiting`` for their turn or under way, ``under_way`` because they
         returned something to wait for, ``failed``, ``given_up`` because they
-        took too long, and ``wrong``, which gave what is no answer.
+        took too long, ``wrong``, which gave what is no answer, and ``expired``:
+        questions that the core waited for no longer when their turn came.
         """
         return self._core_session.statistics()
 
@@ -146,6 +156,8 @@ class BusinessServer(Callbacks, Calls, Service):
 
         :raises TypeError: a method cannot take the arguments of its callback.
         """
+        if not self._is_log_given:
+            begin_default_logging()
         self.log(
             f"AnyChat Server SDK Init,V{anychat.__version__}, Build Time:{build_time()}"
         )

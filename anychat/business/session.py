@@ -1,15 +1,16 @@
 """What stands between a business server's code and its connection to the core."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IStreamClientEndpoint
 
 from anychat.business.callbacks import Callbacks
 from anychat.business.connection import CoreConnection, Phase
 from anychat.business.dispatch import Dispatch
-from anychat.business.program import Program
+from anychat.business.program import Program, unanswered
 from anychat.business.settings import Settings
 from anychat.business_messages import Event, EventsLost, Question, Verdict
 from anychat.codes import ResultCode
@@ -20,6 +21,16 @@ from anychat.protocols.business_commands import Command
 
 #: Events that are done before the core is told so at the latest.
 ACKNOWLEDGE_EVERY = 64
+
+
+_CAPITAL = re.compile("(?<=[a-z])(?=[A-Z])")
+
+
+def _shown(command: type[Command], arguments: dict[str, Any]) -> str:
+    """A call as the program has made it, with the ids among its arguments."""
+    name = _CAPITAL.sub("_", command.__name__).lower()
+    ids = [f"{key}={value}" for key, value in arguments.items() if key.endswith("_id")]
+    return f"{name}({', '.join(ids)})"
 
 
 class CoreSession:
@@ -87,6 +98,7 @@ class CoreSession:
             "failed": program.failed,
             "given_up": program.given_up,
             "wrong": program.wrong,
+            "expired": program.expired,
         }
 
     # What the business server calls.
@@ -103,6 +115,8 @@ class CoreSession:
             self._program, self._progress, side_by_side=self._side_by_side
         )
         self._epoch, self._acknowledged = b"", 0
+        for warning in unanswered(self._program):
+            self._log(f"Warning:{warning}")
         self.connection.start()
 
     def stop(self) -> "Deferred[None]":
@@ -118,22 +132,31 @@ class CoreSession:
         self._program.stop()
         return stopped
 
+    def occupy(self, places: int) -> None:
+        """Have so many callbacks fewer under way than may be side by side."""
+        if self._dispatch is not None:
+            self._dispatch.occupy(places)
+
     def call(
         self, command: type[Command], **arguments: Any
     ) -> "Deferred[dict[str, Any]]":
         """Have the core do something; fails with `Refused` alone."""
-        link = self.connection.link
-        if link is None:
-            return fail(
-                Refused(ResultCode.CONNECT_ABORT, "the core server is not connected")
-            )
 
         async def call() -> dict[str, Any]:
+            link = self.connection.link
             try:
+                if link is None:
+                    raise Unavailable(
+                        ResultCode.CONNECT_ABORT, "the core server is not connected"
+                    )
                 return await link.call(command, **arguments)
             except Unavailable as error:
                 # One kind of error is enough for programs.
-                raise Refused(error.code, str(error)) from None
+                code, reason = error.code, str(error)
+            except Refused as error:
+                code, reason = error.code, error.reason
+            what = _shown(command, arguments)
+            raise Refused(code, f"{what}: {reason}" if reason else what)
 
         return Deferred.fromCoroutine(call())
 
@@ -172,7 +195,9 @@ class CoreSession:
         self._acknowledged = self._introduced if resumed else 0
         self._program.notice("on_connected")
         if self.connected:  # or that has stopped it
-            self._dispatch.connected(self._introduced if resumed else None)
+            self._dispatch.connected(
+                self._introduced if resumed else None, hello.answer_timeout
+            )
 
     def core_refused(self) -> None:
         """See `CoreOwner`."""

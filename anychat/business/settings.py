@@ -4,13 +4,21 @@ The file is read as AnyChatCoreServer.ini is, by `anychat.config`, with the
 checks of ``serversdk.spec``.
 """
 
+import dataclasses
 import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import anychat
-from anychat.config import Reading, attribute, file_text, specification
+from anychat.config import (
+    Disallowed,
+    Reading,
+    attribute,
+    check,
+    file_text,
+    specification,
+)
 from anychat.errors import ConfigError
 
 #: Name of the file where no other is given; it stands in the working directory.
@@ -75,24 +83,44 @@ class Settings:
                 f"starts (or CAFile given), {elsewhere}",
             )
 
-    def check(self) -> None:
-        """Hold the values against each other.
+    def _misfits(self) -> Iterator[tuple[str, str, str]]:
+        """Key, value and what is allowed, where a program has given another one."""
+        rules = specification(_SPEC)[_SECTION]
+        for key in ("ServerIpAddr", "ServerPort", "Name", "TLS"):
+            value = str(getattr(self, attribute(key)))
+            try:
+                check(rules[key], value)
+            except Disallowed as error:
+                yield key, value, error.allowed
 
-        :raises ConfigError: they do not go together.
+    def check(self) -> None:
+        """Hold the values against what is allowed, and against each other.
+
+        :raises ConfigError: one cannot be, or they do not go together.
         """
-        faults = [f"[{_SECTION}] {key}: {text}" for key, text in self.faults()]
+        faults = [
+            f"[{_SECTION}] {key}={value!r}: allowed is {allowed}"
+            for key, value, allowed in self._misfits()
+        ]
+        if not faults:
+            faults = [f"[{_SECTION}] {key}: {text}" for key, text in self.faults()]
         if faults:
             raise ConfigError("\n".join(faults))
 
 
-def load(path: Path | str = FILE_NAME) -> Settings:
-    """Read the settings; a file that is missing means all defaults, and a warning.
+def load(path: Path | str | None = None) -> Settings:
+    """Read the settings.
 
-    :raises ConfigError: the file cannot be read or holds something wrong; the
-        text names file, line, key, value and what is allowed.
+    :param path: default: AnyChatServerSDK.ini in the working directory; if that is
+        missing all keys have their defaults, and there is a warning.
+    :raises ConfigError: the file is missing, cannot be read or holds something
+        wrong; the text names file, line, key, value and what is allowed.
     """
-    path = Path(path).absolute()
+    is_given = path is not None
+    path = Path(FILE_NAME if path is None else path).absolute()
     text = file_text(path)
+    if text is None and is_given:
+        raise ConfigError(f"{path}: no such file")
     reading = Reading(path, specification(_SPEC))
     if text is not None:
         reading.read(text)
@@ -104,13 +132,17 @@ def load(path: Path | str = FILE_NAME) -> Settings:
         reading.fault(_SECTION, "CAFile", f"there is no file {given['ca_file']}")
     for key, fault in Settings(**given).faults():
         reading.fault(_SECTION, key, fault)
+    settings = Settings(**given)
+    if not settings.secure and (settings.fingerprint or settings.ca_file is not None):
+        key = "Fingerprint" if settings.fingerprint else "CAFile"
+        reading.note(_SECTION, key, "is not looked at, for the connection is not TLS")
     warnings = reading.finish()
     if text is None:
         warnings = (
             f"load config file({path.name}) failed, use default settings!",
             *warnings,
         )
-    return Settings(**given, path=path, warnings=warnings)
+    return dataclasses.replace(settings, path=path, warnings=warnings)
 
 
 #: The fields that are keys of the file.

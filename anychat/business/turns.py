@@ -36,6 +36,8 @@ class Entry(Generic[T]):
     content: T
     era: int = 0
     """How often numbers had begun anew when it came."""
+    dropped: bool = False
+    """It is not to begin any more."""
 
 
 class Turns(Generic[T]):
@@ -48,6 +50,8 @@ class Turns(Generic[T]):
         """
         self._maximum = maximum
         self._side_by_side = side_by_side
+        self.occupied = 0
+        """Places of those side by side that something else takes up."""
         self.era = 0
         """How often numbers have begun anew."""
         self._count = 0
@@ -73,6 +77,10 @@ class Turns(Generic[T]):
         """Events that came after `through`, whether they are done or not."""
         return len(self._open)
 
+    def is_waiting(self, key: Hashable) -> bool:
+        """Whether something of that key waits for its turn, or has it."""
+        return key in self._lanes
+
     def renumber(self, through: int) -> None:
         """A new connection: the core's numbers go on after that one.
 
@@ -83,10 +91,11 @@ class Turns(Generic[T]):
         self._done_early.clear()
         self.through = through
 
-    def add(self, key: Hashable, number: int, content: T) -> None:
+    def add(self, key: Hashable, number: int, content: T) -> Entry[T]:
         """Take what came.
 
         :param number: of an event, greater than those before; 0 for a question.
+        :return: what `begin` gives when its turn has come.
         :raises PeerError: more are waiting than a core may send.
         """
         if self._count >= self._maximum:
@@ -101,18 +110,33 @@ class Turns(Generic[T]):
             self._behind.append(entry)
         else:
             self._let_in(entry)
+        return entry
 
     def begin(self) -> Entry[T] | None:
         """The next one whose turn it is; `done` must follow for it."""
-        if not self._ready or self._begun >= self._side_by_side:
-            return None
-        self._begun += 1
-        return self._ready.popleft()
+        while self._ready and self._begun + self.occupied < self._side_by_side:
+            entry = self._ready.popleft()
+            if not entry.dropped:
+                self._begun += 1
+                return entry
+            self._leave(entry)
+        return None
+
+    def drop(self, entry: Entry[T]) -> None:
+        """A question that has not begun is not to: it counts no more."""
+        entry.dropped = True
+        self._count -= 1
 
     def done(self, entry: Entry[T]) -> None:
         """What began is done: the next of its key has its turn."""
         self._count -= 1
         self._begun -= 1
+        self._leave(entry)
+        if entry.number and entry.era == self.era:
+            self._advance(entry.number)
+
+    def _leave(self, entry: Entry[T]) -> None:
+        """The first of a lane has gone."""
         lane = self._lanes[entry.key]
         lane.popleft()
         if lane:
@@ -120,8 +144,6 @@ class Turns(Generic[T]):
         else:
             del self._lanes[entry.key]
             self._let_in_those_behind()
-        if entry.number and entry.era == self.era:
-            self._advance(entry.number)
 
     def _may_enter(self, key: Hashable) -> bool:
         if key is EVERYBODY:

@@ -27,13 +27,12 @@ from anychat.core import calls, options, people, queries, transfers
 from anychat.core.changes import ArbitersSet, Change
 from anychat.core.channels import check_buffer
 from anychat.core.commands import ArbitersChanged, FilterCall, SessionMessage
-from anychat.core.effects import AnswerCall, Tell
+from anychat.core.effects import AnswerCall, Offer
 from anychat.core.state import Room, Session, State
 from anychat.core.turn import ChangeTable, CommandTable, MessageTable, Turn
 from anychat.errors import Refused
 from anychat.ids import RoomId
 from anychat.messages import (
-    Result,
     SDKFilterData,
     SendSDKFilterData,
     TransBufferData,
@@ -60,8 +59,8 @@ def send_filter_data(
     check_buffer(message.data, MAX_BUFFER)
     if not turn.state.attended:
         raise Refused(ResultCode.SERVERSDK_FAIL)
-    turn.reply(asker.id, command.request, Result(ResultCode.SUCCESS))
-    turn.effects.append(Tell(OnRecvUserFilterData(asker.user_id, message.data)))
+    event = OnRecvUserFilterData(asker.user_id, message.data)
+    turn.effects.append(Offer(asker.id, command.request, event))
 
 
 def call(turn: Turn, command: FilterCall) -> None:

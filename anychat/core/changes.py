@@ -173,6 +173,8 @@ class RoomEntered(Change):
 
     room_id: RoomId
     session: SessionId
+    vouched: bool = False
+    """By an arbiter's word, which counts while there is none later."""
 
 
 @dataclass(frozen=True, slots=True)

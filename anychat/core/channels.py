@@ -3,7 +3,7 @@
 from anychat.business_messages import OnRecvUserTextMsg, OnTransBuffer
 from anychat.codes import BUSINESS_SERVER, WHOLE_ROOM, ResultCode
 from anychat.core.commands import SessionMessage
-from anychat.core.effects import Tell
+from anychat.core.effects import Offer, Tell
 from anychat.core.state import Session
 from anychat.core.turn import MessageTable, Turn
 from anychat.errors import Refused
@@ -73,8 +73,9 @@ def _to_business_server(
 ) -> None:
     if not turn.state.attended:
         raise Refused(ResultCode.SERVERSDK_FAIL)
-    turn.reply(asker.id, command.request, Result(ResultCode.SUCCESS))
-    turn.effects.append(Tell(OnTransBuffer(asker.user_id, data)))
+    turn.effects.append(
+        Offer(asker.id, command.request, OnTransBuffer(asker.user_id, data))
+    )
 
 
 def _receivers(turn: Turn, asker: Session, target: int) -> tuple[SessionId, ...]:

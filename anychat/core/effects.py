@@ -133,9 +133,42 @@ class AskPrepareEnterRoom(Effect):
 
 
 @dataclass(frozen=True, slots=True)
+class WithdrawQuestion(Effect):
+    """Nobody waits for the verdict on that login or entry any more.
+
+    Its verdict still comes, as `UserVerified` or `RoomEntryPrepared`; until then
+    the question costs what a login costs.
+    """
+
+    session: SessionId
+    address: str
+    """The client's, as the server sees it."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionClosed(Effect):
+    """The verdict that nobody waited for has come."""
+
+    session: SessionId
+
+
+@dataclass(frozen=True, slots=True)
 class Tell(Effect):
     """Tell the plug-in or business servers what has happened."""
 
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Offer(Effect):
+    """Tell what a client sent to whoever is there, and answer what came of it.
+
+    With `Result`: 0, 206 if nobody there takes such events, 23 if too much of
+    that user's waits already.
+    """
+
+    session: SessionId
+    request: int
     event: Event
 
 

@@ -16,21 +16,29 @@ A user whose login is being verified is not signed in: it has no id yet, and
 nobody can see or reach it.
 """
 
-from anychat.business_messages import Arbiter, Verdict, VerifyUser
+from anychat.business_messages import (
+    MAX_LEVEL,
+    MAX_USER_ID,
+    Arbiter,
+    Verdict,
+    VerifyUser,
+)
 from anychat.codes import ResultCode
 from anychat.core.changes import Change, LoginAsked, LoginSettled
 from anychat.core.commands import LinkLogin, LoginDropped, UserVerified
-from anychat.core.effects import AskVerifyUser, RefuseLogin
-from anychat.core.names import is_blank, is_fit
+from anychat.core.effects import (
+    AskVerifyUser,
+    QuestionClosed,
+    RefuseLogin,
+    WithdrawQuestion,
+)
+from anychat.core.names import folded, is_blank, is_fit
 from anychat.core.roster import make_way, start, start_guest, start_named
-from anychat.core.state import PendingLogin, State
+from anychat.core.state import PendingLogin, Session, State
 from anychat.core.turn import ChangeTable, CommandTable, Turn
 from anychat.errors import LocalError, Refused
 from anychat.ids import UserId
 from anychat.messages import Login
-
-#: Highest id and level of a user: AnyChat's are signed ints.
-MAX_USER_ID = MAX_LEVEL = 2**31 - 1
 
 
 def login(turn: Turn, command: LinkLogin) -> None:
@@ -60,14 +68,17 @@ def login(turn: Turn, command: LinkLogin) -> None:
 
 def dropped(turn: Turn, command: LoginDropped) -> None:
     """Nobody waits for the verdict any more."""
-    if command.session in turn.state.verifying:
-        turn.changes.append(LoginSettled(command.session))
+    asked = turn.state.verifying.get(command.session)
+    if asked is not None:
+        turn.changes.append(LoginSettled(asked.session))
+        turn.effects.append(WithdrawQuestion(asked.session, asked.address))
 
 
 def verified(turn: Turn, command: UserVerified) -> None:
     """Take the verdict on a login, if somebody still waits for it."""
     asked = turn.state.verifying.get(command.session)
     if asked is None:
+        turn.effects.append(QuestionClosed(command.session))
         return
     turn.changes.append(LoginSettled(asked.session))
     verdict = command.verdict
@@ -111,13 +122,22 @@ def _check_verdict(state: State, asked: PendingLogin, verdict: Verdict) -> None:
         fault = f"level {level}, levels are 0 to {MAX_LEVEL}"
     else:
         owner = state.session_of(user_id)
-        if owner is not None and owner.name != asked.name:
+        if owner is not None and not _may_take_over(state, owner, asked.name):
             fault = f"id {user_id}, which is that of {owner.name} who is online"
     if fault:
         raise Refused(
             ResultCode.INVALID_USERID,
             f"VerifyUser gave user {asked.name} the {fault}",
         )
+
+
+def _may_take_over(state: State, owner: Session, name: str) -> bool:
+    """Whether that can be the owner of an id once more, and no second user.
+
+    Applications take a name in several spellings; and a session without a link
+    never stands in the way.
+    """
+    return owner.id in state.held or folded(owner.name) == folded(name)
 
 
 def _ask(turn: Turn, asked: PendingLogin, password: str) -> None:

@@ -1,11 +1,10 @@
 """What users and rooms may be called."""
 
 import re
+import unicodedata
 
+from anychat.business_messages import MAX_NAME
 from anychat.ids import RoomId
-
-#: Characters.
-MAX_NAME = 128
 
 #: Highest number of a room: AnyChat's room numbers are positive signed ints.
 MAX_ROOM_ID = 2**31 - 1
@@ -25,6 +24,11 @@ def is_fit(name: str) -> bool:
 def is_blank(name: str) -> bool:
     """Whether a name is empty to the eye."""
     return not name or name.isspace()
+
+
+def folded(name: str) -> str:
+    """What the spellings of a name have in common (case, composed letters)."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def numbered_name(room_id: RoomId) -> str:

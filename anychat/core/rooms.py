@@ -33,7 +33,12 @@ from anychat.core.changes import (
     RoomRemoved,
 )
 from anychat.core.commands import RoomEntryPrepared, SessionMessage
-from anychat.core.effects import AskPrepareEnterRoom, Tell
+from anychat.core.effects import (
+    AskPrepareEnterRoom,
+    QuestionClosed,
+    Tell,
+    WithdrawQuestion,
+)
 from anychat.core.names import (
     MAX_ROOM_ID,
     is_blank,
@@ -117,6 +122,7 @@ def prepared(turn: Turn, command: RoomEntryPrepared) -> None:
     """Take the verdict on an entry, if somebody still waits for it."""
     entry = turn.state.entering.get(command.session)
     if entry is None or entry.request != command.request:
+        turn.effects.append(QuestionClosed(command.session))
         return
     turn.changes.append(EntrySettled(entry.session))
     asker = turn.state.sessions[entry.session]
@@ -159,6 +165,7 @@ def give_up(turn: Turn, asker: Session) -> None:
     """Forget the entry that the session waits for, if there is one."""
     if asker.id in turn.state.entering:
         turn.changes.append(EntrySettled(asker.id))
+        turn.effects.append(WithdrawQuestion(asker.id, asker.address))
 
 
 def tell_members(
@@ -255,7 +262,8 @@ def _admit(turn: Turn, asker: Session, entry: Entry) -> None:
         password = None if room_id in turn.state.call_rooms else entry.password
         turn.changes.append(RoomAdded(room_id, name, True, password))
     others = {} if room is None else room.members
-    turn.changes.append(RoomEntered(room_id, asker.id))
+    vouched = turn.state.admitter is Arbiter.THERE
+    turn.changes.append(RoomEntered(room_id, asker.id, vouched))
     turn.reply(
         asker.id, entry.request, EnterRoomResult(ResultCode.SUCCESS, room_id, name)
     )
@@ -344,6 +352,7 @@ def _apply_entered(state: State, change: RoomEntered) -> None:
     if session.room_id is not None or session.id in state.entering:
         raise LocalError(f"session {session.id} entered a second room")
     session.room_id = change.room_id
+    session.vouched = session.vouched or change.vouched
     state.rooms[change.room_id].members[change.session] = Membership(
         _bare_member(session)
     )

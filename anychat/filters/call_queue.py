@@ -6,7 +6,7 @@ in the pipe.  The rest waits here, within limits:
 
 - a question waits no longer than its time, then it is late;
 - texts and data of clients, which come by the thousand, are left out where too
-  many wait;
+  many wait, of one client or of all;
 - of what says who is where nothing may be left out: where too much of that
   waits, the plug-in is overrun and has to be started anew.
 
@@ -17,8 +17,10 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from anychat.codes import ResultCode
 from anychat.errors import PeerError
 
+Pairs = list[tuple[bytes, bytes]]
 T = TypeVar("T")
 
 
@@ -34,8 +36,15 @@ class Limits:
     passing: int = 20_000
     """Texts and data that wait."""
     passing_bytes: int = 64 << 20
+    of_one: int = 1_000
+    """Texts and data of one client that wait."""
+    of_one_bytes: int = 4 << 20
     lasting: int = 500_000
     """Other events that wait."""
+
+
+class Overrun(Exception):
+    """So much waits that the plug-in has to be started anew."""
 
 
 @dataclass(slots=True, eq=False)
@@ -44,15 +53,17 @@ class QueuedCall(Generic[T]):
 
     name: str
     """The hook's, for the log."""
-    pairs: list[tuple[bytes, bytes]]
+    pairs: Pairs
     size: int
     """Bytes, about."""
-    passing: bool
-    """It may be left out."""
+    sender: int | None
+    """The client whose text or data it is; None: it may not be left out."""
     waiter: T | None
     """Who waits for the verdict; None: nobody, or nobody any more."""
     deadline: float = 0.0
     """Of a question."""
+    taken: bool = False
+    """It is under way, or was."""
 
 
 class CallQueue(Generic[T]):
@@ -65,8 +76,7 @@ class CallQueue(Generic[T]):
         self._questions: deque[QueuedCall[T]] = deque()
         self._waited_for = 0
         self._tag = 0
-        self._passing = self._lasting = 0
-        self._passing_bytes = self._under_way_bytes = self._bytes = 0
+        self._forget()
         self._turn_since = 0.0
         self.dropped = 0
         """Texts and data that were left out."""
@@ -90,35 +100,49 @@ class CallQueue(Generic[T]):
         """The hook whose turn it is; empty: none."""
         return self._under_way[0][1].name if self._under_way else ""
 
-    def tell(
-        self, name: str, pairs: list[tuple[bytes, bytes]], *, passing: bool
-    ) -> bool:
-        """Add an event; False: the plug-in is overrun."""
-        call = QueuedCall[T](name, pairs, _size(pairs), passing, None)
+    def tell(self, name: str, pairs: Pairs, sender: int | None = None) -> ResultCode:
+        """Add an event.
+
+        :param sender: the client whose text or data it is; None: nobody's.
+        :return: 0, or 23 NOENOUGHRESOURCE: it is left out.
+        :raises Overrun: it must not be left out, and there is no room.
+        """
+        call = QueuedCall[T](name, pairs, _size(pairs), sender, None)
         limits = self._limits
-        if passing:
+        if sender is None:
+            if self._lasting >= limits.lasting:
+                raise Overrun
+        else:
+            count, size = self._senders.get(sender, (0, 0))
             if (
                 self._passing >= limits.passing
                 or self._passing_bytes + call.size > limits.passing_bytes
+                or count >= limits.of_one
+                or size + call.size > limits.of_one_bytes
             ):
                 self.dropped += 1
-                return True
-        elif self._lasting >= limits.lasting:
-            return False
+                return ResultCode.NOENOUGHRESOURCE
         self._add(call)
-        return True
+        return ResultCode.SUCCESS
 
-    def ask(
-        self, name: str, pairs: list[tuple[bytes, bytes]], waiter: T, now: float
-    ) -> None:
-        """Add a question."""
-        call = QueuedCall(name, pairs, _size(pairs), False, waiter)
+    def ask(self, name: str, pairs: Pairs, waiter: T, now: float) -> QueuedCall[T]:
+        """Add a question; what `withdraw` wants."""
+        call = QueuedCall(name, pairs, _size(pairs), None, waiter)
         call.deadline = now + self._limits.answer_time
         self._questions.append(call)
         self._waited_for += 1
         self._add(call)
+        return call
 
-    def take(self, now: float) -> list[tuple[int, list[tuple[bytes, bytes]]]]:
+    def withdraw(self, call: QueuedCall[T]) -> bool:
+        """Nobody waits for this verdict any more; whether it is asked no more."""
+        if call.taken or call.waiter is None:
+            return False
+        self._settle(call)
+        call.pairs = []
+        return True
+
+    def take(self, now: float) -> list[tuple[int, Pairs]]:
         """What is to go out now: tags, and pairs of the calls."""
         taken = []
         limits = self._limits
@@ -143,6 +167,7 @@ class CallQueue(Generic[T]):
             taken.append((self._tag, call.pairs))
             # Names and passwords are not kept for longer than they are needed.
             call.pairs = []
+            call.taken = True
         return taken
 
     def done(self, tag: int, now: float) -> T | None:
@@ -200,19 +225,28 @@ class CallQueue(Generic[T]):
         self._waiting.clear()
         self._under_way.clear()
         self._questions.clear()
+        self._forget()
+        return waiters
+
+    def _forget(self) -> None:
         self._passing = self._lasting = 0
         self._passing_bytes = self._under_way_bytes = self._bytes = 0
-        return waiters
+        # Client -> calls and bytes that wait.
+        self._senders: dict[int, tuple[int, int]] = {}
 
     def _add(self, call: QueuedCall[T]) -> None:
         self._waiting.append(call)
         self._count(call, 1)
 
     def _count(self, call: QueuedCall[T], sign: int) -> None:
-        self._bytes += sign * call.size
-        if call.passing:
+        size = sign * call.size
+        self._bytes += size
+        if call.sender is not None:
             self._passing += sign
-            self._passing_bytes += sign * call.size
+            self._passing_bytes += size
+            count, held = self._senders.pop(call.sender, (0, 0))
+            if count + sign:
+                self._senders[call.sender] = count + sign, held + size
         elif not call.deadline:
             self._lasting += sign
 
@@ -223,6 +257,6 @@ class CallQueue(Generic[T]):
         return waiter
 
 
-def _size(pairs: list[tuple[bytes, bytes]]) -> int:
+def _size(pairs: Pairs) -> int:
     """Bytes on the wire, about."""
     return 32 + sum(4 + len(key) + len(value) for key, value in pairs)

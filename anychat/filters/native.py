@@ -5,23 +5,26 @@ growing pauses; the server goes on.  While there is none, questions are
 answered at once, and when it is there again it is told who is online.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from functools import singledispatchmethod
+from operator import attrgetter
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 
 from anychat.business_messages import (
+    Event,
     OnRecvUserFilterData,
     OnRecvUserTextMsg,
     OnUserEnterRoomAction,
     OnUserLoginAction,
+    Question,
     Verdict,
 )
 from anychat.codes import ResultCode
 from anychat.errors import PeerError
-from anychat.filters.call_queue import CallQueue, Limits
+from anychat.filters.call_queue import CallQueue, Limits, Overrun, QueuedCall
 from anychat.filters.hooks import KINDS, Hook, Kind
 from anychat.filters.host_process import HostProcess
 from anychat.filters.host_wire import (
@@ -34,7 +37,8 @@ from anychat.filters.host_wire import (
     encode_arguments,
     encode_call,
 )
-from anychat.filters.plug_in import RELEASE_TIME, TOO_LATE, UNAVAILABLE, PlugIn
+from anychat.filters.plug_in import RELEASE_TIME, PlugIn
+from anychat.verdicts import TOO_LATE, UNAVAILABLE
 
 #: Seconds that a plug-in has to load and initialise.
 LOAD_TIME = 30.0
@@ -46,11 +50,25 @@ HEALTHY_TIME = 60.0
 #: server itself may have been held up.
 GRACE = 0.1
 
-#: Events that may be left out where too many wait.
-_PASSING = frozenset({OnRecvUserTextMsg, OnRecvUserFilterData})
+#: Events that may be left out where too many wait, and whose they are.
+_SENDERS: dict[type[Event], Callable[[Any], int]] = {
+    OnRecvUserTextMsg: attrgetter("source_id"),
+    OnRecvUserFilterData: attrgetter("user_id"),
+}
 
 #: A name or password that no C program can be told.
 _UNTELLABLE = Verdict(ResultCode.FUNCOPTERROR)
+
+
+class _Asked:
+    """A question that waits for its verdict."""
+
+    __slots__ = ("call", "question", "verdict")
+
+    def __init__(self, question: Question) -> None:
+        self.question = question
+        self.verdict: Deferred[Verdict] = Deferred()
+        self.call: QueuedCall[_Asked] | None = None
 
 
 class NativeFilter(PlugIn):
@@ -65,9 +83,11 @@ class NativeFilter(PlugIn):
         self, *arguments: Any, limits: Limits | None = None, **named: Any
     ) -> None:
         super().__init__(*arguments, **named)
-        self._queue: CallQueue[Deferred[Verdict]] = CallQueue(
+        self._queue: CallQueue[_Asked] = CallQueue(
             limits or Limits(answer_time=self._answer_timeout)
         )
+        # By the identity of the question: two may be equal.
+        self._asked: dict[int, _Asked] = {}
         self._host: HostProcess | None = None
         """The one that counts."""
         self._hosts: set[HostProcess] = set()
@@ -81,6 +101,7 @@ class NativeFilter(PlugIn):
         self._suspected = False
         """A hook seems to hang; it is looked at once more."""
         self._ended: Deferred[None] | None = None
+        self._patience: IDelayedCall | None = None
 
     # Service.
 
@@ -103,13 +124,8 @@ class NativeFilter(PlugIn):
         if self._host is not None:
             self._host.end()
         self._ended = Deferred()
-        patience = self._reactor.callLater(RELEASE_TIME, self._kill_all)
-
-        def calm(_: object) -> None:
-            if patience.active():
-                patience.cancel()
-
-        return self._ended.addCallback(calm)
+        self._patience = self._reactor.callLater(RELEASE_TIME, self._kill_all)
+        return self._ended
 
     def statistics(self) -> dict[str, int]:
         """Counters since the start, and how many there are of what now."""
@@ -176,21 +192,20 @@ class NativeFilter(PlugIn):
             self._settle(waiter, verdict, outcome)
         return len(waiters)
 
-    def _settle(
-        self, waiter: "Deferred[Verdict]", verdict: Verdict, outcome: str
-    ) -> None:
+    def _settle(self, asked: _Asked, verdict: Verdict, outcome: str) -> None:
+        del self._asked[id(asked.question)]
         self._counters[f"questions_{outcome}"] += 1
-        waiter.callback(verdict)
+        asked.verdict.callback(verdict)
 
     def _kill_all(self) -> None:
-        for host in self._hosts:
-            host.kill()
         # One that does not die even so must not hold up the server.
-        late = self._reactor.callLater(RELEASE_TIME, self._tell_ended)
-        assert self._ended is not None
-        self._ended.addCallback(lambda _: late.active() and late.cancel())
+        self._patience = self._reactor.callLater(RELEASE_TIME, self._tell_ended)
+        for host in list(self._hosts):
+            host.kill()
 
     def _tell_ended(self) -> None:
+        if self._patience is not None and self._patience.active():
+            self._patience.cancel()
         ended, self._ended = self._ended, None
         if ended is not None:
             ended.callback(None)
@@ -266,32 +281,49 @@ class NativeFilter(PlugIn):
     def _open_questions(self) -> int:
         return self._queue.open_questions
 
-    def _ask(self, hook: Hook, values: Sequence[Any]) -> "Deferred[Verdict]":
+    def withdraw(self, question: Question) -> None:
+        """Nobody waits for this verdict any more: it is asked no more if it can be.
+
+        What is under way costs the plug-in its time, and is answered with it.
+        """
+        asked = self._asked.get(id(question))
+        call = asked.call if asked is not None else None
+        if asked is not None and call is not None and self._queue.withdraw(call):
+            self._settle(asked, UNAVAILABLE, "withdrawn")
+
+    def _ask(self, hook: Hook, question: Question) -> "Deferred[Verdict]":
+        values = hook.values(question)
         for name, value in zip(hook.arguments, values, strict=True):
             if KINDS[name] is Kind.STRING and "\0" in value:
                 # It would be told of what is before the NUL alone.
                 self._counters["questions_refused"] += 1
                 return succeed(_UNTELLABLE)
-        waiter: Deferred[Verdict] = Deferred()
+        asked = _Asked(question)
+        self._asked[id(question)] = asked
         pairs = encode_arguments(hook, values)
-        self._queue.ask(hook.camel, pairs, waiter, self._reactor.seconds())
+        now = self._reactor.seconds()
+        asked.call = self._queue.ask(hook.camel, pairs, asked, now)
         self._pump()
-        return waiter
+        return asked.verdict
 
-    def _tell(self, hook: Hook, values: Sequence[Any]) -> None:
-        pairs = encode_arguments(hook, values)
-        passing = hook.message in _PASSING
-        dropped = self._queue.dropped
-        if not self._queue.tell(hook.camel, pairs, passing=passing):
+    def _tell(self, hook: Hook, event: Event, handle: int) -> ResultCode:
+        pairs = encode_arguments(hook, hook.values(event, handle))
+        sender_of = _SENDERS.get(type(event))
+        sender = sender_of(event) if sender_of is not None else None
+        try:
+            code = self._queue.tell(hook.camel, pairs, sender)
+        except Overrun:
             self._give_up("does not keep up with what happens")
-            return
-        if self._queue.dropped != dropped:
+            return UNAVAILABLE.code
+        if code == ResultCode.SUCCESS:
+            self._pump()
+        else:
             self._notices.say(
                 "dropped",
                 f"Warning:{self._title} takes texts and data of clients too "
                 f"slowly, {self._queue.dropped} are left out so far",
             )
-        self._pump()
+        return code
 
     def _pump(self) -> None:
         """Send what may be sent."""

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from typing import Any
 
 from twisted.application.service import Service
@@ -26,7 +26,8 @@ from anychat.filters.choice import FilterChoice
 from anychat.filters.handles import Handles
 from anychat.filters.hooks import HOOK_OF, Hook
 from anychat.filters.seam import FilterOwner
-from anychat.services.notices import Notices
+from anychat.notices import Notices
+from anychat.verdicts import TOO_LATE, UNAVAILABLE
 
 #: Statistics that go up and down; the others only grow.
 GAUGES = frozenset({"loaded", "questions_open", "waiting", "waiting_bytes"})
@@ -36,9 +37,6 @@ MAX_QUESTIONS = 10_000
 
 #: Seconds that a plug-in has to end.
 RELEASE_TIME = 2.0
-
-UNAVAILABLE = Verdict(ResultCode.SERVERSDK_FAIL)
-TOO_LATE = Verdict(ResultCode.SERVERSDK_TIMEOUT)
 
 
 class PlugIn(Service, ABC):
@@ -96,19 +94,24 @@ class PlugIn(Service, ABC):
                 f"next are answered with {TOO_LATE.code:d}.",
             )
             return succeed(TOO_LATE)
-        return self._ask(hook, hook.values(question))
+        return self._ask(hook, question)
 
-    def tell(self, event: Event) -> None:
-        """Call the hook of an event, if the plug-in has it."""
+    @abstractmethod
+    def withdraw(self, question: Question) -> None:
+        """Nobody waits for this verdict any more; see `Filter`."""
+
+    def tell(self, event: Event) -> ResultCode:
+        """Call the hook of an event, if the plug-in has it; see `Filter`."""
         handle = 0
         if isinstance(event, OnUserLoginAction):
             handle = self._handles.begin(event.user_id)
         elif isinstance(event, OnUserLogoutActionEx):
             self._handles.end(event.user_id)
         hook = self._usable(type(event))
-        if hook is not None:
-            self._counters["events"] += 1
-            self._tell(hook, hook.values(event, handle))
+        if hook is None:
+            return UNAVAILABLE.code
+        self._counters["events"] += 1
+        return self._tell(hook, event, handle)
 
     def statistics(self) -> dict[str, int]:
         """Counters since the start, and how many there are of what now."""
@@ -125,12 +128,15 @@ class PlugIn(Service, ABC):
         """How many wait for a verdict."""
 
     @abstractmethod
-    def _ask(self, hook: Hook, values: Sequence[Any]) -> "Deferred[Verdict]":
+    def _ask(self, hook: Hook, question: Question) -> "Deferred[Verdict]":
         """Call a hook that gives a verdict; as `ask`."""
 
     @abstractmethod
-    def _tell(self, hook: Hook, values: Sequence[Any]) -> None:
-        """Call a hook that is told something; as `tell`."""
+    def _tell(self, hook: Hook, event: Event, handle: int) -> ResultCode:
+        """Call a hook that is told something; as `tell`.
+
+        :param handle: of a user who has signed in.
+        """
 
     # What they share.
 

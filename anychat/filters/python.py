@@ -9,7 +9,7 @@ import importlib.util
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,8 +24,8 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from anychat.business_messages import Verdict
-from anychat.codes import MAX_CODE, ResultCode
+from anychat.business_messages import Event, Question, Verdict
+from anychat.codes import ResultCode
 from anychat.filters.hooks import (
     GET_VERSION,
     HOOKS,
@@ -33,7 +33,8 @@ from anychat.filters.hooks import (
     RELEASE_FILTER,
     Hook,
 )
-from anychat.filters.plug_in import RELEASE_TIME, TOO_LATE, UNAVAILABLE, PlugIn
+from anychat.filters.plug_in import RELEASE_TIME, PlugIn
+from anychat.verdicts import TOO_LATE, UNAVAILABLE, WrongValue, verdict_of
 
 #: What threads of the plug-in have sent and the server has not come to.
 MAX_WAITING_SENDS = 10_000
@@ -49,12 +50,11 @@ class LoadError(Exception):
     """The module cannot be used as a plug-in; the text says why."""
 
 
-class WrongValue(Exception):
-    """What a hook gave is no verdict; the text says why."""
-
-
 class _Asked:
-    """A question that a hook has not answered yet."""
+    """A question that a hook has not answered yet.
+
+    :ivar asked: what the hook gave.
+    """
 
     __slots__ = ("asked", "timer", "verdict")
 
@@ -195,14 +195,17 @@ class PythonFilter(PlugIn):
     def _open_questions(self) -> int:
         return len(self._asked)
 
-    def _ask(self, hook: Hook, values: Sequence[Any]) -> "Deferred[Verdict]":
-        value = maybeDeferred(self._functions[hook], *values)
+    def withdraw(self, question: Question) -> None:
+        """Nothing: what a hook has begun goes on, and the question costs till then."""
+
+    def _ask(self, hook: Hook, question: Question) -> "Deferred[Verdict]":
+        value = maybeDeferred(self._functions[hook], *hook.values(question))
         asked = _Asked(value)
         self._asked.add(asked)
         asked.timer = self._reactor.callLater(
             self._answer_timeout, self._expire, asked, hook
         )
-        value.addCallback(lambda given: verdict_of(hook, given))
+        value.addCallback(lambda given: verdict_of(question, given, tuples=True))
         value.addErrback(self._failed, hook.name)
         value.addCallback(lambda verdict: self._settle(asked, verdict, "answered"))
         return asked.verdict
@@ -225,18 +228,19 @@ class PythonFilter(PlugIn):
         asked.verdict.callback(verdict)
         asked.asked.cancel()  # nobody waits for it any more
 
-    def _tell(self, hook: Hook, values: Sequence[Any]) -> None:
-        told = maybeDeferred(self._functions[hook], *values)
+    def _tell(self, hook: Hook, event: Event, handle: int) -> ResultCode:
+        told = maybeDeferred(self._functions[hook], *hook.values(event, handle))
         told.addErrback(self._failed, hook.name)
+        return ResultCode.SUCCESS
 
     def _failed(self, failure: Failure, name: str) -> Verdict:
         """Log what a hook raised, where that says anything."""
-        if failure.check(WrongValue):
+        error = failure.value
+        if isinstance(error, WrongValue):
             self._counters["failures"] += 1
-            self._notices.say(
-                f"value of {name}", f"{self._title}: {name}: {failure.value}"
-            )
-        elif not failure.check(CancelledError):
+            self._notices.say(f"value of {name}", f"{self._title}: {name}: {error}")
+            return error.verdict
+        if not failure.check(CancelledError):
             self._counters["failures"] += 1
             self._failures.failure(
                 "{title} failed in {name}", failure, title=self._title, name=name
@@ -278,38 +282,3 @@ def load_module(target: str) -> ModuleType:
         del sys.modules[FILE_MODULE]
         raise
     return module
-
-
-def verdict_of(hook: Hook, value: object) -> Verdict:
-    """The verdict that a hook's value stands for.
-
-    Nothing lets a user in by accident: no None of a forgotten ``return``, and
-    no False, which Python takes for 0.
-
-    :raises WrongValue: it is none.
-    """
-    wanted = "a code"
-    parts: tuple[Any, ...] = (value,)
-    if hook.name == "verify_user":
-        wanted = "(0, user_id, level, nickname) or a code that is not 0"
-        if isinstance(value, tuple):
-            parts = value
-        elif value == 0:
-            raise WrongValue(f"{value!r} was returned, wanted is {wanted}")
-    if not 1 <= len(parts) <= 4 or not _fit(*parts):
-        kinds = ", ".join(type(part).__name__ for part in parts)
-        raise WrongValue(f"({kinds}) was returned, wanted is {wanted}")
-    code, *others = parts
-    if not 0 <= code <= MAX_CODE:
-        raise WrongValue(f"code {code:d} was returned, codes are 0 to {MAX_CODE}")
-    return Verdict(ResultCode(code), *others)  # type: ignore[call-arg]
-
-
-def _fit(
-    code: object, user_id: object = 0, level: object = 0, nickname: object = ""
-) -> bool:
-    """Whether these are of the right types."""
-    numbers = (code, user_id, level)
-    return isinstance(nickname, str) and all(
-        isinstance(number, int) and not isinstance(number, bool) for number in numbers
-    )

@@ -18,6 +18,7 @@ from anychat.business_messages import (
     Question,
     Verdict,
 )
+from anychat.codes import ResultCode
 
 
 class FilterOwner(Protocol):
@@ -60,5 +61,20 @@ class Filter(Protocol):
         gone, 207 SERVERSDK_TIMEOUT after AnswerTimeout.
         """
 
-    def tell(self, event: Event) -> None:
-        """Something has happened.  Never blocks and never raises."""
+    def withdraw(self, question: Question) -> None:
+        """Nobody waits for this verdict any more.
+
+        A question that has not been put yet need not be; its Deferred fires all
+        the same, then or later.
+
+        :param question: the very object that was given to `ask`.
+        """
+
+    def tell(self, event: Event) -> ResultCode:
+        """Something has happened.  Never blocks and never raises.
+
+        :return: 0: it is told, or owned to as lost.  Otherwise it is not, and
+            where a client sent it on purpose that is the client's answer: 206
+            SERVERSDK_FAIL, nobody is there who takes such events; 23
+            NOENOUGHRESOURCE, too much of that user's waits already.
+        """

@@ -73,8 +73,6 @@ class Member:
         whose grant; None for the end of the hello."""
         self._last_request = 0
         self._bound: Deferred[float] | None = None
-        self._delay: float | None = None
-        """Of a binding that the server is asked about once more."""
         self._active = True
         self._addresses: list[tuple[str, int]] = []
         self._setup: MediaSetup | None = None
@@ -136,11 +134,6 @@ class Member:
     ) -> "Deferred[float]":
         """Bind the socket's address at the server; fires with the round trip.
 
-        A binding is done for a client when it has answered the server's check.
-        The server may be slow to see to that answer, and what is published in the
-        meantime is a stranger's to it; so it is asked once more, and sees to
-        that after the other.
-
         :param active: there will be media, so keep it warm.
         """
         self._bound = Deferred()
@@ -190,15 +183,12 @@ class Member:
 
     def drain(self, random_bytes: Callable[[int], bytes], now: float) -> None:
         """Send what the binding has to say, and see what it noticed."""
-        binding = self.binding
-        assert binding is not None
-        # The answer to the server's check goes before what follows from it.
-        self._send_waiting()
-        for event in binding.events():
+        assert self.binding is not None
+        for event in self.binding.events():
             if isinstance(event, Bound):
                 if self._bound is not None:
-                    self._delay = event.delay
-                    binding.ask(now)
+                    bound, self._bound = self._bound, None
+                    bound.callback(event.delay)
             elif isinstance(event, Abnormal):
                 if self._bound is None:
                     self.paths_lost += 1
@@ -212,15 +202,7 @@ class Member:
                             "the server's UDP port does not answer",
                         )
                     )
-        self._send_waiting()
-        if self._delay is not None and not binding.waiting:
-            delay, self._delay = self._delay, None
-            if self._bound is not None:
-                done, self._bound = self._bound, None
-                done.callback(delay)
-
-    def _send_waiting(self) -> None:
-        assert self.binding is not None and self.socket is not None
+        assert self.socket is not None
         for data, _ in self.binding.to_send():
             # A lost request is repeated.
             with suppress(OSError):
@@ -230,7 +212,6 @@ class Member:
         """Try the next one of the server's addresses."""
         assert self._setup is not None and self.socket is not None
         address = self._addresses.pop(0)
-        self._delay = None
         self.socket.connect(address)
         self.binding = Binding(
             [address], self._setup.username, self._setup.stun_key, random_bytes, now

@@ -79,18 +79,19 @@ class Sender:
 
     def run(self) -> None:
         """Send until the time is over or `stop`."""
-        begin = start = time.monotonic()
+        begin = time.monotonic()
         period, count = self._pattern.period, len(self._flows)
         turn = 0
         while not self._stop.is_set():
-            due = start + turn * period / count
-            now = time.monotonic()
-            if due - begin >= self._seconds:
+            # From the beginning: a difference of clock readings is never exact,
+            # and the last burst would come or not by the computer's uptime.
+            due = self.slipped + turn * period / count
+            now = time.monotonic() - begin
+            if due >= self._seconds:
                 # The last burst has its period too.
-                self._stop.wait(max(0.0, begin + self._seconds - now))
+                self._stop.wait(max(0.0, self._seconds - now))
                 break
             if now - due > _SLIP:
-                start += now - due
                 self.slipped += now - due
             elif due > now and self._stop.wait(due - now):
                 break

@@ -154,6 +154,7 @@ cdef extern from * nogil:
     uint64_t exchange_u64 "__atomic_exchange_n" (uint64_t *, uint64_t, int)
     int64_t load_i64 "__atomic_load_n" (int64_t *, int)
     void store_i64 "__atomic_store_n" (int64_t *, int64_t, int)
+    uint64_t add_u64 "__atomic_fetch_add" (uint64_t *, uint64_t, int)
     int load_int "__atomic_load_n" (int *, int)
     void store_int "__atomic_store_n" (int *, int, int)
     void load_double "__atomic_load" (double *, double *, int)

@@ -32,13 +32,20 @@ cdef enum:
     #: As `routes.WINDOW`, `routes.CACHE_PACKETS`.
     WINDOW = 1024
     CACHE = 512
-    #: What a cache begins with and may grow to, bytes.
+    #: As `routes.CACHE_BYTES`.
+    CACHE_BYTES = 500000
+    #: What a cache begins with and may grow to, bytes: a power of two that has
+    #: room for one more packet, wherever the others are.
     CACHE_LEAST = 1 << 14
-    CACHE_MOST = 1 << 20
+    CACHE_MOST = 1 << 19
     #: Addresses that a port may listen on.
     INTERFACES = 64
     KINDS = 4
     DROPS = 32
+    #: Of these, what a stream counts, from `MALFORMED_RTP` on, and a destination,
+    #: from `CONGESTED` on.
+    STREAM_DROPS = 7
+    COPY_DROPS = 3
 
 cdef enum:
     SENDER_REPORT = 200
@@ -78,9 +85,9 @@ cdef enum:
     NOISE
     UNWANTED
     OVERSIZED
-    MALFORMED_RTP
     MALFORMED_RTCP
     UNKNOWN_SSRC
+    MALFORMED_RTP
     UNBOUND
     WRONG_SOURCE
     DUPLICATE
@@ -106,8 +113,9 @@ cdef struct Tally:
     #: What one destination was sent.
     uint64_t packets
     uint64_t bytes
+    double last_sent
     uint64_t retransmitted
-    uint64_t dropped
+    uint64_t drops[COPY_DROPS]
 
 cdef struct Target:
     #: Where a destination stands while it has an address.
@@ -182,6 +190,8 @@ cdef struct Stream:
     uint64_t versions
     uint64_t cache_versions
     Allowance *allowance
+    #: Any lane adds to these: strangers' datagrams are dropped without the lock.
+    uint64_t drops[STREAM_DROPS]
     #: Whoever holds the lock owns all that follows.
     pthread_mutex_t lock
     int lane
@@ -196,8 +206,6 @@ cdef struct Stream:
     uint64_t packets
     uint64_t bytes
     int64_t missing
-    uint64_t duplicates
-    uint64_t late
     uint64_t key_frames
     uint64_t reports
     double last_seen
@@ -213,6 +221,7 @@ cdef struct Stream:
     #: When which packet came, one word each, by the lower bits of its index.
     uint64_t *came
     uint32_t came_mask
+    uint32_t kept_bytes
 
 cdef struct Table:
     uint32_t mask

@@ -79,7 +79,6 @@ from anychat.media.path import UPWARD, Path
 from anychat.media.routes import (
     ARRIVALS,
     ARRIVALS_KEPT,
-    CACHE_PACKETS,
     CACHE_TIME,
     COPIES,
     LIMIT,
@@ -92,12 +91,16 @@ from anychat.media.routes import (
     Filled,
     Missing,
 )
+from anychat.media.routes import CACHE_BYTES as _CACHE_BYTES
+from anychat.media.routes import CACHE_PACKETS as _CACHE_PACKETS
 from anychat.media.routes import WINDOW as _WINDOW
 from anychat.media.rtp import MAX_DATAGRAM, SRTP_TAG
 
 # What the C code has in its own words.
-if (_WINDOW, CACHE_PACKETS, CACHE_TIME, MAX_DATAGRAM, SRTP_TAG, MAX_JUMP) != (
-    WINDOW, CACHE, KEPT_SECONDS, LONGEST, TAG, FARTHEST
+if (
+    _WINDOW, _CACHE_PACKETS, _CACHE_BYTES, CACHE_TIME, MAX_DATAGRAM, SRTP_TAG, MAX_JUMP
+) != (
+    WINDOW, CACHE, CACHE_BYTES, KEPT_SECONDS, LONGEST, TAG, FARTHEST
 ):
     raise ImportError("the compiled relay is older than the program around it")
 
@@ -110,9 +113,9 @@ _DROPS = (
     Drop.NOISE,
     Drop.UNWANTED,
     Drop.OVERSIZED,
-    Drop.MALFORMED_RTP,
     Drop.MALFORMED_RTCP,
     Drop.UNKNOWN_SSRC,
+    Drop.MALFORMED_RTP,
     Drop.UNBOUND,
     Drop.WRONG_SOURCE,
     Drop.DUPLICATE,
@@ -245,10 +248,10 @@ cdef void forward_report(Lane *lane, Stream *stream, Packet *packet) noexcept no
     cdef int piece
     cdef Entry *entry
     if not is_source(route, packet):
-        drop(lane, WRONG_SOURCE if route.bound else UNBOUND, 1)
+        drop_of(lane, stream, WRONG_SOURCE if route.bound else UNBOUND)
         return
     if number(&packet.view, 1, 1) != SENDER_REPORT:
-        drop(lane, NOT_A_REPORT, 1)
+        drop_of(lane, stream, NOT_A_REPORT)
         return
     add(&stream.reports, 1)
     piece = add_piece(lane, &packet.view, False)
@@ -256,7 +259,7 @@ cdef void forward_report(Lane *lane, Stream *stream, Packet *packet) noexcept no
         entry = &route.entries[each]
         if entry.upward:
             if lift(lane, stream, entry, &lane.pieces[piece]):
-                drop(lane, CONGESTED, 1)
+                drop_copies(lane, entry.target, CONGESTED, 1)
             else:
                 count_sent(
                     lane, entry.target, 1, <uint32_t>packet.view.size, True
@@ -274,21 +277,21 @@ cdef void forward_packet(Lane *lane, Stream *stream, Packet *packet) noexcept no
     cdef int bits = -1
     cdef bint starts
     if not is_source(route, packet):
-        drop(lane, WRONG_SOURCE if route.bound else UNBOUND, 1)
+        drop_of(lane, stream, WRONG_SOURCE if route.bound else UNBOUND)
         return
     if number(view, 0, 1) != 0x80:
         length = header_length(view)
         if length >= 0 and stream.video:
             bits = marking(view, length)
         if length < 0 or bits == MALFORMED or view.size < <size_t>length + TAG:
-            drop(lane, MALFORMED_RTP, 1)
+            drop_of(lane, stream, MALFORMED_RTP)
             return
     starts = bits >= 0 and bits & 8
     index = locate(lane, stream, number(view, 2, 2))
     if index < 0:
         return
     if not allows(lane, stream, view.size, starts):
-        drop(lane, LIMITED, 1)
+        drop_of(lane, stream, LIMITED)
         return
     store_double(&stream.last_seen, &lane.now, __ATOMIC_RELAXED)
     note_arrival(lane, stream, index, view.size, bits >= 0 and bits & 1)
@@ -368,7 +371,7 @@ cdef bint comes_from_source(Lane *lane, Stream *stream, Packet *packet) noexcept
     cdef Route *route = <Route *>load_pointer(&stream.route, __ATOMIC_SEQ_CST)
     if is_source(route, packet):
         return True
-    drop(lane, WRONG_SOURCE if route.bound else UNBOUND, 1)
+    drop_of(lane, stream, WRONG_SOURCE if route.bound else UNBOUND)
     return False
 
 
@@ -551,7 +554,7 @@ cdef int send_again(Lane *lane, Stream *stream, Order *order) noexcept nogil:
         else:
             error = send_piece(lane, entry, &piece)
         if error:
-            drop(lane, CONGESTED if error == errno.EAGAIN else UNREACHABLE, 1)
+            drop_copies(lane, entry.target, reason_of(error), 1)
             break
         sent += 1
         add(&lane.forwarded, 1)
@@ -755,10 +758,28 @@ cdef void free_stream(Stream *stream) noexcept nogil:
 
 
 cdef void add_tally(Tally *tally, Tally *more) noexcept nogil:
+    cdef double last_sent
+    cdef int reason
+    # Before the time, which is there once there is a packet.
     tally.packets += peek(&more.packets)
     tally.bytes += peek(&more.bytes)
+    load_double(&more.last_sent, &last_sent, __ATOMIC_RELAXED)
+    if last_sent > tally.last_sent:
+        tally.last_sent = last_sent
     tally.retransmitted += peek(&more.retransmitted)
-    tally.dropped += peek(&more.dropped)
+    for reason in range(COPY_DROPS):
+        tally.drops[reason] += peek(&more.drops[reason])
+
+
+cdef dict name_drops(uint64_t *counts, int first, int number):
+    """The reasons that occurred, with their counts.
+
+    :param first: the reason that the first count is of.
+    """
+    cdef int each
+    return {
+        _DROPS[first + each]: counts[each] for each in range(number) if counts[each]
+    }
 
 
 @cython.final
@@ -1475,11 +1496,7 @@ cdef class Forwarder:
             sums[3],
             sums[4],
             sums[5],
-            {
-                name: drops[reason]
-                for reason, name in enumerate(_DROPS)
-                if drops[reason]
-            },
+            name_drops(drops, 0, len(_DROPS)),
             tuple([
                 self._stream_counters(publication)
                 for publication in self.publications.values()
@@ -1489,7 +1506,11 @@ cdef class Forwarder:
     cdef object _stream_counters(self, _Publication publication):
         cdef Stream *stream = publication.stream
         cdef uint64_t packets = peek(&stream.packets)
+        cdef uint64_t[STREAM_DROPS] drops
         cdef double last_seen
+        cdef int reason
+        for reason in range(STREAM_DROPS):
+            drops[reason] = peek(&stream.drops[reason])
         load_double(&stream.last_seen, &last_seen, __ATOMIC_RELAXED)
         return StreamCounters(
             ssrc=stream.ssrc,
@@ -1497,8 +1518,7 @@ cdef class Forwarder:
             packets=packets,
             bytes=peek(&stream.bytes),
             missing=load_i64(&stream.missing, __ATOMIC_RELAXED),
-            duplicates=peek(&stream.duplicates),
-            late=peek(&stream.late),
+            drops=name_drops(drops, MALFORMED_RTP, STREAM_DROPS),
             key_frames=peek(&stream.key_frames),
             reports=peek(&stream.reports),
             last_seen=last_seen if packets else None,
@@ -1525,8 +1545,9 @@ cdef class Forwarder:
             leg=receiver.leg,
             packets=tally.packets,
             bytes=tally.bytes,
+            last_sent=tally.last_sent if tally.packets else None,
             retransmitted=tally.retransmitted,
-            dropped=tally.dropped,
+            drops=name_drops(tally.drops, CONGESTED, COPY_DROPS),
             gated=target != NULL and state_of(target) == GATED,
             bound=target != NULL,
         )

@@ -7,7 +7,15 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 
 from anychat.media._linux cimport *
-from anychat.media._relay cimport Lane, Ring, Shared, Target
+from anychat.media._relay cimport (
+    CONGESTED,
+    MALFORMED_RTP,
+    Lane,
+    Ring,
+    Shared,
+    Stream,
+    Target,
+)
 
 
 cdef inline void add(uint64_t *count, uint64_t more) noexcept nogil:
@@ -29,6 +37,20 @@ cdef inline void set_state(Target *target, int state) noexcept nogil:
 
 cdef inline void drop(Lane *lane, int reason, uint64_t count) noexcept nogil:
     add(&lane.drops[reason], count)
+
+
+cdef inline void drop_of(Lane *lane, Stream *stream, int reason) noexcept nogil:
+    """A datagram of a stream; the stream's lock need not be held."""
+    drop(lane, reason, 1)
+    add_u64(&stream.drops[reason - MALFORMED_RTP], 1, __ATOMIC_RELAXED)
+
+
+cdef inline void drop_copies(
+    Lane *lane, Target *target, int reason, uint64_t count
+) noexcept nogil:
+    """What was for a destination."""
+    drop(lane, reason, count)
+    add(&target.tally.drops[reason - CONGESTED], count)
 
 
 cdef inline bint ring_make(Ring *ring, uint32_t capacity) noexcept nogil:

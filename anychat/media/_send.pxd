@@ -131,7 +131,7 @@ cdef inline int refused(Lane *lane, Outbox *box, int place, int error) noexcept 
     cdef Target *target = message.entry.target
     cdef int piece
     if message.report:
-        drop(lane, CONGESTED if error == errno.EAGAIN else UNREACHABLE, 1)
+        drop_copies(lane, target, reason_of(error), 1)
         return place + 1
     if message.count > 1 and error in (errno.EIO, errno.EINVAL, errno.EMSGSIZE):
         # Not in one piece, then: no such kernel, device or path.

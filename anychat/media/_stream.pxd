@@ -20,7 +20,7 @@ cdef inline void forget_packets(Stream *stream) noexcept nogil:
     stream.store = NULL
     stream.kept = NULL
     stream.store_size = stream.store_end = 0
-    stream.kept_first = stream.kept_count = 0
+    stream.kept_first = stream.kept_count = stream.kept_bytes = 0
 
 
 cdef inline void adopt(Lane *lane, Stream *stream) noexcept nogil:
@@ -100,8 +100,11 @@ cdef inline void keep(Stream *stream, int64_t index, const View *view, double no
     cdef double oldest = now - KEPT_SECONDS
     cdef Kept *kept
     while stream.kept_count and (
-        kept_at(stream, 0).when < oldest or stream.kept_count == CACHE
+        kept_at(stream, 0).when < oldest
+        or stream.kept_count == CACHE
+        or stream.kept_bytes + size > CACHE_BYTES
     ):
+        stream.kept_bytes -= kept_at(stream, 0).size
         stream.kept_first = (stream.kept_first + 1) & (CACHE - 1)
         stream.kept_count -= 1
     while not has_room(stream, size):
@@ -116,6 +119,7 @@ cdef inline void keep(Stream *stream, int64_t index, const View *view, double no
     memcpy(stream.store + stream.store_end, view.data, size)
     stream.store_end += size
     stream.kept_count += 1
+    stream.kept_bytes += size
 
 
 cdef inline int64_t extend(int64_t sequence, int64_t reference) noexcept nogil:
@@ -163,8 +167,7 @@ cdef inline int64_t locate(Lane *lane, Stream *stream, int64_t sequence) noexcep
     ahead = index - highest
     if ahead > 0:
         if ahead >= FARTHEST:
-            add(&stream.late, 1)
-            drop(lane, LATE, 1)
+            drop_of(lane, stream, LATE)
             return -1
         if ahead >= WINDOW:
             memset(seen, 0, WINDOW)
@@ -177,12 +180,10 @@ cdef inline int64_t locate(Lane *lane, Stream *stream, int64_t sequence) noexcep
         arrived(lane, stream, MISSING, highest + 1, ahead - 1)
         return index
     if ahead <= -WINDOW:
-        add(&stream.late, 1)
-        drop(lane, LATE, 1)
+        drop_of(lane, stream, LATE)
         return -1
     if seen[index & (WINDOW - 1)]:
-        add(&stream.duplicates, 1)
-        drop(lane, DUPLICATE, 1)
+        drop_of(lane, stream, DUPLICATE)
         return -1
     seen[index & (WINDOW - 1)] = 1
     # What came before the first packet was never missed.
@@ -262,17 +263,12 @@ cdef inline void start_frame(Stream *stream, int bits) noexcept nogil:
             set_state(target, FLOWING)
 
 
-cdef inline void skip(Lane *lane, Target *target) noexcept nogil:
-    add(&target.tally.dropped, 1)
-    drop(lane, SKIPPED, 1)
-
-
 cdef inline void count_skipped(Lane *lane, Stream *stream) noexcept nogil:
     cdef Route *route = stream.current
     cdef uint32_t each
     for each in range(route.count):
         if state_of(route.entries[each].target) == SKIPPING:
-            skip(lane, route.entries[each].target)
+            drop_copies(lane, route.entries[each].target, SKIPPED, 1)
 
 
 cdef inline bint wanted(Lane *lane, Stream *stream, Target *target, int piece) noexcept nogil:
@@ -285,7 +281,7 @@ cdef inline bint wanted(Lane *lane, Stream *stream, Target *target, int piece) n
         stream.skipping -= 1
         set_state(target, FLOWING)
         return True
-    skip(lane, target)
+    drop_copies(lane, target, SKIPPED, 1)
     return False
 
 
@@ -295,20 +291,23 @@ cdef inline void count_sent(
     add(&lane.forwarded, count)
     add(&lane.forwarded_bytes, size)
     if not report:
+        # First, for who sees the count to find a time.
+        store_double(&target.tally.last_sent, &lane.now, __ATOMIC_RELAXED)
         add(&target.tally.packets, count)
         add(&target.tally.bytes, size)
+
+
+cdef inline int reason_of(int error) noexcept nogil:
+    """Which drop a refused send is."""
+    return CONGESTED if error == errno.EAGAIN else UNREACHABLE
 
 
 cdef inline void count_failed(
     Lane *lane, Stream *stream, Target *target, int error, uint64_t count
 ) noexcept nogil:
     """Copies were refused; a full buffer makes a video target skip."""
-    add(&target.tally.dropped, count)
-    if error != errno.EAGAIN:
-        drop(lane, UNREACHABLE, count)
-        return
-    drop(lane, CONGESTED, count)
-    if stream.video:
+    drop_copies(lane, target, reason_of(error), count)
+    if error == errno.EAGAIN and stream.video:
         set_state(target, SKIPPING)
         stream.held += 1
         stream.skipping += 1

@@ -7,13 +7,19 @@
       | <------------ Binding success --------------- |
       | <-- Binding request, same credentials ------- |   the server's check
       | --------------- Binding success ------------> |   binds or moves
+      | -- Binding request -------------------------> |
+      | <--------- Binding success, ANYCHAT-BOUND --- |
 
-Only the last message binds: it comes from the very address, answers a random
+Only the answer to the check binds: it comes from the very address, answers a random
 transaction id that was sent there alone, and is signed.  So a request that was
 captured and sent again from elsewhere moves nothing, and nobody who lacks the
 leg's key can aim a stream at a third party.  What he can make the server send
 there is an answer and a check for each request that he captured *and* the
 server never saw (`Drop.REPLAYED_STUN`), no faster than `PROPOSALS`.
+
+What is published from an address before that is dropped, so the client has to
+know when it was: the answer to a request that came from the bound address says so
+(ANYCHAT-BOUND), whatever was answered before, and no other does.
 
 From the bound address the exchange is the keep-alive: it is only answered.  An
 address that was silent for `SILENCE` is unbound.
@@ -263,7 +269,7 @@ class Bindings:
         if not leg.remember(message.transaction) and not known:
             self._drops.add(Drop.REPLAYED_STUN)
             return
-        self._answer(message, path, leg.key)
+        self._answer(message, path, leg.key, path == leg.path)
         if path == leg.path:
             leg.heard = now
         elif not known:
@@ -274,13 +280,20 @@ class Bindings:
             self._drops.add(Drop.ANSWER_RATE)
             return
         self.answered += 1
-        self._answer(message, path, None)
+        self._answer(message, path)
 
-    def _answer(self, message: stun.StunMessage, path: Path, key: bytes | None) -> None:
+    def _answer(
+        self,
+        message: stun.StunMessage,
+        path: Path,
+        key: bytes | None = None,
+        bound: bool = False,
+    ) -> None:
         if message.unknown:
             answer = stun.failure(message, stun.ErrorCode.UNKNOWN_ATTRIBUTE, key)
         else:
-            answer = stun.success(message, _source(path.remote), key)
+            source = _source(path.remote)
+            answer = stun.success(message, source, key, bound=bound)
         self._out.append((answer, path))
 
     def _propose(self, leg: _Leg, path: Path, now: float) -> None:

@@ -140,9 +140,12 @@ class DestinationCounters:
     packets: int
     """Copies sent, retransmissions left out."""
     bytes: int
+    last_sent: float | None
+    """When the last of these copies went out."""
     retransmitted: int
-    dropped: int
-    """Copies lost on the way out: congested, skipped or unreachable."""
+    drops: dict[Drop, int]
+    """Lost on the way out, by the reasons that occurred: congested, skipped or
+    unreachable.  Sender reports and retransmissions are among them."""
     gated: bool
     """Still waiting for a key frame."""
     bound: bool
@@ -160,8 +163,9 @@ class StreamCounters:
     bytes: int
     missing: int
     """Sequence numbers jumped over and not arrived since."""
-    duplicates: int
-    late: int
+    drops: dict[Drop, int]
+    """Datagrams under its SSRC that went no further, by the reasons that
+    occurred."""
     key_frames: int
     reports: int
     """Sender reports forwarded."""
@@ -185,6 +189,7 @@ class ForwarderCounters:
     """Runs of packets that the kernel would not take in one piece; they went
     out one by one."""
     drops: dict[Drop, int]
+    """Those of the streams and their destinations included."""
     streams: tuple[StreamCounters, ...]
 
 

@@ -47,9 +47,9 @@ all the same.  A forwarder that takes datagrams by the batch may see to one
 stream of a batch after the other: which of a publisher's streams gets what is
 left is then not decided by the order of arrival.
 
-**Again.**  The latest packets of each stream are kept: `CACHE_PACKETS`
-and `CACHE_TIME` bound them (600 KiB a stream).  `Forwarder.retransmit` sends
-the stored bytes.
+**Again.**  The latest packets of each stream are kept: `CACHE_PACKETS`,
+`CACHE_BYTES` and `CACHE_TIME` bound them.  `Forwarder.retransmit` sends the
+stored bytes.
 
 What it knows are streams, legs and paths; never rooms or users.  Nobody but
 the publisher can do harm through a stream, since its source is bound; but
@@ -97,6 +97,7 @@ ARRIVALS_KEPT: Mapping[StreamKind, int] = {
 
 #: What is kept of each stream to be sent again.
 CACHE_PACKETS = 512
+CACHE_BYTES = 500_000
 CACHE_TIME = 1.0
 
 #: Datagrams of a kind, and `Missing` and `Filled`, that may wait for Python.
@@ -224,14 +225,16 @@ class _Destination:
     """One receiver of one stream.
 
     Copies are not counted one by one: while it is flowing, its count is what
-    the stream has sent since ``base``, less what failed.
+    the stream has sent since ``base``, and the last copy was the last packet
+    of the stream.
     """
 
     __slots__ = (
         "base_bytes",
         "base_packets",
         "bytes",
-        "dropped",
+        "drops",
+        "last_sent",
         "leg",
         "packets",
         "path",
@@ -250,7 +253,9 @@ class _Destination:
         self.state = _UNBOUND
         self.sparing = False
         self.packets = self.bytes = self.base_packets = self.base_bytes = 0
-        self.retransmitted = self.dropped = 0
+        self.last_sent: float | None = None
+        self.retransmitted = 0
+        self.drops = Drops()
 
 
 #: What the forwarding loop walks: how to send, where to, and whom.
@@ -280,14 +285,14 @@ class _Stream:
         "cache",
         "came",
         "destinations",
-        "duplicates",
+        "drops",
         "first",
         "held_back",
         "highest",
+        "kept_bytes",
         "key_frames",
         "kind",
         "last_seen",
-        "late",
         "missing",
         "order",
         "over",
@@ -337,10 +342,13 @@ class _Stream:
         self.cache: dict[int, tuple[float, int, bytes]] = {}
         self.order: deque[tuple[float, int, bytes]] = deque()
         """What is in the cache, oldest first."""
+        self.kept_bytes = 0
+        """How long all of that is."""
         self.sent_packets = self.sent_bytes = 0
         """What a destination that was flowing all the time was sent."""
-        self.packets = self.bytes = self.missing = self.duplicates = self.late = 0
+        self.packets = self.bytes = self.missing = 0
         self.key_frames = self.reports = 0
+        self.drops = Drops()
         self.last_seen: float | None = None
 
 
@@ -478,6 +486,7 @@ class Forwarder:
         if not stream.destinations:
             stream.cache.clear()
             stream.order.clear()
+            stream.kept_bytes = 0
 
     # Datagrams.
 
@@ -508,9 +517,7 @@ class Forwarder:
             self._drops.add(Drop.UNKNOWN_SSRC)
             return
         if source is not None and source != stream.source:
-            self._drops.add(
-                Drop.UNBOUND if stream.source is None else Drop.WRONG_SOURCE
-            )
+            self._drop_stranger(stream)
             return
         marking = None
         if data[0] != 0x80:
@@ -519,10 +526,10 @@ class Forwarder:
                 if stream.video:
                     marking = marking_of(data)
             except PeerError:
-                self._drops.add(Drop.MALFORMED_RTP)
+                self._drop(Drop.MALFORMED_RTP, stream)
                 return
             if size < length + SRTP_TAG:
-                self._drops.add(Drop.MALFORMED_RTP)
+                self._drop(Drop.MALFORMED_RTP, stream)
                 return
 
         # Nearly always it is the packet after the latest one.
@@ -535,8 +542,9 @@ class Forwarder:
             if index < 0:
                 return
         if not self._allows(stream, size, marking is not None and marking.start):
-            self._drops.add(Drop.LIMITED)
+            self._drop(Drop.LIMITED, stream)
             return
+        before = stream.last_seen
         stream.packets += 1
         stream.bytes += size
         stream.last_seen = now
@@ -569,7 +577,7 @@ class Forwarder:
             try:
                 send(data, address)
             except OSError as error:
-                self._copy_failed(stream, destination, size, error)
+                self._copy_failed(stream, destination, size, before, error)
 
     def admit(self, data: bytes, now: float) -> None:
         """Take a packet that is known to be its publisher's: RTP, or a sender
@@ -616,7 +624,7 @@ class Forwarder:
             try:
                 send(entry[2], path.remote)
             except OSError as error:
-                self._drops.add(_failure(error))
+                self._drop(_failure(error), destination)
                 break
             sent += 1
             size += len(entry[2])
@@ -694,6 +702,15 @@ class Forwarder:
             raise LocalError(f"no stream {ssrc:#010x}")
         return stream
 
+    def _drop(self, reason: Drop, whose: _Stream | _Destination) -> None:
+        """Count a datagram of a stream, or a copy for a destination."""
+        whose.drops.add(reason)
+        self._drops.add(reason)
+
+    def _drop_stranger(self, stream: _Stream) -> None:
+        """Count a datagram that is not from the stream's source."""
+        self._drop(Drop.UNBOUND if stream.source is None else Drop.WRONG_SOURCE, stream)
+
     def _receive_other(
         self, kind: Kind, data: bytes, source: Address | None, now: float, local: bytes
     ) -> None:
@@ -723,12 +740,10 @@ class Forwarder:
     ) -> None:
         """Pass a sender report on to all destinations that have an address."""
         if source is not None and source != stream.source:
-            self._drops.add(
-                Drop.UNBOUND if stream.source is None else Drop.WRONG_SOURCE
-            )
+            self._drop_stranger(stream)
             return
         if data[1] != _SENDER_REPORT:
-            self._drops.add(Drop.NOT_A_REPORT)
+            self._drop(Drop.NOT_A_REPORT, stream)
             return
         stream.reports += 1
         for destination in stream.destinations.values():
@@ -737,7 +752,7 @@ class Forwarder:
             try:
                 destination.send(data, destination.path.remote)
             except OSError as error:
-                self._drops.add(_failure(error))
+                self._drop(_failure(error), destination)
             else:
                 self._forwarded += 1
                 self._forwarded_bytes += len(data)
@@ -758,8 +773,7 @@ class Forwarder:
         ahead = index - highest
         if ahead > 0:
             if ahead >= MAX_JUMP:
-                stream.late += 1
-                self._drops.add(Drop.LATE)
+                self._drop(Drop.LATE, stream)
                 return -1
             if ahead >= WINDOW:
                 seen[:] = bytes(WINDOW)
@@ -772,12 +786,10 @@ class Forwarder:
             self._arrived(Missing(stream.ssrc, (highest + 1) & 0xFFFF, ahead - 1, now))
             return index
         if ahead <= -WINDOW:
-            stream.late += 1
-            self._drops.add(Drop.LATE)
+            self._drop(Drop.LATE, stream)
             return -1
         if seen[index & _SLOT]:
-            stream.duplicates += 1
-            self._drops.add(Drop.DUPLICATE)
+            self._drop(Drop.DUPLICATE, stream)
             return -1
         seen[index & _SLOT] = 1
         # What came before the first packet was never missed.
@@ -829,9 +841,16 @@ class Forwarder:
         entry = (now, index, data)
         cache[index] = entry
         order.append(entry)
+        stream.kept_bytes += len(data)
         oldest = now - CACHE_TIME
-        while order[0][0] < oldest or len(order) > CACHE_PACKETS:
-            del cache[order.popleft()[1]]
+        while (
+            order[0][0] < oldest
+            or len(order) > CACHE_PACKETS
+            or stream.kept_bytes > CACHE_BYTES
+        ):
+            _, gone, old = order.popleft()
+            del cache[gone]
+            stream.kept_bytes -= len(old)
 
     def _start_frame(self, stream: _Stream, marking: FrameMarking) -> None:
         """Let flow what waited for this frame, and hold back those that are
@@ -848,20 +867,31 @@ class Forwarder:
     def _count_skipped(self, stream: _Stream) -> None:
         for held in stream.held_back:
             if held.state == _SKIPPING:
-                held.dropped += 1
-                self._drops.add(Drop.SKIPPED)
+                self._drop(Drop.SKIPPED, held)
 
     def _copy_failed(
-        self, stream: _Stream, destination: _Destination, size: int, error: OSError
+        self,
+        stream: _Stream,
+        destination: _Destination,
+        size: int,
+        before: float | None,
+        error: OSError,
     ) -> None:
-        """Take back the count of a copy that could not be sent."""
+        """Take back the count of a copy that could not be sent.
+
+        :param before: when the packet before this one was sent.
+        """
         self._forwarded -= 1
         self._forwarded_bytes -= size
-        destination.packets -= 1
-        destination.bytes -= size
-        destination.dropped += 1
+        packets = stream.sent_packets - destination.base_packets - 1
+        destination.packets += packets
+        destination.bytes += stream.sent_bytes - destination.base_bytes - size
+        if packets:
+            destination.last_sent = before
+        destination.base_packets = stream.sent_packets
+        destination.base_bytes = stream.sent_bytes
         reason = _failure(error)
-        self._drops.add(reason)
+        self._drop(reason, destination)
         if reason is Drop.CONGESTED and stream.video:
             self._set_state(stream, destination, _SKIPPING)
             self._rebuild(stream)
@@ -870,9 +900,9 @@ class Forwarder:
         self, stream: _Stream, destination: _Destination, state: int
     ) -> None:
         """Change how a destination stands, and bring its count up to date."""
-        if destination.state == _FLOWING:
-            destination.packets += stream.sent_packets - destination.base_packets
-            destination.bytes += stream.sent_bytes - destination.base_bytes
+        destination.packets, destination.bytes, destination.last_sent = _sent_to(
+            stream, destination
+        )
         destination.state = state
         destination.base_packets = stream.sent_packets
         destination.base_bytes = stream.sent_bytes
@@ -905,6 +935,18 @@ def _failure(error: OSError) -> Drop:
     return Drop.UNREACHABLE
 
 
+def _sent_to(
+    stream: _Stream, destination: _Destination
+) -> tuple[int, int, float | None]:
+    """Packets and bytes that a destination was sent, and when the last one was."""
+    packets, size = destination.packets, destination.bytes
+    since = stream.sent_packets - destination.base_packets
+    if destination.state != _FLOWING or not since:
+        return packets, size, destination.last_sent
+    size += stream.sent_bytes - destination.base_bytes
+    return packets + since, size, stream.last_seen
+
+
 def _stream_counters(stream: _Stream) -> StreamCounters:
     return StreamCounters(
         ssrc=stream.ssrc,
@@ -912,8 +954,7 @@ def _stream_counters(stream: _Stream) -> StreamCounters:
         packets=stream.packets,
         bytes=stream.bytes,
         missing=stream.missing,
-        duplicates=stream.duplicates,
-        late=stream.late,
+        drops=stream.drops.snapshot(),
         key_frames=stream.key_frames,
         reports=stream.reports,
         last_seen=stream.last_seen,
@@ -927,17 +968,14 @@ def _stream_counters(stream: _Stream) -> StreamCounters:
 def _destination_counters(
     stream: _Stream, destination: _Destination
 ) -> DestinationCounters:
-    flowing = destination.state == _FLOWING
-    packets, size = destination.packets, destination.bytes
-    if flowing:
-        packets += stream.sent_packets - destination.base_packets
-        size += stream.sent_bytes - destination.base_bytes
+    packets, size, last_sent = _sent_to(stream, destination)
     return DestinationCounters(
         leg=destination.leg,
         packets=packets,
         bytes=size,
+        last_sent=last_sent,
         retransmitted=destination.retransmitted,
-        dropped=destination.dropped,
+        drops=destination.drops.snapshot(),
         gated=destination.state == _GATED,
         bound=destination.path is not None,
     )

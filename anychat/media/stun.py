@@ -22,7 +22,9 @@ full way, and both say the same of it.
 Only what follows is understood; another attribute whose number is below 0x8000
 is listed in ``unknown`` for an answer of 420: MAPPED-ADDRESS (skipped),
 USERNAME, MESSAGE-INTEGRITY, ERROR-CODE, UNKNOWN-ATTRIBUTES,
-MESSAGE-INTEGRITY-SHA256, XOR-MAPPED-ADDRESS, SOFTWARE, FINGERPRINT.
+MESSAGE-INTEGRITY-SHA256, XOR-MAPPED-ADDRESS, SOFTWARE, FINGERPRINT, and an
+attribute of our own, ANYCHAT-BOUND: the address that a request came from is the
+bound one.
 """
 
 import hmac
@@ -60,8 +62,9 @@ _FINGERPRINT_MASK = 0x5354554E
 _BINDING = 0x001
 #: A header, and that of the attribute after it.
 _BEGINNING = Struct(">HHI12sHH")
-#: A header, and XOR-MAPPED-ADDRESS of IPv4.
-_MAPPED_IPV4 = Struct(">HHI12sHHHHI")
+#: Kind, length and cookie, the transaction; XOR-MAPPED-ADDRESS of IPv4; the
+#: header of ANYCHAT-BOUND.
+_BOUND_IPV4 = Struct(">Q12sIHHII")
 #: What stands at the end of a usual message: the headers of MESSAGE-INTEGRITY
 #: and FINGERPRINT, whose values follow them.
 _SIGNED = b"\x00\x08\x00\x14"
@@ -79,6 +82,13 @@ _INTEGRITY_SHA256 = 0x001C
 _XOR_MAPPED_ADDRESS = 0x0020
 _SOFTWARE = 0x8022
 _FINGERPRINT = 0x8028
+#: Ours; IANA has assigned it to nobody.
+_BOUND = 0xEB0D
+
+#: What the answers of `usual_success` have in common, as `_BOUND_IPV4` has it.
+_BOUND_ANSWER = 0x0101 << 48 | 40 << 32 | _MAGIC
+_MAPPED_IPV4 = _XOR_MAPPED_ADDRESS << 16 | 8
+_EMPTY_BOUND = _BOUND << 16
 
 
 class MessageClass(IntEnum):
@@ -136,6 +146,8 @@ class StunMessage:
     software: str = ""
     unknown: tuple[int, ...] = ()
     """Unknown attributes that must be understood, for an answer of 420."""
+    bound: bool = False
+    """ANYCHAT-BOUND is in it."""
     integrity: Integrity | None = None
     """The strongest message integrity in it; an answer uses the same."""
     _covered: tuple[tuple[Integrity, bytes, bytes], ...] = field(
@@ -193,6 +205,7 @@ def parse(data: bytes) -> StunMessage:
     mapped: Address | None = None
     error: int | None = None
     software = ""
+    bound = False
     unknown: list[int] = []
     covered: list[tuple[Integrity, bytes, bytes]] = []
     position, end, count = _HEADER.size, len(data), 0
@@ -228,6 +241,9 @@ def parse(data: bytes) -> StunMessage:
                 error = _parse_error(value)
         elif attribute == _SOFTWARE:
             software = software or _text(value, "STUN software")
+        elif attribute == _BOUND:
+            # Its being there is all it says.
+            bound = True
         elif attribute < 0x8000 and attribute not in (_MAPPED_ADDRESS, _UNKNOWN):
             unknown.append(attribute)
         position = start + (length + 3 & ~3)
@@ -241,6 +257,7 @@ def parse(data: bytes) -> StunMessage:
         error,
         software,
         tuple(dict.fromkeys(unknown)),
+        bound,
         covered[-1][0] if covered else None,
         tuple(covered),
     )
@@ -329,6 +346,7 @@ def build(
     error: ErrorCode | None = None,
     unknown: Iterable[int] = (),
     software: str = "",
+    bound: bool = False,
     key: bytes | None = None,
     integrity: Integrity = Integrity.SHA1,
 ) -> bytes:
@@ -339,6 +357,7 @@ def build(
     :param mapped: the address a request came from, as the socket gave it.
     :param unknown: goes with `ErrorCode.UNKNOWN_ATTRIBUTE`; the first
         `MAX_UNKNOWN` are named.
+    :param bound: say that the address a request came from is the bound one.
     :param key: signs the message if given.
     :param integrity: how; a response uses the request's.
     :raise LocalError: an argument that does not fit in a message.
@@ -364,6 +383,8 @@ def build(
         _append(attributes, _XOR_MAPPED_ADDRESS, _build_address(mapped, transaction))
     if software:
         _append(attributes, _SOFTWARE, software[:MAX_TEXT].encode())
+    if bound:
+        _append(attributes, _BOUND, b"")
     header = _HEADER.pack(_BINDING | kind, len(attributes), _MAGIC, transaction)
     message = bytearray(header) + attributes
     if key is not None:
@@ -454,7 +475,7 @@ def parse_usual(data: bytes) -> UsualRequest | None:
 
 
 def usual_success(transaction: bytes, source: Address, key: bytes) -> bytes:
-    """What `success` answers to a usual request.
+    """What `success` answers to a usual request from the bound address.
 
     :param source: as the socket gave it.
     """
@@ -462,20 +483,20 @@ def usual_success(transaction: bytes, source: Address, key: bytes) -> bytes:
     try:
         first, second, third, fourth = map(int, host.split("."))
     except ValueError:
-        return build(MessageClass.SUCCESS, transaction, mapped=source, key=key)
+        return build(
+            MessageClass.SUCCESS, transaction, mapped=source, bound=True, key=key
+        )
     address = first << 24 | second << 16 | third << 8 | fourth
-    covered = _MAPPED_IPV4.pack(
-        _BINDING | MessageClass.SUCCESS,
-        36,
-        _MAGIC,
+    covered = _BOUND_IPV4.pack(
+        _BOUND_ANSWER,
         transaction,
-        _XOR_MAPPED_ADDRESS,
-        8,
+        _MAPPED_IPV4,
         1,
         port ^ _MAGIC >> 16,
         address ^ _MAGIC,
+        _EMPTY_BOUND,
     )
-    message = b"%b\x00\x2c%b%b%b" % (
+    message = b"%b\x00\x30%b%b%b" % (
         covered[:2],
         covered[4:],
         _SIGNED,
@@ -497,15 +518,23 @@ def request(transaction: bytes, username: str, key: bytes, software: str = "") -
 
 
 def success(
-    received: StunMessage, source: Address, key: bytes | None = None, software: str = ""
+    received: StunMessage,
+    source: Address,
+    key: bytes | None = None,
+    software: str = "",
+    bound: bool = False,
 ) -> bytes:
     """The answer to a Binding request; signed as the request was, if a key is
-    given."""
+    given.
+
+    :param bound: see `build`.
+    """
     return build(
         MessageClass.SUCCESS,
         received.transaction,
         mapped=source,
         software=software,
+        bound=bound,
         key=key,
         integrity=received.integrity or Integrity.SHA1,
     )

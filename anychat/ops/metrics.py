@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 import anychat
 from anychat.core.hall import Hall
+from anychat.filters.plug_in import GAUGES as FILTER_GAUGES
 from anychat.media.counters import MediaCounters
 from anychat.services.business import GAUGES as BUSINESS_GAUGES
 from anychat.services.transfers import GAUGES as TRANSFER_GAUGES
@@ -34,6 +35,7 @@ class Metrics:
     :param links: statistics of the links.
     :param media: counters of the media plane.
     :param business: statistics of the channel for business servers, if it is open.
+    :param plug_in: statistics of the plug-in, if there is another one.
     :param seconds: monotonic clock.
     :param transfers: statistics of buffers and files under way.
     """
@@ -44,6 +46,7 @@ class Metrics:
         links: Callable[[], Mapping[str, int]],
         media: Callable[[], MediaCounters],
         business: Callable[[], Mapping[str, int]],
+        plug_in: Callable[[], Mapping[str, int]],
         seconds: Callable[[], float],
         transfers: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
@@ -51,6 +54,7 @@ class Metrics:
         self._links = links
         self._media = media
         self._business = business
+        self._plug_in = plug_in
         self._seconds = seconds
         self._transfers = transfers
         self._started = seconds()
@@ -110,6 +114,7 @@ class Metrics:
             ("links", "Client links", self._links(), LINK_GAUGES),
             ("business", "Business servers", self._business(), BUSINESS_GAUGES),
             ("transfers", "Transfers", self._transfers(), TRANSFER_GAUGES),
+            ("filter", "Plug-in", self._plug_in(), FILTER_GAUGES),
         ):
             for name, value in sorted(values.items()):
                 family = GaugeMetricFamily if name in gauges else CounterMetricFamily

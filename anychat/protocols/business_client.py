@@ -22,6 +22,7 @@ from anychat.protocols.business_boxes import (
     decode_arguments,
     decode_message,
     decode_number,
+    encode_refusal,
     encode_telling,
     encode_verdict,
 )
@@ -63,6 +64,8 @@ class CoreHello:
     """Seconds between heartbeats."""
     timeout: float
     """Seconds of silence that end the channel."""
+    answer_timeout: float
+    """Seconds that the core waits for a verdict."""
     epoch: bytes
     """Of this run of the core."""
 
@@ -94,7 +97,11 @@ class BusinessLinkOwner(Protocol):
     def link_question(
         self, link: "BusinessLink", question: Question
     ) -> "Deferred[Verdict] | Verdict":
-        """The verdict; a failure is logged and answered with 206."""
+        """The verdict; a failure is logged and answered with 206.
+
+        `Refused` is answered as it is, and not logged: its text is for the core's
+        log.
+        """
 
     def link_verdicts(
         self, link: "BusinessLink", verdicts: frozenset[str], name: str
@@ -283,6 +290,7 @@ class BusinessLink(BusinessEnd):
             values["build_time"],
             values["heartbeat"] / 1000,
             values["timeout"] / 1000,
+            values["answer_timeout"] / 1000,
             values["epoch"],
         )
         if not values["proof_required"]:
@@ -371,12 +379,16 @@ class BusinessLink(BusinessEnd):
         def answer(verdict: Verdict) -> None:
             self._write(encode_verdict(command, tag, verdict))
 
+        def refuse(failure: Failure) -> None:
+            failure.trap(Refused)
+            self._write(encode_refusal(tag, failure.value))
+
         def unavailable(failure: Failure) -> None:
             _log.failure("No verdict on {name}", failure, name=command.__name__)
             answer(Verdict(ResultCode.SERVERSDK_FAIL))
 
         asking: Deferred[Any] = maybeDeferred(self._owner.link_question, self, question)
-        asking.addCallback(answer).addErrback(unavailable)
+        asking.addCallbacks(answer, refuse).addErrback(unavailable)
 
     # The end.
 

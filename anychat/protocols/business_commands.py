@@ -26,14 +26,13 @@ import re
 
 from twisted.protocols import amp
 
-from anychat.business_messages import MAX_BUFFER
+from anychat.business_messages import MAX_BUFFER, MAX_PASSWORD
 from anychat.codes import ResultCode
 from anychat.errors import Refused
 from anychat.protocols.business_types import (
     EPOCH_SIZE,
     MAX_AGENT,
     MAX_NAME,
-    MAX_PASSWORD,
     MAX_SERVER_NAME,
     MAX_STRING,
     MAX_TEXT,
@@ -132,6 +131,7 @@ class Hello(Command):
         (b"build_time", Line(MAX_AGENT)),
         (b"heartbeat", Number(1, 2**31 - 1)),
         (b"timeout", Number(1, 2**31 - 1)),
+        (b"answer_timeout", Number(1, 2**31 - 1)),
         (b"epoch", Octets(EPOCH_SIZE, EPOCH_SIZE)),
     ]
 
@@ -378,19 +378,19 @@ class OnObjectEvent(Tells):
 class SendBufToUser(Calls):
     """Data for a client's SDKFilterData callback."""
 
-    arguments = [(b"user_id", Id()), (b"data", Octets(MAX_BUFFER))]
+    arguments = [(b"user_id", Id()), (b"data", Octets(MAX_BUFFER, 1))]
 
 
 class SendBufToRoom(Calls):
     """Data for the SDKFilterData callback of all in a room."""
 
-    arguments = [(b"room_id", Id()), (b"data", Octets(MAX_BUFFER))]
+    arguments = [(b"room_id", Id()), (b"data", Octets(MAX_BUFFER, 1))]
 
 
 class TransBuffer(Calls):
     """A transparent buffer to a user, from user 0."""
 
-    arguments = [(b"user_id", Id()), (b"data", Octets(MAX_TRANS_BUFFER))]
+    arguments = [(b"user_id", Id()), (b"data", Octets(MAX_TRANS_BUFFER, 1))]
 
 
 class GetOnlineUsers(Calls):

@@ -134,6 +134,9 @@ class BusinessEnd:
         """The connection is gone."""
         raise NotImplementedError
 
+    def _over(self) -> None:
+        """This end is closed; comes before open questions are given up."""
+
     def _produce(self) -> None:
         """Be told from here on when the peer does not read."""
         self._produces = True
@@ -238,6 +241,7 @@ class BusinessEnd:
             return
         self.closed = True
         self._stop_timer()
+        self._over()
         waiting, self._open = self._open, {}
         for command, settle in waiting.values():
             settle(command, Unavailable(self.GONE, "the link is gone"))

@@ -34,7 +34,7 @@ from zope.interface import implementer
 
 from anychat.business_messages import Answer, Call, Question, Verdict
 from anychat.codes import ResultCode
-from anychat.errors import AnyChatError, PeerError, Refused, Unavailable
+from anychat.errors import AnyChatError, PeerError, Refused
 from anychat.protocols import business_commands as commands
 from anychat.protocols.boxes import MAX_BOX, Box
 from anychat.protocols.business_boxes import (
@@ -89,12 +89,12 @@ class ChannelTerms:
     """Seconds between heartbeats."""
     timeout: float = 20.0
     """Seconds of silence that end a channel."""
+    answer_timeout: float = 5.0
+    """Seconds that a question waits for its verdict."""
     begin_time: float = 10.0
     """Seconds for everything up to `Begin`, TLS included."""
     send_budget: int = 16 << 20
     """Bytes that may be written while the peer has not caught up once."""
-    open_questions: int = 20_000
-    """Questions that wait for their verdicts at once."""
     call_rate: float = 10_000.0
     """Commands a second that are read in the long run."""
     call_burst: float = 5_000.0
@@ -116,8 +116,8 @@ class Stage(Enum):
 class ChannelOwner(Protocol):
     """What a `BusinessChannel` reports, and to whom.
 
-    ``channel_lost`` is the last call and comes once, for every channel;
-    ``channel_begun`` comes at most once.
+    ``channel_over``, and ``channel_lost`` as the last call, come once for every
+    channel; ``channel_begun`` comes at most once.
     """
 
     def channel_begun(self, channel: "BusinessChannel") -> int:
@@ -147,8 +147,15 @@ class ChannelOwner(Protocol):
         In the latter case it is `Refused`, and ``channel.closed`` is False.
         """
 
+    def channel_over(self, channel: "BusinessChannel") -> None:
+        """It tells, asks and answers nothing any more, and has closed itself.
+
+        Questions that are open get their verdict, 206, right after this.  Until
+        the connection is gone, `channel_lost`, some seconds may pass.
+        """
+
     def channel_lost(self, channel: "BusinessChannel", reason: Failure) -> None:
-        """The connection is gone, and every question has its verdict."""
+        """The connection is gone."""
 
 
 @implementer(IProtocol)
@@ -249,14 +256,10 @@ class BusinessChannel(BusinessEnd):
         The result fires with the verdict and never fails: with 206 if the
         channel ends, with 21 if the question fits no box.  To cancel it gives
         the question up: it fires with 207, and the answer is ignored when it
-        comes.  So it goes with the oldest one when too many are open.
+        comes.  How many may be open is the owner's to say.
         """
         if not self.begun:
             return succeed(Verdict(ResultCode.SERVERSDK_FAIL))
-        if len(self._open) >= self._terms.open_questions:
-            oldest = next(iter(self._open))
-            command, settle = self._open.pop(oldest)
-            settle(command, Unavailable(ResultCode.SERVERSDK_TIMEOUT))
         tag = self._next_tag()
         try:
             box = encode_message(question, tag)
@@ -368,6 +371,7 @@ class BusinessChannel(BusinessEnd):
             build_time=terms.facts.build,
             heartbeat=int(terms.heartbeat * 1000),
             timeout=int(terms.timeout * 1000),
+            answer_timeout=int(terms.answer_timeout * 1000),
             epoch=terms.epoch,
         )
         self.stage = Stage.BEGIN
@@ -439,10 +443,14 @@ class BusinessChannel(BusinessEnd):
             except Refused as error:
                 answer = error
         elif not isinstance(answer, Refused) or (
-            isinstance(answer, Refusal) and answer.numbered
+            isinstance(answer, Refusal)
+            and answer.numbered
+            # Refused with 206 it is a fault there, and says which.
+            and answer.code != ResultCode.SERVERSDK_FAIL
         ):
             return Verdict(answer.code)
-        reason = f"answered {command.__name__}: {answer.reason}"
+        what = answer.reason or answer.code.text
+        reason = f"answered {command.__name__}: {what}"
         self._owner.channel_fault(self, Refused(answer.code, reason))
         return Verdict(ResultCode.SERVERSDK_FAIL)
 
@@ -500,6 +508,9 @@ class BusinessChannel(BusinessEnd):
             self._resting.cancel()
             self._read_on()
         super()._end()
+
+    def _over(self) -> None:
+        self._owner.channel_over(self)
 
     def _gone(self, reason: Failure) -> None:
         self._owner.channel_lost(self, reason)

@@ -12,8 +12,8 @@ from typing import Any
 
 from twisted.protocols import amp
 
-from anychat.business_messages import Presence
-from anychat.codes import ResultCode
+from anychat.business_messages import MAX_LEVEL, Presence
+from anychat.codes import MAX_CODE, ResultCode
 from anychat.errors import PeerError
 from anychat.protocols.boxes import BoxReader, encode_box
 
@@ -22,7 +22,6 @@ MAX_SERVER_NAME = 64
 MAX_AGENT = 128
 #: Bytes of UTF-8, as in the signalling protocol.
 MAX_NAME = 512
-MAX_PASSWORD = 1024
 MAX_TEXT = 16384
 #: Bytes of a transparent buffer, as AnyChat has it.
 MAX_TRANS_BUFFER = 1000
@@ -76,7 +75,7 @@ class Code(Number):
     """A result code; those of applications are taken too."""
 
     def __init__(self, optional: bool = False):
-        super().__init__(0, 2**32 - 1, optional)
+        super().__init__(0, MAX_CODE, optional)
 
     def fromString(self, data: bytes) -> ResultCode:
         """A number that is none of AnyChat's becomes a code all the same."""
@@ -253,7 +252,7 @@ def Word(optional: bool = False) -> Number:
 
 def Level() -> Number:
     """A user's level."""
-    return Number(0, 2**31 - 1)
+    return Number(0, MAX_LEVEL)
 
 
 def Count(low: int = 0) -> Number:

@@ -29,12 +29,15 @@ class Admission:
         here = self._counts.get(place, 0)
         if here >= self._per_address or self._count >= self._overall:
             return False
-        self._counts[place] = here + 1
-        self._count += 1
+        self._add(place)
         return True
 
+    def keep(self, address: str) -> None:
+        """Count one in that is gone and still costs; also where it is too many."""
+        self._add(origin(address))
+
     def leave(self, address: str) -> None:
-        """A connection that was counted in has signed in or is gone."""
+        """One that was counted in has signed in, or is gone and costs no more."""
         place = origin(address)
         here = self._counts[place] - 1
         if here:
@@ -44,8 +47,12 @@ class Admission:
         self._count -= 1
 
     def __len__(self) -> int:
-        """Connections that have not signed in."""
+        """Connections that have not signed in, and those that are kept."""
         return self._count
+
+    def _add(self, place: str) -> None:
+        self._counts[place] = self._counts.get(place, 0) + 1
+        self._count += 1
 
 
 def origin(address: str) -> str:

@@ -32,6 +32,7 @@ from anychat.business_messages import (
 from anychat.codes import ResultCode
 from anychat.errors import AnyChatError, LocalError, PeerError, Refused
 from anychat.filters.seam import FilterOwner
+from anychat.notices import Notices
 from anychat.protocols.business_server import BusinessChannel, ChannelTerms
 from anychat.protocols.proof import SALT_SIZE, derive_key
 from anychat.protocols.signalling import HelloFacts
@@ -39,8 +40,7 @@ from anychat.protocols.tls import SecureTransports, ServerContext
 from anychat.services.admission import Admission, is_loopback, plain_address
 from anychat.services.event_queue import EventQueue, Window
 from anychat.services.listening import listen_tcp
-from anychat.services.notices import Notices
-from anychat.services.recipient import Recipient, entry_of
+from anychat.services.recipient import DATA, Recipient, entry_of
 from anychat.services.settings import BusinessChannelSettings
 from anychat.services.verdict_roles import Taken, VerdictRoles
 
@@ -77,11 +77,14 @@ COUNTERS = (
     "names_forgotten",
     "events",
     "events_dropped",
+    "events_left_out",
+    "data_refused",
     "questions",
     "questions_answered",
     "questions_timeout",
     "questions_late",
     "questions_refused",
+    "questions_withdrawn",
     "questions_unavailable",
     "questions_without",
     "calls",
@@ -156,6 +159,7 @@ class BusinessService(Service):
             secure_transports=SecureTransports(context, reactor) if context else None,
             heartbeat=settings.heartbeat,
             timeout=settings.timeout,
+            answer_timeout=settings.answer_timeout,
             begin_time=settings.begin_time,
         )
         self._window = Window(settings.window_events, settings.window_bytes)
@@ -234,24 +238,36 @@ class BusinessService(Service):
             return succeed(Verdict(ResultCode.SERVERSDK_FAIL))
         return holder.ask(question)
 
-    def tell(self, event: Event) -> None:
-        """Put an event into the queues of all who want it."""
+    def withdraw(self, question: Question) -> None:
+        """Do not put this question, if that has not been done yet."""
+        for recipient in self._recipients.values():
+            if recipient.withdraw(question):
+                return
+
+    def tell(self, event: Event) -> ResultCode:
+        """Put an event into the queues of all who want it; see `Filter`."""
         if not self.running:
-            return
+            return ResultCode.SERVERSDK_FAIL
         self._counters["events"] += 1
         kind = type(event).__name__
         wanting = [one for one in self._recipients.values() if one.wants(kind)]
-        if not wanting:
-            return
+        present = [one for one in wanting if one.channel is not None]
+        if not (present if isinstance(event, DATA) else wanting):
+            return ResultCode.SERVERSDK_FAIL
         try:
             entry = entry_of(event)
         except LocalError:
             self._failures.failure("{kind} cannot be told", kind=kind)
             for recipient in wanting:
                 recipient.lose()
-            return
+            return ResultCode.SUCCESS
+        if isinstance(event, DATA) and not any(one.takes(entry) for one in present):
+            self._counters["data_refused"] += 1
+            present[0].complain(entry)
+            return ResultCode.NOENOUGHRESOURCE
         for recipient in wanting:
             recipient.tell(entry)
+        return ResultCode.SUCCESS
 
     # What the port reports.
 
@@ -336,19 +352,25 @@ class BusinessService(Service):
             f"{error.reason or error.code.text}.(errorcode={error.code:d})",
         )
 
+    def channel_over(self, channel: BusinessChannel) -> None:
+        """A business server is there no more: others have its roles at once."""
+        recipient = self._recipients.get(channel.name)
+        if recipient is None or recipient.channel is not channel:
+            return
+        recipient.detach()
+        self._log(f"Business server({_peer(channel)}) disconnect")
+        news = self._roles.leave(recipient)
+        if self.running:
+            self._spread(news)
+        self._arbitrate()
+        recipient.give_up(ResultCode.SERVERSDK_FAIL)
+
     def channel_lost(self, channel: BusinessChannel, reason: Failure) -> None:
         """A connection is gone."""
         self._channels.remove(channel)
         if channel in self._strangers:
             self._stranger_no_more(channel)
         self._counters["questions_late"] += channel.late
-        recipient = self._recipients.get(channel.name)
-        if recipient is not None and recipient.channel is channel:
-            recipient.detach()
-            self._log(f"Business server({_peer(channel)}) disconnect")
-            self._spread(self._roles.leave(recipient))
-            self._arbitrate()
-            recipient.give_up(ResultCode.SERVERSDK_FAIL)
         self._tell_empty()
 
     # The rest.

@@ -27,7 +27,7 @@ from twisted.application.service import Service
 from anychat.codes import ResultCode
 from anychat.ids import SessionId, UserId
 from anychat.messages import LogPart
-from anychat.services.notices import Notices
+from anychat.notices import Notices
 
 #: Bytes of one log, and of all that are kept.
 MAX_LOG = 2 << 20

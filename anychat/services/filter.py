@@ -40,19 +40,26 @@ from anychat.core.effects import (
     AskUserInfoControl,
     AskVerifyUser,
     AskVideoCall,
+    Offer,
     Tell,
+    WithdrawQuestion,
 )
 from anychat.core.state import State
 from anychat.filters.seam import Filter
-
-#: What is answered for a plug-in that is not there, or has failed.
-_UNAVAILABLE = Verdict(ResultCode.SERVERSDK_FAIL)
-
+from anychat.ids import SessionId
 
 #: What asks the plug-in.
 Asking: TypeAlias = (
     AskVerifyUser | AskPrepareEnterRoom | AskUserInfoControl | AskVideoCall
 )
+
+#: Effects for the plug-in; an `Offer` comes with who wants to know its outcome.
+_ForPlugIn: TypeAlias = (
+    Asking | WithdrawQuestion | Tell | tuple[Offer, Callable[[ResultCode], None]]
+)
+
+#: What is answered for a plug-in that is not there, or has failed.
+_UNAVAILABLE = Verdict(ResultCode.SERVERSDK_FAIL)
 
 
 class FilterSlot:
@@ -69,7 +76,9 @@ class FilterSlot:
         self._submit = submit
         self._state = state
         self._filter: Filter | None = None
-        self._waiting: deque[Asking | Tell] = deque()
+        self._waiting: deque[_ForPlugIn] = deque()
+        self._open: dict[SessionId, Question] = {}
+        """Logins and entries by whom they are about, who has one at a time."""
         self._delivering = False
         self._numbers = itertools.count(1)
         self._answers: dict[int, Answer] = {}
@@ -114,10 +123,14 @@ class FilterSlot:
 
     # What effects ask.
 
-    def put(self, effect: Asking | Tell) -> None:
+    def put(self, effect: Asking | WithdrawQuestion | Tell) -> None:
         """Something for the plug-in; it gets it at the next `deliver`."""
         if self._filter is not None or not isinstance(effect, Tell):
             self._waiting.append(effect)
+
+    def offer(self, effect: Offer, answer: Callable[[ResultCode], None]) -> None:
+        """The same, of an event that may be refused; told how that ends."""
+        self._waiting.append((effect, answer))
 
     def answer(self, number: int, answer: Answer) -> None:
         """What came of a call."""
@@ -134,18 +147,23 @@ class FilterSlot:
         finally:
             self._delivering = False
 
-    def _hand_over(self, effect: Asking | Tell) -> None:
+    def _hand_over(self, effect: _ForPlugIn) -> None:
         if isinstance(effect, Tell):
             self._tell(effect.event)
+        elif isinstance(effect, tuple):
+            offer, answer = effect
+            answer(self._tell(offer.event))
         elif isinstance(effect, AskVerifyUser):
             session = effect.session
             self._ask(
+                session,
                 effect.question,
                 lambda verdict: self._submit(UserVerified(session, verdict)),
             )
         elif isinstance(effect, AskPrepareEnterRoom):
             session, request = effect.session, effect.request
             self._ask(
+                session,
                 effect.question,
                 lambda verdict: self._submit(
                     RoomEntryPrepared(session, request, verdict)
@@ -154,14 +172,16 @@ class FilterSlot:
         elif isinstance(effect, AskVideoCall):
             step = effect
             self._ask(
+                None,
                 step.question,
                 lambda verdict: self._submit(
                     CallJudged(step.session, step.request, step.question, verdict)
                 ),
             )
-        else:
+        elif isinstance(effect, AskUserInfoControl):
             control = effect
             self._ask(
+                None,
                 control.question,
                 lambda verdict: self._submit(
                     ControlJudged(
@@ -169,21 +189,51 @@ class FilterSlot:
                     )
                 ),
             )
+        else:
+            self._withdraw(effect.session)
 
-    def _tell(self, event: Event) -> None:
+    def _tell(self, event: Event) -> ResultCode:
         if self._filter is None:
-            return
+            return _UNAVAILABLE.code
         try:
-            self._filter.tell(event)
+            return self._filter.tell(event)
         except Exception:
             self._failures.failure(
                 "The plug-in failed at {kind}", kind=type(event).__name__
             )
+            return _UNAVAILABLE.code
 
-    def _ask(self, question: Question, settle: Callable[[Verdict], None]) -> None:
+    def _withdraw(self, session: SessionId) -> None:
+        question = self._open.get(session)
+        if question is None or self._filter is None:
+            return
+        try:
+            self._filter.withdraw(question)
+        except Exception:
+            self._failures.failure(
+                "The plug-in failed to withdraw {kind}", kind=type(question).__name__
+            )
+
+    def _ask(
+        self,
+        session: SessionId | None,
+        question: Question,
+        settle: Callable[[Verdict], None],
+    ) -> None:
+        """Settle with the verdict.
+
+        :param session: who may withdraw the question; None: nobody.
+        """
         if self._filter is None:
             settle(_UNAVAILABLE)
             return
+        if session is not None:
+            self._open[session] = question
+
+        def close(verdict: Verdict) -> None:
+            if session is not None:
+                del self._open[session]
+            settle(verdict)
 
         def fail(failure: Failure) -> Verdict:
             self._failures.failure(
@@ -194,4 +244,4 @@ class FilterSlot:
             return _UNAVAILABLE
 
         asked = maybeDeferred(self._filter.ask, question)
-        asked.addErrback(fail).addCallback(settle)
+        asked.addErrback(fail).addCallback(close)

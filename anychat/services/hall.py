@@ -200,6 +200,24 @@ class Effects:
         self._links.announce(effect.parameters)
         self._log("Server parameters changed by a business server")
 
+    @execute.register
+    def _(self, effect: effects.WithdrawQuestion) -> None:
+        self._links.keep_place(effect.session, effect.address)
+        self._plug_in.put(effect)
+
+    @execute.register
+    def _(self, effect: effects.QuestionClosed) -> None:
+        self._links.give_place(effect.session)
+
+    @execute.register
+    def _(self, effect: effects.Offer) -> None:
+        self._plug_in.offer(
+            effect,
+            lambda code: self._links.reply(
+                effect.session, effect.request, Result(code)
+            ),
+        )
+
     @execute.register(effects.AskVerifyUser)
     @execute.register(effects.AskUserInfoControl)
     @execute.register(effects.AskPrepareEnterRoom)

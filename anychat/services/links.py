@@ -49,6 +49,7 @@ from anychat.messages import (
     Resumed,
     ServerParameters,
 )
+from anychat.notices import Notices
 from anychat.protocols.entrance import Entrance
 from anychat.protocols.formats import encode, number_of
 from anychat.protocols.formats_link import TOKEN_SIZE
@@ -64,7 +65,6 @@ from anychat.protocols.tls import SecureTransports
 from anychat.services.admission import Admission, is_loopback, plain_address
 from anychat.services.holding import Holding
 from anychat.services.listening import listen_tcp, raise_file_limit
-from anychat.services.notices import Notices
 from anychat.services.sessions import Session, Tokens
 from anychat.services.settings import LinkSettings
 from anychat.services.signatures import SignatureCheck, SignatureSettings, digest
@@ -167,6 +167,8 @@ class ClientLinks(Service):
         self._connections: dict[LinkId, Entrance | ServerLink] = {}
         self._logins: dict[LinkId, SessionId] = {}
         """Logins that the core has not granted or refused yet."""
+        self._withdrawn: dict[SessionId, str] = {}
+        """Addresses of those whose question is open though nobody waits for it."""
         self._sessions: dict[SessionId, Session] = {}
         self._tokens = Tokens()
         self._holding = Holding(settings.memory_overall, self._sessions.values())
@@ -331,6 +333,21 @@ class ClientLinks(Service):
         link, end.link = end.link, None
         if link is not None:
             link.close(code if code != ResultCode.SUCCESS else None)
+
+    def keep_place(self, session: SessionId, address: str) -> None:
+        """A question is open that nobody waits for any more: it costs a place.
+
+        Otherwise whoever does not wait for answers could have any number of
+        questions open.
+        """
+        self._admission.keep(address)
+        self._withdrawn[session] = address
+
+    def give_place(self, session: SessionId) -> None:
+        """That question is open no more."""
+        address = self._withdrawn.pop(session, None)
+        if address is not None:
+            self._admission.leave(address)
 
     # What the port and its entrances report.
 

@@ -14,24 +14,51 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from anychat.business_messages import (
     MAX_PRESENCES,
     AppMessageEx,
+    BusinessMessage,
     Event,
     EventsLost,
     OnlineUsers,
+    OnRecvUserFilterData,
+    OnRecvUserTextMsg,
+    OnTransBuffer,
+    OnTransBufferEx,
+    OnUserInfoControl,
+    OnVideoCallEvent,
     Presence,
     Question,
     Verdict,
 )
 from anychat.codes import ResultCode
+from anychat.notices import Notices
 from anychat.protocols.business_boxes import encode_event, number_event
 from anychat.protocols.business_server import ALL, BusinessChannel
 from anychat.services.event_queue import Entry, EventQueue, Gap
-from anychat.services.notices import Notices
 
 #: `AppMessageEx.message`: the link to the core.
 CORE_LINK = 10
 
 #: Events about the connection that is there, of no use to a later one.
-PASSING = frozenset({AppMessageEx.__name__, OnlineUsers.__name__})
+OF_CONNECTION = frozenset({AppMessageEx.__name__, OnlineUsers.__name__})
+
+#: What clients send to whoever is there: they can be told that it was not taken.
+DATA = (OnRecvUserFilterData, OnTransBuffer, OnTransBufferEx)
+
+#: What clients say, be it to others; all other events are few.
+_PASSING = (*DATA, OnRecvUserTextMsg)
+
+#: What tells whose an event or a question is, where that is not ``user_id``.
+_USER = {
+    OnRecvUserTextMsg: "source_id",
+    OnVideoCallEvent: "source_id",
+    OnUserInfoControl: "sender_id",
+}
+
+
+def user_of(message: BusinessMessage) -> int | None:
+    """Whose it is; None: of nobody who is signed in."""
+    name = _USER.get(type(message), "user_id")
+    user: int | None = getattr(message, name, None)
+    return user
 
 
 def entry_of(event: Event) -> Entry:
@@ -40,18 +67,26 @@ def entry_of(event: Event) -> Entry:
     :raises LocalError: a value does not fit.
     """
     kind = type(event).__name__
-    # Those are told once for each connection: they must not drive out others.
-    return Entry(kind, encode_event(event), free=kind in PASSING)
+    return Entry(
+        kind,
+        encode_event(event),
+        user_of(event) or 0,
+        passing=isinstance(event, _PASSING),
+        # Those are told once for each connection: they must not drive out others.
+        free=kind in OF_CONNECTION,
+    )
 
 
 class Opened:
     """A question that waits for its verdict."""
 
-    __slots__ = ("asked", "question", "timer", "verdict")
+    __slots__ = ("asked", "put", "question", "timer", "verdict")
 
     def __init__(self, question: Question) -> None:
         self.question: Question | None = question
         """None: it has been answered, in whatever way."""
+        self.put = False
+        """It has gone out."""
         self.asked: Deferred[Verdict] | None = None
         """What the channel has of it."""
         self.verdict: Deferred[Verdict] = Deferred()
@@ -90,6 +125,8 @@ class Recipient:
         # In the order of asking, as a set that keeps it.
         self._opened: dict[Opened, None] = {}
         self._left: dict[Opened, None] = {}
+        # The same by the identity of their questions.
+        self._by_question: dict[int, Opened] = {}
         self._greeted = False
         self._pumping = False
         self._shown = 0
@@ -111,7 +148,7 @@ class Recipient:
         self._events = channel.events
         return self.queue.resume(
             0 if anew else channel.handled,
-            lambda kind: kind not in PASSING and self.wants(kind),
+            lambda kind: kind not in OF_CONNECTION and self.wants(kind),
             anew=anew,
         )
 
@@ -156,12 +193,29 @@ class Recipient:
         """Whether it is to be told such events."""
         return kind in self._events or ALL in self._events
 
+    def takes(self, entry: Entry) -> bool:
+        """Whether it is connected, and so much of that user may wait for it."""
+        return self.channel is not None and self.queue.takes(entry)
+
     def tell(self, entry: Entry) -> None:
         """Something has happened."""
-        dropped = self.queue.dropped
-        self.queue.tell(entry)
+        queue = self.queue
+        dropped, left_out = queue.dropped, queue.left_out
+        queue.tell(entry)
         self._own_losses(dropped)
+        if queue.left_out != left_out:
+            self._counters["events_left_out"] += 1
+            self.complain(entry)
         self.pump()
+
+    def complain(self, entry: Entry) -> None:
+        """One user says more than this one takes."""
+        self._notices.say(
+            "share",
+            f"Warning:Business server({self.name}) has too much of user {entry.user} "
+            f"waiting: further data is refused({ResultCode.NOENOUGHRESOURCE:d}), "
+            "copies of further texts are left out.",
+        )
 
     def lose(self) -> None:
         """Something has happened that cannot be told."""
@@ -207,9 +261,22 @@ class Recipient:
         opened = Opened(question)
         opened.timer = self._clock.callLater(self._answer_timeout, self._expire, opened)
         self._opened[opened] = None
-        self.queue.ask(opened)
+        self._by_question[id(question)] = opened
+        self.queue.ask(opened, user_of(question))
         self.pump()
         return opened.verdict
+
+    def withdraw(self, question: Question) -> bool:
+        """Put this question no more, if it has not been put yet.
+
+        :return: whether it was to be; its result fires with 101.
+        """
+        opened = self._by_question.get(id(question))
+        if opened is None or opened.put:
+            return False
+        self._counters["questions_withdrawn"] += 1
+        self._settle(opened, Verdict(ResultCode.CONNECT_ABORT))
+        return True
 
     def _expire(self, opened: Opened) -> None:
         self._counters["questions_timeout"] += 1
@@ -228,11 +295,12 @@ class Recipient:
     ) -> None:
         if opened.question is None or channel is not self.channel:
             return
-        gone = channel.closed
-        self._counters["questions_unavailable" if gone else "questions_answered"] += 1
+        self._counters["questions_answered"] += 1
         self._settle(opened, verdict)
 
     def _settle(self, opened: Opened, verdict: Verdict) -> None:
+        if self._by_question.get(id(opened.question)) is opened:
+            del self._by_question[id(opened.question)]
         opened.question = opened.asked = None
         self._opened.pop(opened, None)
         timer, opened.timer = opened.timer, None
@@ -270,6 +338,7 @@ class Recipient:
                 if boxes:
                     channel.send(b"".join(boxes))
                     boxes.clear()
+                part.put = True
                 part.asked = channel.ask(part.question)
                 part.asked.addCallback(self._answered, part, channel)
         if boxes:

@@ -64,9 +64,10 @@ class BusinessChannelSettings:
     queue_bytes: int = 64 << 20
     """Kept for each name until it is acknowledged, or dropped."""
     window_events: int = 4096
-    """Events under way to one business server."""
+    """Texts, buffers and data of clients under way to one business server; other
+    events have a window four times as wide, a user has a sixteenth of this one."""
     window_bytes: int = 1 << 20
-    """Bytes of events under way to one business server."""
+    """The same of bytes; a user has half of it."""
     questions: int = 10_000
     """Questions that may wait at one business server."""
     names: int = 16

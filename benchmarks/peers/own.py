@@ -329,7 +329,7 @@ def run(load: Load, variant: Variant, idle: int = 0) -> Own:
         ]
         own.sinks = sockets[load.sources :]
         own.room.bind()
-        # What ends the binding is our answer, which nobody acknowledges.
+        # The room does not ask whether its answers to the checks have come.
         end = time.monotonic() + 5
         while own.ask()["bound"] < len(legs):
             if time.monotonic() > end:

@@ -5,6 +5,7 @@ from twisted.internet.defer import fail, succeed
 
 from anychat.business.server import BusinessServer
 from anychat.business.settings import Settings
+from anychat.business_messages import OnUserEnterRoomAction
 from anychat.log import Log
 from test.protocols.dialogue import counting_bytes
 from test.services.business_servers import BusinessTestCase, cached_key
@@ -98,6 +99,12 @@ class ServerTestCase(BusinessTestCase):
         """Stop it and the core, so that no timer is left."""
         if server.running:
             server.stopService()
+        self.flush()
+
+    def tell(self, *users):
+        """Let these users enter room 1."""
+        for user in users:
+            self.service.tell(OnUserEnterRoomAction(user, 1))
         self.flush()
 
     def pass_time(self, seconds):

@@ -13,6 +13,17 @@ from anychat.business.settings import Settings
 from anychat.errors import ConfigError, LocalError, Refused
 from test.business.with_core import run_script
 
+#: Prints what the business server logs.
+_LINES = """
+            class Lines(logging.Handler):
+                def emit(self, record):
+                    if "Warning:" in record.getMessage() or "thread" in (
+                        record.getMessage()) or record.levelno >= logging.ERROR:
+                        print(record.levelname, record.getMessage().splitlines()[0])
+            logging.getLogger("anychat.business").addHandler(Lines())
+            logging.getLogger("anychat.business").setLevel(logging.INFO)
+"""
+
 
 class BlockingTests(SynchronousTestCase):
     """Each in a process of its own."""
@@ -49,7 +60,7 @@ class BlockingTests(SynchronousTestCase):
                 "Ann",
                 "200",
                 "SendBufToUser(user_id=7, data=b'hello')",
-                "205 INVALID_USERID: user id unknown",
+                "205 INVALID_USERID: user id unknown: send_buf_to_user(user_id=9)",
             ],
         )
 
@@ -94,40 +105,105 @@ class BlockingTests(SynchronousTestCase):
         self.assertIn("stopped", lines)
 
     def test_faults(self):
-        """What raises is logged by its name; what never returns is given up."""
+        """What raises is logged by its name, whatever it raises, and answered."""
         lines = run_script(
+            f"""
+            {_LINES}
+            server = BlockingServer(Settings(server_port=core.port))
+            @server.callback
+            def verify_user(name, password):
+                raise dict(ann=KeyError, bob=SystemExit, eve=KeyboardInterrupt)[name]
+            server.prepare_enter_room = lambda *values: 0
+            server.start()
+            server.wait_connected(10)
+            for name in ("ann", "bob", "eve"):
+                print(int(core.ask(VerifyUser(name, "x")).code))
+            print(server.statistics()["failed"])
+            print(*[line for line in core.log if "Take no" in line][:1])
             """
-            import logging
-            class Lines(logging.Handler):
-                def emit(self, record):
-                    if record.levelno >= logging.WARNING:
-                        print(record.levelname, record.getMessage().splitlines()[0])
-            logging.getLogger("anychat.business").addHandler(Lines())
+        )
+        self.assertEqual(
+            lines[:-1],
+            [line for _ in range(3) for line in ("ERROR verify_user failed", "206")]
+            + ["3"],
+        )
+        self.assertIn("verify_user raised KeyError.(errorcode=206)", lines[-1])
+
+    def test_hanging(self):
+        """A callback that never returns keeps its thread; nobody else is blamed."""
+        lines = run_script(
+            f"""
+            {_LINES}
             server = BlockingServer(Settings(server_port=core.port),
-                                    callback_timeout=0.2, threads=1)
+                                    callback_timeout=0.2, threads=2)
             called, go_on = [], threading.Event()
             @server.callback
             def verify_user(name, password):
                 called.append(name)
-                if name == "slow":
+                if name.startswith("slow"):
                     go_on.wait()
-                return {}["x"]
+                return 200
+            server.prepare_enter_room = lambda *values: 0
             server.start()
             server.wait_connected(10)
-            print(int(core.ask(VerifyUser("ann", "x")).code))
-            print(int(core.ask(VerifyUser("slow", "x")).code))
-            # The only thread is busy: the next waits in vain, and is never called.
+            for name in ("slow1", "slow2"):
+                print(int(core.ask(VerifyUser(name, "x")).code))
+            print(server.statistics()["held"])
+            # Both threads are held: the next waits in vain, and is never called.
             print(int(core.ask(VerifyUser("eve", "x")).code))
             go_on.set()
+            while server.statistics()["held"]:
+                pass
             print(int(core.ask(VerifyUser("bob", "x")).code))
-            print(called)
+            print(called, [server.statistics()[key] for key in ("given_up", "expired")])
             """
         )
-        self.assertEqual(lines[0], "ERROR verify_user failed")
-        self.assertEqual(
-            [line for line in lines if "verify_user" not in line],
-            ["206", "207", "207", "206", "['ann', 'slow', 'bob']"],
+        given_up = "WARNING Warning:verify_user was not done in 0.2 s and is given up"
+        self.assertCountEqual(
+            lines,
+            [
+                given_up,
+                f"{given_up} (once more)",
+                "207",
+                "WARNING Warning:All 2 threads are held by callbacks that were given "
+                "up (verify_user: 2), and nothing is called before one of them "
+                "returns: give what they wait for a time-out",
+                "207",
+                "2",
+                "WARNING Warning:verify_user was not called: for 1 s others were under "
+                "way, and the core waits no longer",
+                "207",
+                "INFO A thread is free again, callbacks go on",
+                "200",
+                "['slow1', 'slow2', 'bob'] [2, 1]",
+            ],
         )
+
+    def test_eventsOfHeldThreads(self):
+        """An event that no thread was free for is told again, and not lost."""
+        lines = run_script(
+            """
+            server = BlockingServer(Settings(server_port=core.port),
+                                    callback_timeout=0.2, threads=1)
+            seen, go_on = [], threading.Event()
+            @server.callback
+            def on_user_enter_room_action(user_id, room_id):
+                seen.append(room_id)
+                go_on.wait()
+            server.start()
+            server.wait_connected(10)
+            core.tell(OnUserEnterRoomAction(7, 1), OnUserEnterRoomAction(8, 2))
+            while not server.statistics()["held"]:
+                pass
+            threading.Event().wait(0.5)
+            print(seen, core.do(core.service.statistics)["events_under_way"])
+            go_on.set()
+            while core.do(core.service.statistics)["events_under_way"]:
+                pass
+            print(seen)
+            """
+        )
+        self.assertEqual(lines, ["[1] 1", "[1, 2]"])
 
     def test_notConnected(self):
         """A call without a core fails at once; one before the start says so."""
@@ -148,8 +224,8 @@ class BlockingTests(SynchronousTestCase):
             [
                 "2 NOTINIT: SDK/system not initialised: the business server is not "
                 "started",
-                "101 CONNECT_ABORT: connection to server broke: the core server is "
-                "not connected",
+                "101 CONNECT_ABORT: connection to server broke: get_room_id_list(): "
+                "the core server is not connected",
                 "False False",
             ],
         )
@@ -187,6 +263,11 @@ class BlockingTests(SynchronousTestCase):
                     server.start()
                 except LocalError as error:
                     print(error)
+                print(server.connected)
+                try:
+                    server.wait_connected(1)
+                except LocalError as error:
+                    print(error)
                 server.stop()
                 try:
                     server.start()
@@ -203,7 +284,14 @@ class BlockingTests(SynchronousTestCase):
         )
         self.assertEqual(
             lines,
-            [forked, "the business server has been started already", forked, "[7, 8]"],
+            [
+                forked,
+                "the business server has been started already",
+                "False",
+                forked,
+                forked,
+                "[7, 8]",
+            ],
         )
 
     def test_reactorOfItsOwn(self):
@@ -252,6 +340,20 @@ class DeclarationTests(SynchronousTestCase):
         self.assertRaises(ConfigError, BlockingServer, path)
         self.assertRaises(ConfigError, BlockingServer, Settings("core"))
         self.assertEqual(BlockingServer(Settings(), name="b").settings.name, "b")
+        for name in ("", "a\nb", "x" * 65):
+            error = self.assertRaises(
+                ConfigError, BlockingServer, Settings(), name=name
+            )
+            self.assertIn("[Base Settings] Name=", str(error))
+
+    def test_options(self):
+        """What an option cannot be is told when the server is made."""
+        for options in (
+            {"threads": 0},
+            {"callback_timeout": -1},
+            {"call_timeout": "x"},
+        ):
+            self.assertRaises(ValueError, BlockingServer, Settings(), **options)
 
     def test_callbacks(self):
         """Only plain functions with the right name and arguments."""

@@ -7,7 +7,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from anychat.business.callbacks import Callbacks
 from anychat.business.dispatch import Dispatch
 from anychat.business.program import Program
-from anychat.business.verdict import UserVerdict
 from anychat.business_messages import (
     AppMessageEx,
     EventsLost,
@@ -23,6 +22,7 @@ from anychat.business_messages import (
 )
 from anychat.codes import ResultCode
 from anychat.errors import PeerError
+from anychat.verdicts import UserVerdict
 from test.business.bench import Lines
 
 
@@ -100,7 +100,7 @@ class DispatchTests(SynchronousTestCase):
             maximum=20,
             side_by_side=5,
         )
-        self.dispatch.connected(None)
+        self.dispatch.connected(None, 5)
 
     def tell(self, *events):
         """Tell, with the next numbers."""
@@ -111,7 +111,9 @@ class DispatchTests(SynchronousTestCase):
     def ask(self, question):
         """Ask; a list that the verdict comes into."""
         verdicts = []
-        self.dispatch.ask(question).addCallback(verdicts.append)
+        asking = self.dispatch.ask(question)
+        asking.addErrback(lambda failure: str(failure.value))
+        asking.addCallback(verdicts.append)
         return verdicts
 
     def fire(self, value=None):
@@ -170,8 +172,10 @@ class DispatchTests(SynchronousTestCase):
         """A callback that raises means "unavailable", and the next goes on."""
         self.callbacks.slow = True
         verdicts = self.ask(VerifyUser("ann", "x"))
-        self.callbacks.waiting.pop().errback(OSError())
-        self.assertEqual(verdicts, [Verdict(ResultCode.SERVERSDK_FAIL)])
+        self.callbacks.waiting.pop().errback(OSError("secret"))
+        (verdict,) = verdicts
+        self.assertTrue(verdict.startswith("206 SERVERSDK_FAIL: "))
+        self.assertTrue(verdict.endswith(": verify_user raised OSError"))
         self.assertEqual(self.lines.take(), ["verify_user failed (OSError)"])
 
     def test_wrongValue(self):
@@ -179,7 +183,9 @@ class DispatchTests(SynchronousTestCase):
         self.callbacks.slow = True
         verdicts = self.ask(VerifyUser("ann", "x"))
         self.fire(None)
-        self.assertEqual(verdicts, [Verdict(ResultCode.SERVERSDK_FAIL)])
+        (verdict,) = verdicts
+        self.assertTrue(verdict.startswith("206 SERVERSDK_FAIL: "))
+        self.assertIn(": verify_user: a NoneType was returned", verdict)
         (line,) = self.lines.take()
         self.assertEqual(
             line,
@@ -195,12 +201,175 @@ class DispatchTests(SynchronousTestCase):
         self.clock.advance(10)
         self.assertEqual(verdicts, [Verdict(ResultCode.SERVERSDK_TIMEOUT)])
 
+    def test_loginsSideBySide(self):
+        """Logins of one name do not wait for each other."""
+        self.callbacks.slow = True
+        for _ in range(3):
+            self.ask(VerifyUser("ann", "x"))
+        self.assertEqual(self.callbacks.take(), [("verify", "ann")] * 3)
+
+    def test_expired(self):
+        """A question that has not begun when the core waits no longer is dropped."""
+        self.callbacks.slow = True
+        first = [self.ask(VerifyUser(f"eve{n}", "x")) for n in range(5)]
+        self.clock.advance(1)
+        waiting = [self.ask(VerifyUser("ann", "x")) for _ in range(10)]
+        self.assertEqual(len(self.callbacks.take()), 5)
+        self.clock.advance(4)  # the first five are given up, others have begun
+        late = Verdict(ResultCode.SERVERSDK_TIMEOUT)
+        self.assertEqual(first, [[late]] * 5)
+        self.assertEqual(len(self.callbacks.take()), 5)
+        self.clock.advance(1)
+        self.assertEqual(waiting, [[late]] * 10)
+        self.assertEqual(self.callbacks.take(), [])
+        self.assertEqual((self.program.given_up, self.program.expired), (10, 5))
+        self.callbacks.slow = False
+        self.assertEqual(
+            self.ask(VerifyUser("bob", "x")), [Verdict(ResultCode.SUCCESS, 7)]
+        )
+        self.assertEqual(self.dispatch.waiting, 0)
+        self.program.stop()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertIn(
+            "Warning:verify_user was not called: for 5 s others were under way, and "
+            "the core waits no longer",
+            self.lines.take(),
+        )
+
+    def test_expiredInALane(self):
+        """What comes after a dropped question in its lane has its turn."""
+        self.callbacks.slow = True
+        self.tell(OnUserLoginAction(7, "ann", 0, "::1"))
+        verdicts = self.ask(PrepareEnterRoom(7, 1, "", ""))
+        self.clock.advance(5)
+        self.assertEqual(verdicts, [Verdict(ResultCode.SERVERSDK_TIMEOUT)])
+        self.tell(OnUserEnterRoomAction(7, 2))
+        self.assertEqual(self.callbacks.take(), [("login", 7)])
+        self.fire()
+        self.assertEqual(self.callbacks.take(), [("enter", 7, 2)])
+        self.fire()
+        self.assertEqual((self.dispatch.through, self.dispatch.waiting), (2, 0))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_expiredBehindABlockedReactor(self):
+        """The same where the reactor was kept, and no timer could tell it."""
+        asked = []
+
+        def verify_user(name, password):
+            asked.append(name)
+            if name == "slow":
+                late.extend((self.ask(VerifyUser("ann", "x")),))
+                self.clock.rightNow += 5
+            return 200
+
+        late = []
+        self.callbacks.verify_user = verify_user
+        program = Program(self.callbacks, self.clock, self.lines, 10)
+        self.dispatch = Dispatch(program, lambda: None)
+        self.dispatch.connected(None, 5)
+        self.ask(VerifyUser("slow", "x"))
+        self.assertEqual(asked, ["slow"])
+        self.assertEqual(late, [[Verdict(ResultCode.SERVERSDK_TIMEOUT)]])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_questionsWithoutEnd(self):
+        """However many are dropped while nothing moves, room is left for more."""
+        self.callbacks.slow = True
+        for n in range(5):
+            self.tell(OnUserLoginAction(n + 1, "ann", 0, "::1"))
+        for _ in range(5):
+            for _ in range(15):
+                self.ask(VerifyUser("ann", "x"))
+            self.clock.advance(1.9)
+            self.clock.advance(3.1)
+        self.assertEqual(self.program.expired, 75 - 3 * 5)
+
+    def test_restOfTheTime(self):
+        """A question that waited for its turn has only the rest of its time."""
+        self.callbacks.slow = True
+        self.tell(OnUserLoginAction(7, "ann", 0, "::1"))
+        verdicts = self.ask(PrepareEnterRoom(7, 1, "", ""))
+        self.clock.advance(3)
+        self.fire()
+        self.assertEqual(len(self.callbacks.waiting), 1)
+        self.clock.advance(1.9)
+        self.assertEqual(verdicts, [])
+        self.clock.advance(0.1)
+        self.assertEqual(verdicts, [Verdict(ResultCode.SERVERSDK_TIMEOUT)])
+        self.assertEqual(
+            self.lines.take(),
+            ["Warning:prepare_enter_room was not done in 2 s and is given up"],
+        )
+
+    def test_hangingUser(self):
+        """A user whose callbacks all hang holds up the acknowledgement for a while."""
+        self.callbacks.slow = True
+        self.tell(*[OnUserEnterRoomAction(7, room) for room in range(19)])
+        called = []
+        for seconds in (10, 5, 2.5, 1.25, 0.625):
+            self.clock.advance(seconds)
+            called += self.callbacks.take()
+        self.assertEqual((self.dispatch.through, len(called)), (5, 6))
+        for _ in range(14):
+            self.clock.advance(0.4)
+        self.assertEqual((self.dispatch.through, self.program.given_up), (19, 19))
+        # Whoever had nothing more to say has the whole time again.
+        self.tell(OnUserEnterRoomAction(7, 1), OnUserEnterRoomAction(7, 2))
+        self.clock.advance(9)
+        self.assertEqual(self.dispatch.through, 19)
+        self.callbacks.waiting[-1].callback(None)
+        self.clock.advance(9)
+        self.assertEqual(self.dispatch.through, 20)
+        self.program.stop()
+
+    def test_lostWhileQuestionsWait(self):
+        """With the connection all that waits for its turn is dropped."""
+        self.callbacks.slow = True
+        self.tell(OnUserLoginAction(7, "ann", 0, "::1"))
+        verdicts = self.ask(PrepareEnterRoom(7, 1, "", ""))
+        self.dispatch.disconnected()
+        self.assertEqual(verdicts, [Verdict(ResultCode.SERVERSDK_FAIL)])
+        self.assertEqual(self.dispatch.waiting, 1)
+
+    def test_occupied(self):
+        """Places that something else takes up are not begun in."""
+        self.callbacks.slow = True
+        self.dispatch.occupy(5)
+        self.tell(*[OnUserEnterRoomAction(user, 1) for user in range(1, 7)])
+        self.assertEqual(self.callbacks.take(), [])
+        self.dispatch.occupy(3)
+        self.assertEqual(len(self.callbacks.take()), 2)
+        self.dispatch.occupy(0)
+        self.assertEqual(len(self.callbacks.take()), 3)
+
+    def test_exit(self):
+        """A callback that would end the program: its event is done, all goes on."""
+
+        def exit(user_id, name, level, ip):
+            raise SystemExit("configuration missing")
+
+        self.callbacks.on_user_login_action = exit
+        program = Program(self.callbacks, self.clock, self.lines, 10)
+        self.dispatch = Dispatch(program, lambda: None)
+        self.dispatch.connected(None, 5)
+        self.tell(OnUserLoginAction(7, "bad", 0, "::1"), OnUserEnterRoomAction(7, 1))
+        self.assertEqual(self.callbacks.take(), [("enter", 7, 1)])
+        self.assertEqual(self.dispatch.through, 2)
+
+    def test_wrongNickname(self):
+        """A nickname that cannot be is told, and the user let in."""
+        self.callbacks.slow = True
+        verdicts = self.ask(VerifyUser("ann", "x"))
+        self.fire(UserVerdict(7, 0, "x" * 5000))
+        self.assertEqual(verdicts, [Verdict(ResultCode.SUCCESS, 7)])
+        self.assertIn("the nickname has 5000 characters", self.lines.take()[0])
+
     def test_notOverridden(self):
         """What has no callback is done at once, a question "unavailable"."""
         dispatch = Dispatch(
             Program(Callbacks(), self.clock, self.lines, 10), lambda: None
         )
-        dispatch.connected(None)
+        dispatch.connected(None, 5)
         dispatch.tell(OnUserLeaveRoomAction(7, 1), 1)
         dispatch.tell(OnlineUsers(presences(7), True), 2)
         verdicts = []
@@ -236,7 +405,7 @@ class DispatchTests(SynchronousTestCase):
         """Portions of a connection that is gone are not mixed with the next one's."""
         self.tell(OnlineUsers(presences(7, 8), False))
         self.dispatch.disconnected()
-        self.dispatch.connected(1)
+        self.dispatch.connected(1, 5)
         self.tell(OnlineUsers(presences(9), True))
         self.assertEqual(self.callbacks.take(), [("online", [9])])
 
@@ -288,7 +457,7 @@ class DispatchTests(SynchronousTestCase):
         self.tell(OnUserLoginAction(7, "ann", 0, "::1"))
         self.ask(PrepareEnterRoom(7, 1, "", ""))
         self.dispatch.disconnected()
-        self.dispatch.connected(0)
+        self.dispatch.connected(0, 5)
         self.fire()
         self.assertEqual(self.callbacks.take(), [("login", 7)])
         self.assertEqual(self.dispatch.waiting, 0)
@@ -301,7 +470,7 @@ class DispatchTests(SynchronousTestCase):
         self.dispatch.hold()
         self.fire()
         self.assertEqual(self.callbacks.take(), [("enter", 7, 1)])
-        self.dispatch.connected(0)
+        self.dispatch.connected(0, 5)
         self.dispatch.tell(OnUserEnterRoomAction(7, 1), 1)
         self.dispatch.tell(OnUserEnterRoomAction(7, 2), 2)
         self.fire()
@@ -316,7 +485,7 @@ class DispatchTests(SynchronousTestCase):
         self.dispatch.disconnected()
         self.dispatch.hold()
         self.fire()
-        self.dispatch.connected(None)
+        self.dispatch.connected(None, 5)
         self.assertEqual(self.callbacks.take(), [("enter", 7, 1), ("enter", 7, 2)])
         self.fire()
         self.assertEqual(self.dispatch.through, 0)

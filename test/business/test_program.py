@@ -1,13 +1,25 @@
 """Whatever the program's code does, it comes to an end and disturbs nothing."""
 
+import asyncio
 import functools
+from asyncio import CancelledError
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from anychat.business.callbacks import CALLBACKS, NAMES, NOTICES, Callbacks
-from anychat.business.program import Fault, Program, check_callback, misspelt
+from anychat.business.complaints import MAX_KINDS
+from anychat.business.program import (
+    LATE,
+    STOPPED,
+    Fault,
+    Program,
+    check_callback,
+    check_options,
+    misspelt,
+    unanswered,
+)
 from anychat.business_messages import BusinessMessage, Event, OnlineUsers, Question
 from anychat.codes import ResultCode
 from anychat.errors import Refused
@@ -85,6 +97,8 @@ class CallbacksTests(SynchronousTestCase):
         check_callback("verify_user", lambda *values: 200)
         check_callback("verify_user", functools.partial(lambda a, b, c: 200, 1))
         check_callback("on_connected", dict)
+        error = self.assertRaises(TypeError, check_callback, "verify_user", 5)
+        self.assertEqual(str(error), "the callback verify_user is 5, and no function")
         error = self.assertRaises(ValueError, check_callback, "verifyuser", print)
         self.assertEqual(
             str(error), "there is no callback verifyuser (is verify_user meant?)"
@@ -110,6 +124,40 @@ class CallbacksTests(SynchronousTestCase):
                 " (is on_user_login_action meant?)"
             ],
         )
+
+    def test_unanswered(self):
+        """Who answers logins and not rooms is told what comes of it."""
+
+        class Shop(Callbacks):
+            def verify_user(self, name, password):
+                pass
+
+        shop = Shop()
+        (line,) = unanswered(Program(shop, Clock(), Lines(), 10))
+        self.assertIn("no prepare_enter_room", line)
+        shop.prepare_enter_room = lambda *values: 0
+        self.assertEqual(unanswered(Program(shop, Clock(), Lines(), 10)), [])
+        self.assertEqual(unanswered(Program(Callbacks(), Clock(), Lines(), 10)), [])
+
+    def test_options(self):
+        """Times and numbers that can be used, and others."""
+        check_options(threads=1, side_by_side=10_000, call_timeout=0.1)
+        for name, value in (
+            ("threads", 0),
+            ("threads", -1),
+            ("threads", "x"),
+            ("threads", 1.5),
+            ("threads", True),
+            ("side_by_side", 10_001),
+            ("call_timeout", 0),
+            ("call_timeout", -1),
+            ("call_timeout", "x"),
+            ("call_timeout", None),
+            ("call_timeout", float("nan")),
+            ("callback_timeout", float("inf")),
+        ):
+            error = self.assertRaises(ValueError, check_options, **{name: value})
+            self.assertIn(f"{name} is {value!r}, allowed is ", str(error))
 
 
 class ExecutionTests(SynchronousTestCase):
@@ -169,7 +217,13 @@ class ExecutionTests(SynchronousTestCase):
         for function in (lambda: 1 / 0, lambda: fail(OSError("x")), coroutine):
             self.run_callback(function)
             self.clock.advance(1)
-        self.assertEqual(self.take(), [Fault.FAILED] * 3)
+        self.assertEqual(
+            self.take(),
+            [
+                Fault(f"verify_user raised {kind}")
+                for kind in ("ZeroDivisionError", "OSError", "KeyError")
+            ],
+        )
         self.assertEqual(
             self.lines.take(),
             [
@@ -183,22 +237,135 @@ class ExecutionTests(SynchronousTestCase):
     def test_refused(self):
         """A call's refusal that the program does not catch is a line, no traceback."""
         self.run_callback(lambda: fail(Refused(ResultCode.INVALID_USERID)))
-        self.assertEqual(self.take(), [Fault.FAILED])
+        self.assertEqual(self.take(), [Fault("verify_user raised Refused")])
         self.assertEqual(
             self.lines.take(),
             ["Warning:verify_user failed: 205 INVALID_USERID: user id unknown"],
         )
 
     def test_floodOfFaults(self):
-        """The same callback's faults are one line a second, and are counted."""
+        """The same fault is a line a second, and what came meanwhile is owned to."""
+
+        def divide():
+            return 1 / 0
+
         for _ in range(100):
-            self.run_callback(lambda: 1 / 0)
+            self.run_callback(divide)
         self.assertEqual(len(self.lines.take()), 1)
         self.clock.advance(1)
-        self.run_callback(lambda: 1 / 0)
-        (line,) = self.lines.take()
-        self.assertIn("(99 more faults of it were not logged)", line)
+        line = "Warning:verify_user failed: ZeroDivisionError"
+        self.assertEqual(self.lines.take(), [f"{line} (99 times more)"])
+        self.run_callback(divide)
+        self.assertEqual(self.lines.take(), [])
+        self.program.stop()
+        self.assertEqual(self.lines.take(), [f"{line} (once more)"])
         self.assertEqual(self.program.failed, 101)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_differentFaults(self):
+        """One fault does not hide another one; numbers alone are no difference."""
+        for code in (ResultCode.FUNCOPTERROR, ResultCode.INVALID_USERID):
+            for number in (1, 2):
+                error = Refused(code, f"user {number}")
+                self.run_callback(fail, error)
+        self.program.complaints("verify_user", "failed: 7 was returned")
+        self.program.complaints("prepare_enter_room", "failed: 7 was returned")
+        self.assertEqual(
+            self.lines.take(),
+            [
+                "Warning:verify_user failed: 21 FUNCOPTERROR: bad parameters: user 1",
+                "Warning:verify_user failed: 205 INVALID_USERID: user id unknown: "
+                "user 1",
+                "Warning:verify_user failed: 7 was returned",
+                "Warning:prepare_enter_room failed: 7 was returned",
+            ],
+        )
+        self.program.stop()
+
+    def test_manyFaults(self):
+        """No more than so many different faults are remembered."""
+        for letter in range(1000):
+            self.program.complaints("verify_user", f"failed: {chr(0x4E00 + letter)}")
+        self.assertEqual(len(self.program.complaints._faults), MAX_KINDS)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_place(self):
+        """A call's refusal is told with the line of the program that it came to."""
+
+        async def callback():
+            await fail(Refused(ResultCode.INVALID_USERID, "send_buf_to_user"))
+
+        self.run_callback(callback)
+        (line,) = self.lines.take()
+        self.assertRegex(
+            line,
+            r"^Warning:verify_user failed \(test_program.py, line \d+\): 205 "
+            "INVALID_USERID: user id unknown: send_buf_to_user$",
+        )
+
+    def test_exits(self):
+        """What would end a program is a fault of the callback, like any other."""
+        for kind in (SystemExit, KeyboardInterrupt, GeneratorExit, CancelledError):
+
+            def plain(kind=kind):
+                raise kind("x")
+
+            async def coroutine(kind=kind):
+                raise kind("x")
+
+            def later(kind=kind):
+                return succeed(None).addCallback(lambda _: plain(kind))
+
+            for function in (plain, coroutine, later):
+                self.run_callback(function)
+                self.assertEqual(
+                    self.take(), [Fault(f"verify_user raised {kind.__name__}")]
+                )
+        self.program.stop()
+
+    def test_exitOfACanceller(self):
+        """The same where a callback that is given up does so."""
+
+        def canceller(deferred):
+            raise SystemExit
+
+        self.run_callback(lambda: Deferred(canceller))
+        self.clock.advance(10)
+        self.assertEqual(self.take(), [LATE])
+        self.program.stop()
+
+    def test_blocking(self):
+        """A callback that keeps the reactor's thread is told so."""
+        self.run_callback(lambda: self.clock.advance(0.9))
+        self.assertEqual(self.lines.take(), [])
+        self.run_callback(lambda: self.clock.advance(8))
+        self.assertEqual(
+            self.lines.take(),
+            [
+                "Warning:verify_user kept everything else waiting for 8 s: what takes "
+                "long must not be done in the reactor's thread"
+            ],
+        )
+
+    def test_lessTime(self):
+        """A callback may have less time than all have, and never has more."""
+        for time, limit in ((3, 3), (30, 10)):
+            self.program.execute("verify_user", Deferred, (), self.results.append, time)
+            self.clock.advance(limit - 0.1)
+            self.assertEqual(self.take(), [])
+            self.clock.advance(0.1)
+            self.assertEqual(self.take(), [LATE])
+        self.program.stop()
+
+    def test_future(self):
+        """A Future of asyncio is waited for, too."""
+        loop = asyncio.new_event_loop()
+        self.addCleanup(loop.close)
+        future = loop.create_future()
+        self.run_callback(lambda: future)
+        future.set_result(5)
+        loop.run_until_complete(asyncio.sleep(0))
+        self.assertEqual(self.take(), [5])
 
     def test_neverDone(self):
         """What is not done in time is cancelled, logged and counted."""
@@ -207,7 +374,7 @@ class ExecutionTests(SynchronousTestCase):
         self.clock.advance(9.9)
         self.assertEqual(self.take(), [])
         self.clock.advance(0.1)
-        self.assertEqual(self.take(), [Fault.TOO_LATE])
+        self.assertEqual(self.take(), [LATE])
         self.assertEqual(len(cancelled), 1)
         self.assertEqual(
             self.lines.take(),
@@ -228,7 +395,7 @@ class ExecutionTests(SynchronousTestCase):
 
         self.run_callback(coroutine)
         self.clock.advance(10)
-        self.assertEqual((self.take(), tidied), ([Fault.TOO_LATE], [True]))
+        self.assertEqual((self.take(), tidied), ([LATE], [True]))
 
     def test_firesAfterAll(self):
         """The value of one that was given up is of no interest any more."""
@@ -236,7 +403,7 @@ class ExecutionTests(SynchronousTestCase):
         self.run_callback(lambda: waited)
         self.clock.advance(10)
         waited.addErrback(lambda failure: None)
-        self.assertEqual(self.take(), [Fault.TOO_LATE])
+        self.assertEqual(self.take(), [LATE])
 
     def test_cancellerRaises(self):
         """A canceller that raises is logged."""
@@ -247,14 +414,14 @@ class ExecutionTests(SynchronousTestCase):
         self.run_callback(lambda: Deferred(canceller))
         self.clock.advance(10)
         self.clock.advance(1)
-        self.assertEqual(self.take(), [Fault.TOO_LATE])
+        self.assertEqual(self.take(), [LATE])
 
     def test_stop(self):
         """At the end whatever is not done is given up."""
         self.run_callback(Deferred)
         self.run_callback(Deferred)
         self.program.stop()
-        self.assertEqual(self.take(), [Fault.STOPPED] * 2)
+        self.assertEqual(self.take(), [STOPPED] * 2)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_notice(self):

@@ -23,6 +23,7 @@ from anychat.business_messages import (
 from anychat.codes import ResultCode
 from anychat.errors import ConfigError, LocalError, Refused
 from anychat.protocols.tls import SecureTransports, ServerContext, make_certificate
+from anychat.services.event_queue import LASTING
 from test.business.bench import ServerTestCase
 from test.protocols.dialogue import server_context
 
@@ -175,6 +176,61 @@ class ConnectedTests(ServerTestCase):
         self.assertEqual(self.count("questions_late"), 1)
         self.assertTrue(server.connected)
 
+    def test_faultIsTold(self):
+        """The core's operator reads which callback it was, and what it raised."""
+        server = self.make_sdk()
+        server.verify_user = lambda name, password: {}[password]
+        server.prepare_enter_room = lambda *values: None
+        server.startService()
+        self.flush()
+        for question, text in (
+            (VerifyUser("ann", "secret"), "verify_user raised KeyError"),
+            (PrepareEnterRoom(7, 1, "", ""), "prepare_enter_room: a NoneType was"),
+        ):
+            self.assertEqual(self.ask(question), [Verdict(ResultCode.SERVERSDK_FAIL)])
+            self.assertIn(text, self.log[-1])
+            self.assertNotIn("secret", self.log[-1])
+            self.pass_time(10)
+
+    def test_burst(self):
+        """After more logins than there is time for the next one is answered at once."""
+        server = self.make_sdk(side_by_side=10)
+        waiting = []
+
+        def verify_user(name, password):
+            waiting.append(Deferred())
+            return waiting[-1]
+
+        server.verify_user = verify_user
+        server.startService()
+        self.flush()
+        verdicts = [self.ask(VerifyUser("ann", "wrong")) for _ in range(150)]
+        self.pass_time(5)
+        self.pass_time(0)
+        self.assertEqual(verdicts, [[Verdict(ResultCode.SERVERSDK_TIMEOUT)]] * 150)
+        asked = len(waiting)
+        self.assertLess(asked, 21)
+        verdict = self.ask(VerifyUser("ann", "right"))
+        self.assertEqual(len(waiting), asked + 1)
+        waiting[-1].callback(200)
+        self.flush()
+        self.assertEqual(verdict, [Verdict(ResultCode.CERTIFY_FAIL)])
+
+    def test_floodOfOneUser(self):
+        """A user whose callbacks are slow delays nobody else's login or event."""
+        server = self.start_sdk(Shop)
+        self.pass_time(0)
+        server.take()
+        server.is_slow = True
+        self.tell(*[7] * 300)
+        self.assertEqual(len(server.take()), 1)
+        self.tell(8)
+        self.assertEqual(server.take(), [(8, 1)])
+        self.assertEqual(
+            self.ask(VerifyUser("ann", "x")),
+            [Verdict(ResultCode.SUCCESS, 7, 3, "Ann")],
+        )
+
     def test_acknowledged(self):
         """Events are acknowledged when they are done, many at once."""
         server = self.start_sdk(Shop)
@@ -206,15 +262,16 @@ class ConnectedTests(ServerTestCase):
         server = self.start_sdk(Shop)
         self.pass_time(0)
         server.is_slow = True
-        self.tell(*[7] * 50)
-        self.assertEqual(self.count("events_under_way"), 10)
-        self.assertEqual(server.statistics()["waiting"], 10)
+        window = 10 * LASTING
+        self.tell(*[7] * (window + 10))
+        self.assertEqual(self.count("events_under_way"), window)
+        self.assertEqual(server.statistics()["waiting"], window)
         server.is_slow = False
         server.slow[0].callback(None)
         for _ in range(10):
             self.pass_time(0)
         self.assertEqual(self.count("events_waiting"), 0)
-        self.assertEqual(len(server.take()), 50 + len(GREETING))
+        self.assertEqual(len(server.take()), window + 10 + len(GREETING))
 
     def test_calls(self):
         """A call is done by the core; a refusal fails it."""
@@ -482,7 +539,7 @@ class ReconnectTests(ServerTestCase):
         lines = [line for line in self.lines.lines if line.startswith("Cannot")]
         self.assertEqual(len(lines), 1)
         self.assertIn("108 CONNECT_SOCKETERR", lines[0])
-        self.assertIn("is the core server running, with SDKFilterPlus=ipc", lines[0])
+        self.assertIn("is the core server running, with SDKFilterPlus=libipc", lines[0])
 
     def test_quickAgain(self):
         """After a connection that was good the pauses begin short."""
@@ -536,7 +593,10 @@ class ReconnectTests(ServerTestCase):
             self.reactor.advance(1)  # nothing is delivered
         self.flush()
         self.assertEqual(server.take(), [("disconnected", 100)])
-        self.assertIn("the core server was silent for 20 s", self.lines.lines[-1])
+        self.assertIn(
+            "the core server was silent for 20 s, or this program stood still",
+            self.lines.lines[-1],
+        )
 
     def test_sameName(self):
         """Two of one name: the first is told so, and comes back slowly."""

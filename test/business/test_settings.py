@@ -1,5 +1,6 @@
 """AnyChatServerSDK.ini: what is read, what is refused, and the documentation."""
 
+import os
 import re
 from pathlib import Path
 
@@ -87,12 +88,50 @@ class SettingsTests(SynchronousTestCase):
 
     def test_missing(self):
         """Without a file there is a warning, and a core on this machine."""
-        read = load(self.path)
+        before = Path.cwd()
+        self.addCleanup(os.chdir, before)
+        os.chdir(self.directory)
+        read = load()
         self.assertEqual(
             read.warnings,
             ("load config file(AnyChatServerSDK.ini) failed, use default settings!",),
         )
         self.assertEqual(read.server_ip_addr, "127.0.0.1")
+
+    def test_missingThoughNamed(self):
+        """A file that somebody has named has to be there."""
+        error = self.assertRaises(ConfigError, load, self.path)
+        self.assertEqual(str(error), f"{self.path}: no such file")
+
+    def test_notLookedAt(self):
+        """A certificate that a plain connection does not show is a warning."""
+        for line in ("Fingerprint=" + "ab" * 32, "CAFile=ca.pem"):
+            read = self.load(line)
+            key = line.partition("=")[0]
+            self.assertEqual(
+                read.warnings,
+                (
+                    f"{self.path.name}, line 2: [Base Settings] {key}: is not looked "
+                    "at, for the connection is not TLS",
+                ),
+            )
+            self.assertEqual(self.load(f"{line}\nTLS=on").warnings, ())
+
+    def test_ofAProgram(self):
+        """What a program gives itself is held against the same rules."""
+        Settings(name="x" * 64).check()
+        for wrong in (
+            {"name": "x" * 65},
+            {"name": "a\nb"},
+            {"name": ""},
+            {"server_port": 0},
+            {"server_port": "x"},
+            {"server_ip_addr": "a b"},
+            {"tls": "maybe"},
+        ):
+            error = self.assertRaises(ConfigError, Settings(**wrong).check)
+            self.assertIn(f"={str(*wrong.values())!r}: allowed is ", str(error))
+            self.assertNotIn("\n", str(error))
 
     def test_noDirectory(self):
         """A directory that is not there is an error."""

@@ -21,17 +21,28 @@ from anychat.services.settings import BusinessChannelSettings
 from test.protocols.dialogue import FACTS
 from test.test_layering import ROOT
 
+
+def print(*values):
+    """A line, whole: several threads print."""
+    sys.stdout.write(" ".join(map(str, values)) + "\n")
+
+
 #: Seconds that a script has.
 TIMEOUT = 60
 
+_INTERRUPTS = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+"""
 _PROLOGUE = """
-import threading
+import logging, threading
+logging.getLogger("anychat.business").addHandler(logging.NullHandler())
 from anychat.business.blocking import BlockingServer, UserVerdict
 from anychat.business.settings import Settings
 from anychat.business_messages import *
 from anychat.codes import ResultCode
 from anychat.errors import LocalError, Refused
-from test.business.with_core import Core
+from test.business.with_core import Core, print
 core = Core()
 """
 
@@ -39,11 +50,13 @@ core = Core()
 def run_script(script, prologue=_PROLOGUE):
     """Run it in a directory of its own; its lines of output.
 
+    Ctrl-C is what Python makes of it, wherever the tests run.
+
     :raises AssertionError: it failed, or wrote to standard error.
     """
     with tempfile.TemporaryDirectory() as directory:
         done = subprocess.run(
-            [sys.executable, "-c", prologue + textwrap.dedent(script)],
+            [sys.executable, "-c", _INTERRUPTS + prologue + textwrap.dedent(script)],
             cwd=directory,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             capture_output=True,
@@ -69,7 +82,7 @@ class Core:
     def _make(self):
         self.service = BusinessService(
             self.thread.reactor,
-            BusinessChannelSettings(port=0),
+            BusinessChannelSettings(port=0, answer_timeout=1),
             self,
             FACTS,
             os.urandom,

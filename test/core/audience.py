@@ -17,7 +17,7 @@ from anychat.codes import (
     VideoCallEvent,
     VideoCallStage,
 )
-from anychat.core import changes
+from anychat.core import changes, effects
 from anychat.messages import (
     CameraState,
     FriendStatus,
@@ -235,6 +235,8 @@ class Arbiter:
     def __init__(self):
         self.questions = []
         """Effects whose verdict it still owes."""
+        self.withdrawn = set()
+        """Sessions for whose question it need not."""
         self.users = {}
         """The room of every user, 0 for none."""
 
@@ -447,7 +449,20 @@ class Audience:
         assert effect.session in self.clients
         self.arbiter.ask(effect)
 
+    def WithdrawQuestion(self, effect):
+        asked = [one.session for one in self.arbiter.questions]
+        assert effect.session in asked and effect.address
+        assert effect.session not in self.arbiter.withdrawn
+        self.arbiter.withdrawn.add(effect.session)
+
+    def QuestionClosed(self, effect):
+        self.arbiter.withdrawn.discard(effect.session)
+
     def Tell(self, effect):
+        self.arbiter.tell(effect.event)
+
+    def Offer(self, effect):
+        assert effect.session in self.clients
         self.arbiter.tell(effect.event)
 
     def AnswerCall(self, effect):
@@ -456,6 +471,14 @@ class Audience:
     def agree(self, state):
         """Fail where the world is not what the core takes it for."""
         assert set(self.clients) == set(state.sessions)
+        waiting = {*state.verifying, *state.entering}
+        asked = {
+            effect.session
+            for effect in self.arbiter.questions
+            if isinstance(effect, effects.AskPrepareEnterRoom | effects.AskVerifyUser)
+        }
+        assert not waiting & self.arbiter.withdrawn
+        assert asked <= waiting | self.arbiter.withdrawn
         assert self.arbiter.users == {
             session.user_id: session.room_id or 0 for session in state.sessions.values()
         }

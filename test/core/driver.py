@@ -17,11 +17,14 @@ from anychat.core.commands import (
 from anychat.core.effects import (
     AnswerCall,
     AskVerifyUser,
+    Offer,
+    QuestionClosed,
     RefuseLogin,
     Reply,
     Send,
     StartSession,
     Tell,
+    WithdrawQuestion,
 )
 from anychat.core.hall import Hall
 from anychat.core.settings import HallSettings
@@ -74,14 +77,16 @@ class Driver:
     def run(self, command):
         """Decide a command and fold what comes of it; the effects.
 
-        What the plug-in is told stands in ``told`` instead.
+        What the plug-in is told stands in ``told`` instead; what it is offered
+        stands there too.
         """
         decision = self.hall.decide(command, self.now)
         for change in decision.changes:
             self.journal.append(change)
             self.hall.apply(change)
         effects = list(decision.effects)
-        self.told += [effect.event for effect in effects if isinstance(effect, Tell)]
+        told = [effect for effect in effects if isinstance(effect, Tell | Offer)]
+        self.told += [effect.event for effect in told]
         return [effect for effect in effects if not isinstance(effect, Tell)]
 
     def try_login(self, name, password="x", *, secure=True, request=1, **login):
@@ -144,6 +149,14 @@ class Driver:
     def drop(self, session):
         """The link of a login that is being looked at is gone; the effects."""
         return self.run(LoginDropped(session))
+
+    def withdrawn(self, session):
+        """What comes of it when nobody waits for a verdict any more."""
+        return [WithdrawQuestion(session, "192.0.2.7")]
+
+    def closed(self, session):
+        """What comes of a verdict that nobody waits for."""
+        return [QuestionClosed(session)]
 
     def prepare(self, session, code=ResultCode.SUCCESS, *, request=7):
         """The arbiter's verdict on an entry; the effects."""

@@ -144,16 +144,18 @@ class VerdictTests(SynchronousTestCase):
         session = self.core.asked("alice")
         self.core.verify(session, code=ResultCode.CERTIFY_FAIL)
         before = len(self.core.journal)
-        self.assertEqual(self.core.verify(session, 77), [])
-        self.assertEqual(self.core.verify(1234, 78), [])
+        self.assertEqual(self.core.verify(session, 77), self.core.closed(session))
+        self.assertEqual(self.core.verify(1234, 78), self.core.closed(1234))
         self.assertEqual(len(self.core.journal), before)
 
     def test_dropped(self):
-        """The verdict on a login whose link is gone is ignored."""
+        """A login whose link is gone is withdrawn, and its verdict ignored."""
         session = self.core.asked("alice")
-        self.assertEqual(self.core.drop(session), [])
+        withdrawn, closed = self.core.withdrawn(session), self.core.closed(session)
+        self.assertEqual(self.core.drop(session), withdrawn)
         self.assertEqual(self.core.journal[-1], LoginSettled(session))
-        self.assertEqual(self.core.verify(session, 77), [])
+        self.assertEqual(self.core.drop(session), [])
+        self.assertEqual(self.core.verify(session, 77), closed)
         self.assertEqual(self.core.drop(session), [])
         self.assertEqual(self.core.state.sessions, {})
         self.assertEqual(len(self.core.journal), 2)
@@ -190,6 +192,24 @@ class VerdictTests(SynchronousTestCase):
             "VerifyUser gave user bob the id 5, which is that of alice who is online",
         )
         self.assertEqual(len(self.core.state.sessions), 1)
+
+    def test_spellings(self):
+        """Another spelling of the name is the same user again."""
+        old = self.core.verified("Ren\u00e9", 5)
+        session = self.core.asked("RENE\u0301")
+        ended, started = self.core.verify(session, 5)
+        self.assertEqual(ended, EndSession(old, ResultCode.LOGIN_NEWLOGIN))
+        self.assertEqual(started.session, session)
+
+    def test_heldGivesWay(self):
+        """A session without a link keeps its id from no login, whatever the name:
+        applications let a user sign in by telephone number and by address."""
+        old = self.core.verified("ann@example.org", 5)
+        self.core.lose(old)
+        session = self.core.asked("5550100")
+        ended, started = self.core.verify(session, 5)
+        self.assertEqual(ended, EndSession(old, ResultCode.LOGIN_NEWLOGIN))
+        self.assertEqual(started.session, session)
 
     def test_unfitNickname(self):
         """A nickname that cannot be shown is replaced by the name."""

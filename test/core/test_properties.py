@@ -69,7 +69,9 @@ from anychat.core.effects import (
     AskVerifyUser,
     AskVideoCall,
     KeepLog,
+    Offer,
     OpenRoute,
+    QuestionClosed,
     ReadStored,
     RefuseLogin,
     Reply,
@@ -466,8 +468,17 @@ class Theatre:
             for effect in decision.effects
             if isinstance(
                 effect,
-                (Reply, OpenRoute, StartSession, RefuseLogin, ReplyFigure, KeepLog),
+                (
+                    Reply,
+                    Offer,
+                    OpenRoute,
+                    StartSession,
+                    RefuseLogin,
+                    ReplyFigure,
+                    KeepLog,
+                ),
             )
+            if effect.request or not isinstance(effect, Offer)
         ]
         assert answers == ([request] if request else [])
         calls = [
@@ -682,7 +693,10 @@ class Theatre:
             self.asked[asked.session] = asked.question
         matters = self.awaited(command) is not None
         assert bool(self.run(command).changes) is matters
-        assert self.run(command) == Decision(), "a verdict was taken twice"
+        closed = Decision()
+        if isinstance(command, UserVerified | RoomEntryPrepared):
+            closed = Decision(effects=(QuestionClosed(command.session),))
+        assert self.run(command) == closed, "a verdict was taken twice"
 
     def drop(self, which):
         """The link of a login that waits is gone."""
@@ -732,6 +746,9 @@ class Theatre:
         self.wait(20.0)
         assert not self.hall.state.sessions
         assert not self.audience.routes
+        for asked in self.audience.arbiter.questions:
+            if isinstance(asked, AskVerifyUser | AskPrepareEnterRoom):
+                assert asked.session in self.audience.arbiter.withdrawn
         assert self.hall.next_timeout() is None
         while self.audience.arbiter.questions:
             self.verdict(0, Verdict(ResultCode.SUCCESS, 1))

@@ -41,6 +41,11 @@ async def pause(seconds):
     await deferLater(reactor, seconds)
 
 
+async def bound(client):
+    """Wait until the server has said that it knows the client's UDP address."""
+    await until(lambda: client._plane.session().bound)
+
+
 async def sign_in(
     case, server, name, room=1, host="127.0.0.1", udp_port=None, **options
 ):

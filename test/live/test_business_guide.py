@@ -48,7 +48,10 @@ class GuideTests(BusinessCase, TestCase):
         await super().setUp()
         text = (ROOT / "docs" / "business.md").read_text(encoding="utf-8")
         programs = re.findall(r'^```python\n("""(\w+\.py):.*?)^```', text, re.M | re.S)
-        self.assertEqual([name for _, name in programs], ["shop.py", "web.py"])
+        self.assertEqual(
+            [name for _, name in programs],
+            ["shop.py", "functions.py", "aio.py", "web.py"],
+        )
         self.directory = self.settings.parent
         for program, name in programs:
             (self.directory / name).write_text(program, encoding="utf-8")
@@ -78,6 +81,28 @@ class GuideTests(BusinessCase, TestCase):
         self.assertIn("Invoke Release", shop.text)
         self.assertNotIn("Traceback", shop.text)
         self.assertEqual(await self.refused("ann", "apple"), 206)
+
+    async def test_functions(self):
+        """Functions in a program with a reactor of its own; it logs what happens."""
+        await self.program_lets_in_ann("functions.py")
+
+    async def test_asyncio(self):
+        """Callbacks that wait for what is asyncio's, and that for a call."""
+        await self.program_lets_in_ann("aio.py")
+
+    async def program_lets_in_ann(self, name):
+        """Who ann is it knows, and ends in order."""
+        program = await self.business(
+            sys.executable, "-c", RUN.format(directory=str(self.directory), name=name)
+        )
+        await until(lambda: "Success connected to anychatcoreserver" in program.text)
+        self.assertEqual(await self.refused("ann", "pear"), 200)
+        ann = await self.client()
+        await ann.login("ann", "apple")
+        await ann.enter_room(1)
+        await program.end(signal.SIGINT)
+        self.assertIn("Invoke Release", program.text)
+        self.assertNotIn("Traceback", program.text)
 
     async def test_web(self):
         """A program without Twisted lets in, and asks from its own threads."""

@@ -8,6 +8,7 @@ from anychat.codes import StreamKind
 from test.live.call import (
     RecordingSource,
     Witness,
+    bound,
     loudest_frequency,
     pause,
     psnr,
@@ -22,8 +23,6 @@ from test.netem import ROUGH, UdpProxy
 CALL = 15.0
 #: Seconds for the last frames to pass the jitter buffer.
 DRAIN = 1.5
-#: Seconds for the server's checks of an address, repeated where they are lost.
-BINDING = 1.5
 
 
 class Call:
@@ -40,10 +39,9 @@ class Call:
         self.ann = await sign_in(self.case, self.server, "ann", udp_port=up)
         self.bob = await sign_in(self.case, self.server, "bob", udp_port=down)
         self.watching = await self.bob.watch(self.ann.user_id, sink=self.witness)
-        if up or down:
-            # The addresses are bound over the rough path, too, and a lost
-            # answer costs some tenths of a second; what counts here is media.
-            await pause(BINDING)
+        # Over the rough path the watcher may be bound later than the publisher,
+        # and would miss the beginning.
+        await bound(self.bob)
         self.source = RecordingSource(source)
         publishing = await self.ann.publish(self.source)
         self.video = publishing.sending[StreamKind.VIDEO]

@@ -9,6 +9,8 @@ import sys
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from test.interrupts import take_interrupts
+
 #: Presses ctrl-C as soon as Twisted is imported.
 INTERRUPTED = """
 import os, signal, sys
@@ -28,6 +30,9 @@ PROGRAM = (sys.executable, "-m", "anychat.load.command")
 
 class CommandTests(SynchronousTestCase):
     """The console script, in a process of its own."""
+
+    def setUp(self):
+        take_interrupts(self)
 
     def run_program(self, *arguments, **streams):
         """A run that is over."""

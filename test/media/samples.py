@@ -90,6 +90,9 @@ SUCCESS_IPV4 = stun.success(
 SUCCESS_IPV6 = stun.success(
     stun.parse(REQUEST), ("2001:db8::4:5", 32853), STUN_KEY, "server"
 )
+SUCCESS_BOUND = stun.success(
+    stun.parse(REQUEST), ("192.0.2.33", 32853), STUN_KEY, bound=True
+)
 FAILURE = stun.build(
     stun.MessageClass.ERROR,
     TRANSACTION,
@@ -127,6 +130,7 @@ VALID = {
     "stun-sha256-request": SHA256_REQUEST,
     "stun-success-ipv4": SUCCESS_IPV4,
     "stun-success-ipv6": SUCCESS_IPV6,
+    "stun-success-bound": SUCCESS_BOUND,
     "stun-failure": FAILURE,
     "srtp-video": SrtpSender(KEY, SALT, MEDIA_SSRC).protect(VIDEO.build()),
     "srtp-audio": SrtpSender(KEY, SALT, MEDIA_SSRC, roc=5).protect(AUDIO.build()),

@@ -97,6 +97,58 @@ class BindingsTests(SynchronousTestCase):
         self.assertEqual(self.bindings.path(LEG), HOME)
         self.assertEqual(self.bindings.bound, 1)
 
+    def test_saysBound(self):
+        """An answer says that the address is bound exactly when it is."""
+        answer, check = self.propose()
+        self.assertFalse(answer.bound)
+        (again,) = self.propose()
+        self.assertFalse(again.bound)
+        self.answer(check)
+        (answer,) = self.propose()
+        self.assertTrue(answer.bound)
+        answer.check(KEY)
+        # Another address of the same leg, and the old one when that is bound.
+        answer, check = self.propose(AWAY)
+        self.assertFalse(answer.bound)
+        self.assertTrue(self.propose(HOME)[0].bound)
+        self.answer(check, AWAY)
+        self.assertTrue(self.propose(AWAY)[0].bound)
+        self.assertFalse(self.propose(HOME)[0].bound)
+        self.bindings.remove(LEG)
+        self.bindings.add(LEG, "user", KEY)
+        self.assertFalse(self.propose(AWAY)[0].bound)
+
+    def test_saysBoundOfWhatIsRepeated(self):
+        """The same request again is answered by what is so now."""
+        data = self.request()
+        (answer, _), (check, _) = self.receive(data)
+        self.assertFalse(stun.parse(answer).bound)
+        self.answer(stun.parse(check))
+        ((answer, _),) = self.receive(data)
+        self.assertTrue(stun.parse(answer).bound)
+        _, check = self.propose(AWAY)
+        ((answer, _),) = self.receive(data)
+        self.assertTrue(stun.parse(answer).bound)
+        # Under check, but not bound: known, so it is answered.
+        ((answer, _),) = self.receive(data, AWAY)
+        self.assertFalse(stun.parse(answer).bound)
+        self.answer(check, AWAY)
+        ((answer, _),) = self.receive(data, AWAY)
+        self.assertTrue(stun.parse(answer).bound)
+
+    def test_saysBoundWhenForgotten(self):
+        """An address that was silent for too long is not bound."""
+        self.bind()
+        self.assertTrue(self.propose()[0].bound)
+        self.wait(SILENCE + 1)
+        self.assertFalse(self.propose()[0].bound)
+
+    def test_plainAnswerSaysNothing(self):
+        """Who does not say who he is learns nothing of the leg's address."""
+        self.bind()
+        ((answer, _),) = self.receive(stun.build(REQUEST, self.random(12)))
+        self.assertFalse(stun.parse(answer).bound)
+
     def test_ipv6(self):
         """The same over IPv6, a link-local address included."""
         path = Path(("fe80::1%eth0", 4000, 0, 2))

@@ -65,6 +65,7 @@ class DocumentationTests(SynchronousTestCase):
             {
                 "stun-request",
                 "stun-success-ipv4",
+                "stun-success-bound",
                 "rtp-video",
                 "rtp-audio",
                 "srtp-video",
@@ -177,7 +178,7 @@ class DocumentationTests(SynchronousTestCase):
     def test_limits(self):
         """The limits are the constants they are said to be."""
         limits = rows(self.text, "limit")
-        self.assertEqual(len(limits), 15)
+        self.assertEqual(len(limits), 16)
         for _, name, value in limits:
             module, constant = name.strip("`").split(".")
             found = getattr(

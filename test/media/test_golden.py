@@ -94,7 +94,7 @@ class GoldenTests(SynchronousTestCase):
         """The signed STUN files are authentic."""
         for name in ("request", "sha256-request"):
             stun.parse(golden(f"stun-{name}")).check(STUN_KEY, USERNAME)
-        for name in ("success-ipv4", "success-ipv6", "failure"):
+        for name in ("success-ipv4", "success-ipv6", "success-bound", "failure"):
             stun.parse(golden(f"stun-{name}")).check(STUN_KEY)
 
     def test_srtp(self):

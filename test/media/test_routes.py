@@ -20,6 +20,7 @@ from anychat.media.path import UPWARD, Address, Path, Send
 from anychat.media.routes import (
     ARRIVALS,
     ARRIVALS_KEPT,
+    CACHE_BYTES,
     CACHE_PACKETS,
     COPIES,
     RING_SIZES,
@@ -660,19 +661,55 @@ class ForwarderTestsMixin:
         self.forwarder.retransmit(SSRC, ALICE, [1, 2], self.rig.now())
         self.assertEqual(self.received(ALICE), [rtp(2)])
 
+    def kept(self, sizes, first=0):
+        """How many of packets with payloads of these sizes are sent again; they
+        must be the last ones."""
+        packets = [
+            rtp(number, payload=bytes(size)) for number, size in enumerate(sizes, first)
+        ]
+        self.deliver(*packets)
+        self.rig.sent()
+        asked = list(range(first, first + len(packets)))
+        self.forwarder.retransmit(SSRC, ALICE, asked, self.rig.now())
+        again = self.received(ALICE)
+        # What differs may be half a megabyte.
+        self.assertTrue(again == packets[len(packets) - len(again) :], len(again))
+        return len(again)
+
     def test_cacheIsBounded(self):
-        """By a number of packets, however long they are."""
+        """By a number of packets, if they are short."""
         self.open(receivers=(ALICE,))
-        for payload in (b"", bytes(MAX_PAYLOAD)):
-            packets = [rtp(number, payload=payload) for number in range(1000)]
-            self.deliver(*packets)
-            self.rig.sent()
-            asked = list(range(1000))
-            self.forwarder.retransmit(SSRC, ALICE, asked, self.rig.now())
-            again = self.received(ALICE)
-            self.assertEqual(again, packets[-CACHE_PACKETS:])
-            self.forwarder.close_stream(SSRC)
+        self.assertEqual(self.kept([0] * 1000), CACHE_PACKETS)
+
+    def test_cacheIsBoundedInBytes(self):
+        """Of longer packets fewer are kept, as many as have room, whatever was
+        there before them."""
+        longest = len(rtp(0, payload=bytes(MAX_PAYLOAD)))
+        self.assertLess(CACHE_BYTES, CACHE_PACKETS * longest)
+        for sizes in (
+            [MAX_PAYLOAD] * 2000,
+            [MAX_PAYLOAD] * 300 + [7] * 400,
+            [7] * 400 + [MAX_PAYLOAD] * 450,
+            [1000 + number * 613 % 165 for number in range(3000)],
+        ):
             self.open(receivers=(ALICE,))
+            number = room = 0
+            for size in reversed(sizes):
+                room += len(rtp(0, payload=bytes(size)))
+                if room > CACHE_BYTES or number == CACHE_PACKETS:
+                    break
+                number += 1
+            self.assertEqual(self.kept(sizes), number)
+            self.forwarder.close_stream(SSRC)
+
+    def test_cacheHasRoomAgain(self):
+        """What has gone with the last destination takes no room any more."""
+        self.open(receivers=(ALICE,))
+        self.kept([MAX_PAYLOAD] * 500)
+        self.forwarder.remove_destination(SSRC, ALICE)
+        self.forwarder.add_destination(SSRC, ALICE, self.rig.path(2), False)
+        number = CACHE_BYTES // len(rtp(0, payload=bytes(MAX_PAYLOAD)))
+        self.assertEqual(self.kept([MAX_PAYLOAD] * number, 500), number)
 
     def test_nothingKeptForNobody(self):
         """A stream without destinations keeps nothing, only its position."""
@@ -705,8 +742,8 @@ class ForwarderTestsMixin:
         self.assertEqual(len(bob), 4)
         self.assertEqual(self.drops(), {Drop.CONGESTED: 1, Drop.SKIPPED: 2})
         first, second = self.stream().destinations
-        self.assertEqual((first.packets, first.dropped), (2, 3))
-        self.assertEqual((second.packets, second.dropped), (5, 0))
+        self.assertEqual((first.packets, first.drops), (2, self.drops()))
+        self.assertEqual((second.packets, second.drops), (5, {}))
         size = len(rtp(1, KEY_START)) + len(rtp(5, START))
         self.assertEqual(first.bytes, size)
         self.assertEqual(self.forwarder.counters().forwarded, 7)
@@ -744,8 +781,10 @@ class ForwarderTestsMixin:
         self.assertEqual(len(self.received(BOB)), 3)
         self.assertEqual(self.drops(), {Drop.UNREACHABLE: 4})
         alice, bob = self.stream().destinations
-        self.assertEqual((alice.packets, alice.bytes, alice.dropped), (0, 0, 2))
-        self.assertEqual(bob.packets, 2)
+        self.assertEqual((alice.packets, alice.bytes), (0, 0))
+        # The report and the one that was to be sent again are among them.
+        self.assertEqual(alice.drops, {Drop.UNREACHABLE: 4})
+        self.assertEqual((bob.packets, bob.drops), (2, {}))
 
     # Upward.
 
@@ -768,7 +807,7 @@ class ForwarderTestsMixin:
         self.assertEqual(self.forwarder.take_copies(9), [Copy(SSRC, BOB, rtp(3), now)])
         self.assertEqual(len(self.received(ALICE)), 3)
         _, bob = self.stream().destinations
-        self.assertEqual((bob.packets, bob.dropped, bob.bound), (2, 0, True))
+        self.assertEqual((bob.packets, bob.drops, bob.bound), (2, {}, True))
         self.assertEqual(self.forwarder.retransmit(SSRC, BOB, [3], now), 1)
         self.assertEqual(self.forwarder.take_copies(9), [Copy(SSRC, BOB, rtp(3), now)])
 
@@ -785,7 +824,7 @@ class ForwarderTestsMixin:
         (copy,) = self.forwarder.take_copies(9)
         self.assertEqual(copy.data, rtp(COPIES + 4, START))
         self.assertEqual(self.destination().packets, COPIES + 1)
-        self.assertEqual(self.destination().dropped, 4)
+        self.assertEqual(self.destination().drops, {Drop.CONGESTED: 2, Drop.SKIPPED: 3})
 
     def test_upwardOrNot(self):
         """A destination may go from one to the other."""
@@ -917,11 +956,85 @@ class ForwarderTestsMixin:
         self.assertEqual(stream.packets, 3)
         self.assertEqual(stream.bytes, sum(map(len, forwarded[:3])))
         self.assertEqual(stream.missing, 1 + 1099)
-        self.assertEqual((stream.duplicates, stream.late), (1, 1))
+        self.assertEqual(stream.drops, {Drop.DUPLICATE: 1, Drop.LATE: 1})
         self.assertEqual((stream.key_frames, stream.reports), (1, 1))
         self.assertEqual(stream.last_seen, self.rig.now() - 0.25)
         self.assertEqual(self.destination().leg, ALICE)
         self.assertTrue(self.destination().bound)
+
+    def test_dropsOfAStream(self):
+        """What was under its SSRC and went no further is its own; what had no
+        SSRC of a stream is nobody's."""
+        self.limit(packets=2)
+        self.forwarder.open_stream(OTHER, AUDIO, None)
+        self.open(VIDEO)
+        self.deliver(rtp(1, ssrc=OTHER), rtcp(200, OTHER), rtp(1, ssrc=Ssrc(7)))
+        self.rig.deliver(rtp(1), self.rig.address(4))
+        good = rtp(5000)
+        self.deliver(bytes((0x8F,)) + good[1:], good[:20], rtcp(201, SSRC))
+        self.deliver(good, good, rtp(5000 - WINDOW), rtp(5001), rtp(5002))
+        other, stream = self.forwarder.counters().streams
+        self.assertEqual(other.drops, {Drop.UNBOUND: 2})
+        mine = {
+            Drop.WRONG_SOURCE: 1,
+            Drop.MALFORMED_RTP: 1,
+            Drop.NOT_A_REPORT: 1,
+            Drop.DUPLICATE: 1,
+            Drop.LATE: 1,
+            Drop.LIMITED: 1,
+        }
+        self.assertEqual(stream.drops, mine)
+        everything = {**mine, Drop.UNBOUND: 2, Drop.UNKNOWN_SSRC: 1}
+        everything[Drop.MALFORMED_RTP] += 1
+        self.assertEqual(self.drops(), everything)
+
+    def test_lastSent(self):
+        """Of a destination, the time of its last packet, of which reports, those
+        sent again and those that did not get out are none."""
+        self.open(receivers=(ALICE, BOB))
+
+        def last():
+            return [each.last_sent for each in self.stream().destinations]
+
+        self.deliver(rtcp(200, SSRC))
+        self.assertEqual(last(), [None, None])
+        self.deliver(rtp(1))
+        first = self.rig.now()
+        self.rig.advance(0.25)
+        for number, error in enumerate((BlockingIOError(), OSError(101, "no"))):
+            self.rig.refuse(self.rig.address(2), error)
+            self.deliver(rtp(2 * number + 2), rtp(2 * number + 3))
+            self.assertEqual(last(), [first, self.rig.now()])
+        self.rig.refuse(self.rig.address(2), None)
+        self.forwarder.retransmit(SSRC, ALICE, [1], self.rig.now())
+        self.assertEqual(last(), [first, self.rig.now()])
+        self.deliver(rtp(6))
+        second = self.rig.now()
+        # It keeps it without an address and with another one.
+        self.forwarder.move_destination(SSRC, ALICE, None)
+        self.rig.advance(0.25)
+        self.deliver(rtp(7))
+        self.assertEqual(last(), [second, self.rig.now()])
+        self.forwarder.move_destination(SSRC, ALICE, self.rig.path(5))
+        self.assertEqual(last(), [second, self.rig.now()])
+        self.deliver(rtp(8))
+        self.assertEqual(last(), [self.rig.now()] * 2)
+
+    def test_lastSentBeforeFailures(self):
+        """A refused copy does not make an earlier one later or forgotten."""
+        self.open(VIDEO, receivers=(ALICE,))
+        self.deliver(rtp(1, KEY_START))
+        self.rig.advance(0.25)
+        self.deliver(rtp(2))
+        sent = self.rig.now()
+        self.rig.refuse(self.rig.address(2), BlockingIOError())
+        for number in range(3, 6):
+            self.rig.advance(0.25)
+            self.deliver(rtp(number, START))
+            destination = self.destination()
+            self.assertEqual(destination.last_sent, sent)
+            self.assertEqual(destination.drops, {Drop.CONGESTED: number - 2})
+        self.assertEqual(destination.packets, 2)
 
     # It runs once for each forwarder, which is what that check is about.
     @settings(

@@ -133,6 +133,24 @@ class ParseTests(SynchronousTestCase):
         message = parse(stun_message((0x8029, bytes(8)), (0xFFFF, b"x")))
         self.assertEqual(message.unknown, ())
 
+    def test_bound(self):
+        """An answer says "bound" or does not; whatever the attribute holds."""
+        for bound in (False, True):
+            data = success(parse(REQUEST), ("192.0.2.1", 1), STUN_KEY, bound=bound)
+            message = parse(data)
+            message.check(STUN_KEY)
+            self.assertIs(message.bound, bound)
+            self.assertEqual(message.unknown, ())
+        self.assertIs(parse(stun_message((0xEB0D, b"more"))).bound, True)
+
+    def test_boundIsCovered(self):
+        """What somebody appends to a signed answer makes it say nothing."""
+        data = success(parse(REQUEST), ("192.0.2.1", 1), STUN_KEY)[:-8]
+        data += bytes.fromhex("eb0d0000")
+        message = parse(data[:2] + (len(data) - 20).to_bytes(2, "big") + data[4:])
+        message.check(STUN_KEY)
+        self.assertIs(message.bound, False)
+
     def test_indication(self):
         """An indication is told from a request."""
         data = build(MessageClass.INDICATION, TRANSACTION)
@@ -449,12 +467,15 @@ class UsualTests(SynchronousTestCase):
         strategies.binary(min_size=12, max_size=12),
     )
     def test_answer(self, host, port, transaction):
-        """The answer is the same, byte for byte."""
+        """The answer is the same, byte for byte, and says "bound"."""
         received = parse(request(transaction, "17:c3ab", STUN_KEY))
         self.assertEqual(
             usual_success(transaction, (host, port), STUN_KEY),
-            success(received, (host, port), STUN_KEY),
+            success(received, (host, port), STUN_KEY, bound=True),
         )
+        answer = parse(usual_success(transaction, (host, port), STUN_KEY))
+        answer.check(STUN_KEY)
+        self.assertTrue(answer.bound)
 
 
 class BuildTests(SynchronousTestCase):

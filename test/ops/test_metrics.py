@@ -43,6 +43,7 @@ class MetricsTests(SynchronousTestCase):
             lambda: {"sessions": 1, "logins": 12},
             lambda: COUNTERS,
             lambda: {"connected": 2, "events": 7},
+            lambda: {"loaded": 1, "questions": 5},
             lambda: self.now,
             lambda: {"tasks": 3, "bytes": 1000},
         )
@@ -64,6 +65,8 @@ class MetricsTests(SynchronousTestCase):
         self.assertIn("anychat_business_events_total 7.0", lines)
         self.assertIn("anychat_transfers_tasks 3.0", lines)
         self.assertIn("anychat_transfers_bytes_total 1000.0", lines)
+        self.assertIn("anychat_filter_loaded 1.0", lines)
+        self.assertIn("anychat_filter_questions_total 5.0", lines)
         for line in (
             "anychat_users 1.0",
             "anychat_calls_ringing 0.0",

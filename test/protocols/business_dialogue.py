@@ -58,6 +58,10 @@ class RecordingOwner:
         self.fault = error
         self.events.append(("fault", int(error.code), channel.closed))
 
+    def channel_over(self, channel):
+        """Nothing more comes."""
+        self.events.append(("over",))
+
     def channel_lost(self, channel, reason):
         """The end."""
         self.events.append(("lost",))

@@ -257,6 +257,7 @@ class CoreTestCase(SynchronousTestCase):
             "build_time": "now",
             "heartbeat": 5000,
             "timeout": 20000,
+            "answer_timeout": 4500,
             "epoch": EPOCH,
         }
         self.say({**said, **others})
@@ -568,6 +569,13 @@ class EventTests(PairTestCase):
             self.assertEqual(len(self.flushLoggedErrors()), 1)
         self.assertFalse(self.link.closed)
 
+    def test_refusedQuestion(self):
+        """What an owner refuses with a text is 206, and the core's owner reads it."""
+        self.server.verdict = Refused(ResultCode.SERVERSDK_FAIL, "it raised KeyError")
+        self.assertEqual(self.ask(), [Verdict(ResultCode.SERVERSDK_FAIL)])
+        self.assertEqual(self.flushLoggedErrors(), [])
+        self.assertIn("it raised KeyError", self.core.fault.reason)
+
     def test_verdictAfterTheEnd(self):
         """A verdict that comes after the link has gone is dropped."""
         self.server.verdict = Deferred()
@@ -617,7 +625,7 @@ class CallTests(PairTestCase):
             self.call(commands.GetOnlineUsers, room_id=-1),
             [{"ids": (-2, 7, 8), "more": False}],
         )
-        self.assertEqual(self.call(commands.SendBufToUser, user_id=7, data=b""), [{}])
+        self.assertEqual(self.call(commands.SendBufToUser, user_id=7, data=b"x"), [{}])
 
     def test_fullPage(self):
         """The biggest answer there is comes through."""
@@ -642,7 +650,8 @@ class CallTests(PairTestCase):
             {"user_id": 7, "data": b"x" * 60_001},
             {"user_id": 7, "data": b"x" * 100_000},
             {"user_id": 7},
-            {"user_id": "7", "data": b""},
+            {"user_id": "7", "data": b"x"},
+            {"user_id": 7, "data": b""},
         ):
             result = self.call(commands.SendBufToUser, **values)
             self.assertRefused(result, Refused, 21)

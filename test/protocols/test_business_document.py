@@ -32,6 +32,7 @@ from anychat.protocols.business_boxes import (
 )
 from anychat.protocols.business_server import EARLY, ChannelTerms
 from anychat.protocols.proof import derive_key, make_proof
+from anychat.services.event_queue import LASTING, SHARE_OF_BYTES, SHARE_OF_EVENTS
 from anychat.services.settings import BusinessChannelSettings
 from test.protocols.test_proof import GOLDEN
 
@@ -171,7 +172,7 @@ class DocumentTests(SynchronousTestCase):
             f"in {EARLY} bytes",
             f"in the long run | {terms['call_rate']:.0f} a second |",
             f"read at once | {terms['call_burst']:.0f} |",
-            f"| {terms['open_questions']}, then the oldest",
+            f"| {service.questions}, the next are answered",
             f"caught up once | {terms['send_budget'] >> 20} MiB |",
             f"empty itself | {business_end.CLOSING_TIME:.0f} s |",
             f"{service.channels_per_address}, {service.channels_overall} |",
@@ -179,6 +180,10 @@ class DocumentTests(SynchronousTestCase):
             f"up to {service.names} names",
             f"at most {service.window_events} events and "
             f"{service.window_bytes >> 20} MiB",
+            f"{service.window_events // SHARE_OF_EVENTS} events and "
+            f"{service.window_bytes // SHARE_OF_BYTES >> 10} KiB of one user",
+            f"who is where, {LASTING * service.window_events} and "
+            f"{LASTING * service.window_bytes >> 20} MiB",
             f"no more than {service.queue_bytes >> 20} MiB",
             f"at most {business_types.MAX_IDS} at a time",
             f"({service.answer_timeout:.0f} s unless configured)",
@@ -226,6 +231,7 @@ def example():
         "build_time": "2026-11-20 08:00:00",
         "heartbeat": 5000,
         "timeout": 20000,
+        "answer_timeout": 5000,
         "epoch": bytes(range(1, 9)),
     }
     guest = Presence(-2, "guest", 0, "192.0.2.7", 1)

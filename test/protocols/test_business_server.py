@@ -134,6 +134,7 @@ class GreetingTests(ChannelTestCase):
                 "build_time": b"2026-11-20 08:00:00",
                 "heartbeat": b"5000",
                 "timeout": b"20000",
+                "answer_timeout": b"5000",
                 "epoch": EPOCH,
             },
         )
@@ -312,7 +313,7 @@ class GreetingTests(ChannelTestCase):
         self.say(asked("Begin", "b", proof=b""))
         self.assertEqual(self.transport.value(), b"")
         self.assertTrue(self.transport.disconnecting)
-        self.assertEqual(self.owner.kinds(), [])
+        self.assertEqual(self.owner.kinds(), ["over"])
 
     def test_tooSlow(self):
         """Who has not begun in time is closed, however much of it came."""
@@ -330,7 +331,7 @@ class GreetingTests(ChannelTestCase):
         """What comes when the channel is over is not looked at."""
         self.say(b"GET /")
         self.say(hello())
-        self.assertEqual(self.owner.kinds(), ["fault"])
+        self.assertEqual(self.owner.kinds(), ["over", "fault"])
 
     @settings(deadline=None, max_examples=100)
     @given(st.lists(st.binary(min_size=1, max_size=200), max_size=4))
@@ -399,6 +400,8 @@ class QuestionTests(ChannelTestCase):
         """A refusal with a number is a verdict; one without is 206, and told."""
         for text, code, told in (
             (b"200 CERTIFY_FAIL: wrong", 200, False),
+            (b"206 SERVERSDK_FAIL: verify_user raised KeyError", 206, True),
+            (b"206", 206, True),
             (b"something else", 206, True),
         ):
             result = self.ask()
@@ -414,6 +417,8 @@ class QuestionTests(ChannelTestCase):
             )
             self.assertEqual(result[0].code, code)
             self.assertEqual(self.owner.kinds()[-1] == "fault", told)
+            if told:
+                self.assertFalse(self.owner.fault.reason.endswith(": "))
         for kind in (b"UNKNOWN", b"UNHANDLED", b"OTHER"):
             result = self.ask()
             tag = self.said()[0]["_ask"]
@@ -489,15 +494,13 @@ class QuestionTests(ChannelTestCase):
         self.assertEqual(result, [Verdict(ResultCode.FUNCOPTERROR)])
         self.assertEqual(self.said(), [])
 
-    def test_tooMany(self):
-        """Where too many are open the oldest is given up."""
-        self.begin(open_questions=3)
-        results = [self.ask() for _ in range(4)]
-        self.assertEqual(results[0], [Verdict(ResultCode.SERVERSDK_TIMEOUT)])
-        self.assertEqual(results[1:], [[], [], []])
-        self.say(answered("1", code=0), answered("2", code=200))
-        self.assertEqual(results[1][0].code, 200)
-        self.assertEqual(self.channel.late, 1)
+    def test_overBeforeVerdicts(self):
+        """The owner hears that it is over before questions are given up."""
+        self.ask()
+        asked = self.channel.ask(VerifyUser("ann", "x"))
+        asked.addCallback(lambda _: self.owner.events.append(("verdict",)))
+        self.channel.close(ResultCode.CONNECT_OFFLINE)
+        self.assertEqual(self.owner.kinds()[-2:], ["over", "verdict"])
 
 
 class CallTests(ChannelTestCase):
@@ -769,7 +772,7 @@ class StreamTests(ChannelTestCase):
         self.assertEqual((self.transport.value(), self.owner.calls()), (b"", []))
         self.channel.close(ResultCode.SIGTERM)
         self.channel.connectionLost(Failure(ConnectionLost()))
-        self.assertEqual(self.owner.kinds(), ["begun", "ready", "lost"])
+        self.assertEqual(self.owner.kinds(), ["begun", "ready", "over", "lost"])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_closeIsCut(self):

@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from anychat.business_messages import (
     Answer,
     OnlineUsers,
+    OnRecvUserTextMsg,
     OnUserEnterRoomAction,
     Verdict,
 )
@@ -35,7 +36,12 @@ cached_key = functools.cache(derive_key)
 
 
 def happening(number):
-    """An event that is told from all others by its number."""
+    """An event that is told from all others by its number, and its user by that."""
+    return OnRecvUserTextMsg(1, number, -1, False, "hi")
+
+
+def entrance(number):
+    """The same of those that tell who is where."""
     return OnUserEnterRoomAction(number, 1)
 
 
@@ -167,9 +173,9 @@ class Server:
     def happened(self):
         """Numbers of the `happening` ones since the last call."""
         return [
-            event.user_id
+            event.source_id
             for _, event in self.events()
-            if isinstance(event, OnUserEnterRoomAction)
+            if isinstance(event, OnRecvUserTextMsg)
         ]
 
     def snapshots(self):

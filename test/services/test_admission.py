@@ -1,11 +1,11 @@
-"""Tests of `anychat.services.admission` and `anychat.services.notices`."""
+"""Tests of `anychat.services.admission` and `anychat.notices`."""
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from anychat.notices import Notices
 from anychat.services.admission import Admission, is_loopback, origin, plain_address
 from anychat.services.listening import raise_file_limit
-from anychat.services.notices import Notices
 
 
 class AdmissionTests(SynchronousTestCase):
@@ -22,6 +22,17 @@ class AdmissionTests(SynchronousTestCase):
         admission.leave("192.0.2.1")
         self.assertTrue(admission.enter("192.0.2.3"))
         self.assertEqual(len(admission), 3)
+
+    def test_kept(self):
+        """One that is gone and still costs takes a place, be there one or not."""
+        admission = Admission(per_address=1, overall=9)
+        self.assertTrue(admission.enter("192.0.2.1"))
+        admission.keep("192.0.2.1")
+        admission.leave("192.0.2.1")
+        self.assertFalse(admission.enter("192.0.2.1"))
+        self.assertTrue(admission.enter("192.0.2.2"))
+        admission.leave("192.0.2.1")
+        self.assertTrue(admission.enter("192.0.2.1"))
 
     def test_nothingStays(self):
         """Addresses that left are not remembered."""

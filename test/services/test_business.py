@@ -16,6 +16,7 @@ from anychat.business_messages import (
     Arbiter,
     GetOnlineUsers,
     OnRecvUserFilterData,
+    OnTransBuffer,
     PrepareEnterRoom,
     Verdict,
     VerifyUser,
@@ -32,7 +33,7 @@ from anychat.services.business import (
     BusinessService,
     resting,
 )
-from anychat.services.event_queue import OVERHEAD
+from anychat.services.event_queue import OVERHEAD, SHARE_OF_BYTES, SHARE_OF_EVENTS
 from test.protocols.dialogue import FACTS, client_options, server_context
 from test.services.business_servers import (
     BOTH,
@@ -345,6 +346,37 @@ class RoleTests(BusinessTestCase):
         old.rule(0, 5)
         self.assertEqual(verdicts, [Verdict(ResultCode.SUCCESS, 5)])
 
+    def test_closing(self):
+        """One whose channel is over has no role, be its connection still there."""
+        old, new = self.server("old"), self.server("new")
+        lost = self.ask(LOGIN)
+        new.link.transport.write(b"\xff" * 9)
+        new.pipe.client.reads = False
+        self.flush()
+        self.assertEqual(lost, [Verdict(ResultCode.SERVERSDK_FAIL)])
+        self.assertFalse(new.pipe.server.gone)
+        verdicts = self.ask(LOGIN)
+        old.rule(0, 5)
+        self.assertEqual(verdicts, [Verdict(ResultCode.SUCCESS, 5)])
+        self.assertEqual(
+            (self.count("connected"), self.count("questions_unavailable")), (1, 1)
+        )
+        self.assertEqual(old.roles[-1], (sorted(BOTH), "old"))
+        self.assertEqual([line for line in self.log if "gives way" in line], [])
+        back = self.again(new, 2)
+        self.ask(LOGIN)
+        self.assertEqual(len(back.asked), 1)
+        new.pipe.cut()
+        self.assertEqual(self.count("connected"), 2)
+
+    def test_stopTellsNoRoles(self):
+        """At the end nobody is told to take over."""
+        one, two = self.server("one"), self.server("two")
+        stopping = self.service.stopService()
+        self.flush()
+        self.successResultOf(stopping)
+        self.assertEqual((one.roles, two.roles), ([(sorted(BOTH), "two")], []))
+
     def test_sameName(self):
         """A newer connection of a name ends the older; what was open gets 212."""
         other = self.server("other", verdicts=["VerifyUser"])
@@ -428,8 +460,8 @@ class QuestionTests(BusinessTestCase):
         """Those that wait behind events get theirs too."""
         self.serve(window_events=1)
         server = self.server(eager=False)
-        self.tell(1, 2)
-        verdicts = self.ask(LOGIN)
+        self.tell(1, 7)
+        verdicts = self.ask(ENTRY)
         self.assertEqual((server.asked, self.count("questions_open")), ([], 1))
         server.pipe.cut()
         self.assertEqual(verdicts, [Verdict(ResultCode.SERVERSDK_FAIL)])
@@ -458,8 +490,8 @@ class QuestionTests(BusinessTestCase):
         """One that never went out is not put any more."""
         self.serve(window_events=1)
         server = self.server(eager=False)
-        self.tell(1, 2)
-        verdicts = self.ask(LOGIN)
+        self.tell(1, 7)
+        verdicts = self.ask(ENTRY)
         self.reactor.advance(5)
         self.assertEqual(verdicts, [Verdict(ResultCode.SERVERSDK_TIMEOUT)])
         for number, _ in server.events():
@@ -482,9 +514,9 @@ class QuestionTests(BusinessTestCase):
         """Those that ran out of time in the queue count until they leave it."""
         self.serve(window_events=1, questions=9)
         self.server(eager=False)
-        self.tell(1, 2)
+        self.tell(1, 7)
         for _ in range(9):
-            self.service.ask(LOGIN)
+            self.service.ask(ENTRY)
         self.reactor.advance(5)
         self.assertEqual(self.count("questions_open"), 0)
         self.assertEqual(self.ask(LOGIN), [Verdict(ResultCode.SERVERSDK_TIMEOUT)])
@@ -587,6 +619,7 @@ class QuestionProperties(SynchronousTestCase):
             bench.count(f"questions_{end}")
             for end in ("answered", "timeout", "refused", "unavailable", "without")
         ]
+        self.assertEqual(bench.count("questions_withdrawn"), 0)
         self.assertEqual(sum(ended), len(questions))
 
 
@@ -644,6 +677,8 @@ class DocumentTests(BusinessTestCase):
         settings = BusinessChannelSettings(port=1)
         for text in (
             f"{settings.window_events} events and {settings.window_bytes >> 20} MiB",
+            f"{settings.window_events // SHARE_OF_EVENTS} such events and "
+            f"{settings.window_bytes // SHARE_OF_BYTES >> 10} KiB wait",
             f"{settings.queue_bytes >> 20} MiB are kept",
             f"counted with {OVERHEAD} bytes",
             f"{settings.names} names are",
@@ -668,6 +703,8 @@ class DocumentTests(BusinessTestCase):
         self.flush()
         self.ask(LOGIN)
         self.reactor.advance(5)
+        for _ in range(2):
+            self.service.tell(OnTransBuffer(5, b"x"))
         for number in range(20):
             self.service.tell(happening(number))
         for _ in range(17):
@@ -679,7 +716,7 @@ class DocumentTests(BusinessTestCase):
             ".+".join(map(re.escape, re.split(variable, line)))
             for line in re.findall(r"^\| `(.+?)` \|", log_lines, re.MULTILINE)
         ]
-        self.assertEqual(len(shapes), 12)
+        self.assertEqual(len(shapes), 13)
         met = [any(re.fullmatch(s, line) for line in self.log) for s in shapes]
         self.assertEqual([s for s, m in zip(shapes, met, strict=True) if not m], [])
         for line in self.log:
@@ -783,8 +820,8 @@ class LiveTests(TestCase):
         over = self.connect(server)
         yield begun
         asked = self.service.ask(LOGIN)
-        for _ in range(2000):
-            self.service.tell(OnRecvUserFilterData(1, b"x" * 50_000))
+        for number in range(2000):
+            self.service.tell(OnRecvUserFilterData(1 + number, b"x" * 50_000))
         self.assertLess(self.service.statistics()["queue_bytes"], 65 << 20)
         self.assertGreater(self.service.statistics()["events_dropped"], 500)
         yield self.service.stopService()

@@ -11,6 +11,7 @@ from anychat.business_messages import (
     EventsLost,
     OnlineUsers,
     OnRecvUserFilterData,
+    OnRecvUserTextMsg,
     OnTransBuffer,
     OnUserEnterRoomAction,
     OnUserLeaveRoomAction,
@@ -23,13 +24,14 @@ from anychat.business_messages import (
 )
 from anychat.codes import ResultCode
 from anychat.errors import LocalError
+from anychat.notices import Notices
 from anychat.services.event_queue import OVERHEAD, EventQueue, Window
-from anychat.services.notices import Notices
 from anychat.services.recipient import Recipient, entry_of
-from test.services.business_servers import BusinessTestCase, happening
+from test.services.business_servers import BusinessTestCase, entrance, happening
 
 UP = AppMessageEx(10, ResultCode.SUCCESS, 0)
 NOBODY = OnlineUsers((), True)
+LOGIN = VerifyUser("anna", "secret")
 
 
 def presences(count):
@@ -127,14 +129,14 @@ class WindowTests(BusinessTestCase):
 
     def test_window(self):
         """More goes out when some is acknowledged."""
-        self.serve(window_events=4)
+        self.serve(window_events=2)
         server = self.server(eager=False)
         self.tell(1, 2, 3, 4)
         self.assertEqual(server.happened(), [1, 2])
         self.assertEqual(
             (self.count("events_waiting"), self.count("events_under_way")), (2, 4)
         )
-        server.acknowledge(1)
+        server.acknowledge(3)
         self.assertEqual(server.happened(), [3])
         server.acknowledge(5)
         self.assertEqual(server.happened(), [4])
@@ -148,7 +150,7 @@ class WindowTests(BusinessTestCase):
         self.serve(window_events=2)
         slow, fast = self.server("slow", eager=False), self.server("fast")
         self.tell(1, 2, 3)
-        self.assertEqual((slow.happened(), fast.happened()), ([], [1, 2, 3]))
+        self.assertEqual((slow.happened(), fast.happened()), ([1, 2], [1, 2, 3]))
 
     def test_unreadMemory(self):
         """What is written to one that reads nothing is bounded by the window."""
@@ -170,9 +172,10 @@ class WindowTests(BusinessTestCase):
 
     def test_questionsPass(self):
         """The window is for events: a question in its turn goes out all the same."""
-        self.serve(window_events=2)
+        self.serve(window_events=1)
         server = self.server(eager=False)
-        self.ask(VerifyUser("anna", "secret"))
+        self.tell(1)
+        self.ask(PrepareEnterRoom(1, 5, "one", ""))
         self.assertEqual(len(server.asked), 1)
 
 
@@ -285,6 +288,118 @@ class ResumeTests(BusinessTestCase):
         self.assertEqual(first + back.happened(), list(range(300)))
 
 
+class FloodTests(BusinessTestCase):
+    """One who says too much holds up nobody else."""
+
+    def setUp(self):
+        """A user may have four events on their way."""
+        self.serve(window_events=64)
+
+    def send(self, count, user=7):
+        """That user sends data to whoever is there; the codes of the answers."""
+        codes = [self.service.tell(OnTransBuffer(user, b"x")) for _ in range(count)]
+        self.flush()
+        return codes
+
+    def test_data(self):
+        """What a client sends beyond that is refused, and told to nobody."""
+        server = self.server(eager=False)
+        refused = ResultCode.NOENOUGHRESOURCE
+        self.assertEqual(self.send(9), [ResultCode.SUCCESS] * 4 + [refused] * 5)
+        self.assertEqual([number for number, _ in server.got], [1, 2, 3, 4, 5, 6])
+        self.assertEqual(self.send(1, user=8), [ResultCode.SUCCESS])
+        server.acknowledge(4)
+        self.assertEqual(self.send(3), [ResultCode.SUCCESS] * 2 + [refused])
+        self.assertEqual(
+            (self.count("data_refused"), self.count("events_dropped")), (6, 0)
+        )
+        self.assertIn("too much of user 7 waiting", self.log[-1])
+
+    def test_texts(self):
+        """Copies beyond that are left out, and owned to when it is done with."""
+        self.core.present = presences(1)
+        server = self.server(eager=False)
+        text = OnRecvUserTextMsg(1, 7, -1, False, "hi")
+        for _ in range(9):
+            self.assertEqual(self.service.tell(text), ResultCode.SUCCESS)
+        self.tell(1)
+        server.acknowledge(5)
+        self.service.tell(text)
+        server.acknowledge(6)
+        self.service.tell(text)
+        self.flush()
+        self.assertEqual(
+            server.events()[6:],
+            [(7, happening(1)), (13, EventsLost(6)), (14, text)],
+        )
+        self.assertEqual(
+            (self.count("events_left_out"), self.count("events_dropped")), (6, 0)
+        )
+        server.acknowledge(14)
+        self.assertEqual(server.events(), [], "who is online is known well enough")
+
+    def test_questions(self):
+        """Others log in and enter rooms; so does he, behind what he has said."""
+        self.send(99)
+        server = self.server(eager=False)
+        self.send(99)
+        server.stream.clear()
+        self.service.tell(entrance(8))
+        entries = [PrepareEnterRoom(user, 5, "five", "") for user in (8, 7)]
+        for question in (VerifyUser("anna", "secret"), *entries):
+            self.ask(question)
+        self.assertEqual(
+            server.stream, [entrance(8), VerifyUser("anna", "secret"), *entries]
+        )
+
+    def test_crowd(self):
+        """Many together fill the window, and still hold up only themselves."""
+        server = self.server(eager=False)
+        for user in range(100, 120):
+            self.send(4, user)
+        self.assertEqual(self.count("events_waiting"), 16)
+        server.stream.clear()
+        told = [entrance(8), PrepareEnterRoom(8, 5, "five", "")]
+        self.service.tell(told[0])
+        self.ask(told[1])
+        held = PrepareEnterRoom(119, 5, "five", "")
+        self.service.tell(entrance(119))
+        self.ask(held)
+        self.assertEqual(server.stream, told)
+        server.acknowledge(server.got[-1][0])
+        self.assertEqual(server.stream[-2:], [entrance(119), held])
+
+    def test_away(self):
+        """What is sent to one who is away is not taken, what is said is copied."""
+        server = self.server()
+        server.pipe.cut()
+        self.assertEqual(self.send(1), [ResultCode.SERVERSDK_FAIL])
+        self.tell(1)
+        self.assertEqual(self.again(server, 2).happened(), [1])
+
+    def test_oneOfTwo(self):
+        """What one of them takes is taken; the other one hears of its loss."""
+        slow, fast = self.server("slow", eager=False), self.server("fast")
+        away = self.server("away")
+        away.pipe.cut()
+        codes = []
+        for _ in range(9):
+            codes += self.send(1)
+        self.assertEqual(codes, [ResultCode.SUCCESS] * 9)
+        data = [event for _, event in fast.events() if isinstance(event, OnTransBuffer)]
+        self.assertEqual(len(data), 9)
+        slow.acknowledge(6)
+        self.assertEqual(slow.events()[6:], [(11, EventsLost(5))])
+        self.assertEqual(self.again(away, 2).lost, 5)
+
+    def test_nobodyWants(self):
+        """206 where nobody who is there wants it, whoever else is."""
+        self.server(events=["OnUserLoginAction"])
+        self.assertEqual(self.send(1), [ResultCode.SERVERSDK_FAIL])
+        self.server("other", events=["OnTransBuffer"])
+        self.assertEqual(self.send(1), [ResultCode.SUCCESS])
+
+
 class OverflowTests(BusinessTestCase):
     """What is too much goes, and is owned to."""
 
@@ -303,7 +418,7 @@ class OverflowTests(BusinessTestCase):
         back = self.again(server, handled=2)
         (number, lost), *rest = back.events()
         self.assertEqual((number, back.lost), (2 + lost.count, lost.count))
-        kept = [event.user_id for _, event in rest[:-2]]
+        kept = [event.source_id for _, event in rest[:-2]]
         self.assertEqual(kept, list(range(10 + lost.count, 40)))
         self.assertEqual(rest[-2:], [(33, UP), (34, NOBODY)])
 
@@ -322,8 +437,8 @@ class OverflowTests(BusinessTestCase):
                     lost += event.count
                 elif isinstance(event, OnlineUsers):
                     snapshots.append(len(event.users))
-                elif isinstance(event, OnUserEnterRoomAction):
-                    told.append(event.user_id)
+                elif isinstance(event, OnRecvUserTextMsg):
+                    told.append(event.source_id)
             server.acknowledge(events[-1][0])
         self.assertEqual((len(told) + lost, told[-1]), (60, 59))
         # The last round is that of who is online, which the one before brought.
@@ -333,7 +448,7 @@ class OverflowTests(BusinessTestCase):
 
     def test_hugeCrowd(self):
         """Who is online comes whole, drives nothing out, and waits for no window."""
-        self.serve(queue_bytes=cost(4), window_events=4)
+        self.serve(queue_bytes=cost(8), window_events=4)
         self.core.present = presences(1000)
         server = self.server()
         self.assertEqual([len(users) for users in server.snapshots()], [1000])
@@ -371,32 +486,34 @@ class OrderTests(BusinessTestCase):
         self.assertEqual(server.stream, [login, entry, happening(7)])
 
     def test_questionBehindWindow(self):
-        """It waits where events wait."""
-        self.serve(window_events=3)
+        """It waits where its user's events wait, and only there."""
+        self.serve(window_events=2)
         server = self.server(eager=False)
-        self.tell(1, 2)
-        verdicts = self.ask(VerifyUser("anna", "secret"))
-        self.tell(3)
-        self.assertEqual(server.asked, [])
-        server.acknowledge(3)
-        self.assertEqual(len(server.asked), 1)
-        self.assertEqual(
-            server.stream[-3:], [happening(2), server.asked[0][0], happening(3)]
-        )
-        server.rule(200)
-        self.assertEqual(verdicts, [Verdict(ResultCode.CERTIFY_FAIL)])
+        self.tell(1, 2, 3)
+        entries = [PrepareEnterRoom(user, 1, "one", "") for user in (2, 3)]
+        verdicts = [self.ask(entry) for entry in entries]
+        self.tell(4)
+        self.ask(VerifyUser("anna", "secret"))
+        self.assertEqual(server.stream[-2:], [entries[0], VerifyUser("anna", "secret")])
+        server.acknowledge(4)
+        self.assertEqual(server.stream[-3:], [happening(3), entries[1], happening(4)])
+        for code in (200, 0, 303):
+            server.rule(code)
+        self.assertEqual(verdicts[1], [Verdict(ResultCode.ROOM_INVALID)])
 
     def test_answeredAtOnce(self):
         """What an answer that comes at once leads to does not jump the line."""
-        self.serve(window_events=3)
+        self.serve(window_events=2)
         server = self.server(eager=False)
-        self.tell(1, 2)
-        asked = self.service.ask(VerifyUser("n" * 600, "fits no box"))
-        asked.addCallback(lambda verdict: self.tell(4))
-        self.tell(3)
+        self.tell(1, 2, 3)
+        asked = self.service.ask(PrepareEnterRoom(3, 1, "n" * 600, "fits no box"))
+        asked.addCallback(lambda verdict: self.tell(5))
+        self.tell(4)
         server.happened()
-        server.acknowledge(3)
-        self.assertEqual(server.happened(), [2, 3, 4])
+        server.acknowledge(4)
+        self.assertEqual(server.happened(), [3, 4])
+        server.acknowledge(6)
+        self.assertEqual(server.happened(), [5])
 
     def test_notBeforeGreeting(self):
         """Between the two halves of a beginning nothing goes out."""
@@ -409,7 +526,7 @@ class OrderTests(BusinessTestCase):
         recipient.tell(entry_of(happening(1)))
         self.assertEqual(channel.written, b"")
         recipient.greet(())
-        event = channel.written.index(b"OnUserEnterRoomAction")
+        event = channel.written.index(b"OnRecvUserTextMsg")
         self.assertLess(event, channel.written.index(b"AppMessageEx"))
 
 
@@ -432,8 +549,9 @@ class User:
     Every step has a number of its own, which what is told of it carries.
     """
 
-    def __init__(self, service, id):
-        self.service = service
+    def __init__(self, bench, id):
+        self.bench = bench
+        self.service = bench.service
         self.id = id
         self.events = []
         self.steps = 1000
@@ -465,6 +583,17 @@ class User:
         self.steps += 0 if verdict.code == ResultCode.SUCCESS else 2
         self.step()
 
+    def chatter(self, count):
+        """Say so much, which may be too much, or send it to whoever is there."""
+        for number in range(count):
+            self.steps += 5
+            text = OnRecvUserTextMsg(1, self.id, -1, False, str(self.steps))
+            data = OnTransBuffer(self.id, b"%d" % self.steps)
+            left_out = self.bench.count("events_left_out")
+            code = self.service.tell(data if number % 2 else text)
+            if not code and self.bench.count("events_left_out") == left_out:
+                self.events.append(self.steps)
+
 
 def story(item):
     """Whose step it is and which one, or None: it is nobody's."""
@@ -472,7 +601,11 @@ def story(item):
         return item.user_id, item.level
     if isinstance(item, OnUserLogoutActionEx):
         return item.user_id, item.code
-    if isinstance(item, AppMessageEx | OnlineUsers):
+    if isinstance(item, OnRecvUserTextMsg):
+        return item.source_id, int(item.text)
+    if isinstance(item, OnTransBuffer):
+        return item.user_id, int(item.data)
+    if isinstance(item, AppMessageEx | OnlineUsers | EventsLost | VerifyUser):
         return None
     return item.user_id, item.room_id
 
@@ -486,6 +619,7 @@ class Reader:
         self.users = {user.id: user for user in users}
         self.server = bench.server(eager=False)
         self.handled = 0
+        self.lost = 0
         self.known = {user.id: [] for user in users}
         self.seen = {user.id: set() for user in users}
 
@@ -502,11 +636,19 @@ class Reader:
         if self.server.asked and self.server.reason is None:
             self.server.asked.pop(0)[1].callback(Verdict(ResultCode(code)))
 
+    def verify(self):
+        """Somebody signs in: that waits for nothing that users do."""
+        put = self.server.stream.count(LOGIN)
+        self.bench.ask(LOGIN)
+        if self.server.reason is None:
+            self.test.assertEqual(self.server.stream.count(LOGIN), put + 1)
+
     def reconnect(self):
         """A new connection, with or without the end of the old one."""
         self.settle()
         self.server = self.bench.again(self.server, self.handled, eager=False)
-        self.test.assertEqual(self.server.lost, 0)
+        lost = self.bench.count("events_left_out") - self.lost
+        self.test.assertEqual(self.server.lost, lost)
 
     def settle(self):
         """A connection is over: what was not handled will come again."""
@@ -522,7 +664,11 @@ class Reader:
                 self.test.assertLessEqual(before, self.seen[user])
             self.seen[user].add(step)
         for number, event in self.server.got:
-            if number <= self.handled and (mark := story(event)) is not None:
+            if number > self.handled:
+                continue
+            if isinstance(event, EventsLost):
+                self.lost += event.count
+            elif (mark := story(event)) is not None:
                 self.known[mark[0]].append(mark[1])
 
 
@@ -532,20 +678,22 @@ class OrderProperties(SynchronousTestCase):
     @settings(deadline=None, max_examples=80)
     @given(
         st.lists(
-            st.tuples(st.sampled_from("uuuuuuddarrckt"), st.integers(0, 5)),
+            st.tuples(st.sampled_from("uuuuuufffvddarrckt"), st.integers(0, 5)),
             max_size=60,
         ),
-        st.integers(1, 5),
+        st.sampled_from([1, 2, 5, 32, 64]),
     )
     def test_stories(self, steps, window):
         """Nothing is missing, nothing twice, nothing before its time."""
         bench = BusinessTestCase()
         bench.serve(window_events=window)
-        users = [User(bench.service, id) for id in (1, 2, 3)]
+        users = [User(bench, id) for id in (1, 2, 3)]
         reader = Reader(self, bench, users)
         for kind, value in steps:
             {
                 "u": lambda value: users[value % 3].step(),
+                "f": lambda value: users[value % 3].chatter(value),
+                "v": lambda value: reader.verify(),
                 "d": lambda value: bench.flush(),
                 "a": reader.acknowledge,
                 "r": lambda value: reader.rule(0 if value % 2 else 303),
@@ -560,3 +708,4 @@ class OrderProperties(SynchronousTestCase):
         reader.settle()
         for user in users:
             self.assertEqual(reader.known[user.id], user.events)
+        self.assertEqual(reader.lost, bench.count("events_left_out"))

@@ -6,6 +6,7 @@ Nothing is doubled here but the clients and the reactor.
 from anychat.business_messages import (
     AppMessageEx,
     OnlineUsers,
+    OnTransBuffer,
     OnUserEnterRoomAction,
     OnUserInfoControl,
     OnUserLeaveRoomAction,
@@ -16,7 +17,7 @@ from anychat.business_messages import (
     VerifyUser,
 )
 from anychat.codes import DeviceType, ResultCode
-from anychat.core.commands import LinkLogin, SessionMessage
+from anychat.core.commands import LinkLogin, LoginDropped, SessionMessage
 from anychat.core.hall import Hall
 from anychat.core.settings import HallSettings
 from anychat.ids import LinkId, SessionId
@@ -26,8 +27,9 @@ from anychat.messages import (
     LeaveRoom,
     Login,
     Logout,
-    Result,
+    SendSDKFilterData,
     SyncData,
+    TransBuffer,
     UserInfoCommand,
     UserInfoControl,
     UserInfoItem,
@@ -49,8 +51,10 @@ class Links:
     def __init__(self):
         self.logins = {}
         self.entries = {}
-        self.results = {}
+        self.answers = {}
+        self.results = []
         self.sent = []
+        self.kept = set()
 
     def start_session(self, effect, setup):
         """A login is granted."""
@@ -67,8 +71,17 @@ class Links:
         """An answer."""
         if isinstance(message, EnterRoomResult):
             self.entries.setdefault(session, []).append(message.code)
-        elif isinstance(message, Result):
-            self.results[request] = message.code
+        else:
+            self.answers[request] = message.code
+            self.results.append(message.code)
+
+    def keep_place(self, session, address):
+        """Its question is open, and nobody waits for it."""
+        self.kept.add(session)
+
+    def give_place(self, session):
+        """It is open no more."""
+        self.kept.discard(session)
 
     def send(self, sessions, message):
         """A notification."""
@@ -290,7 +303,7 @@ class HallTests(HallCase):
         server.pipe.cut()
         self.assertEqual(self.links.sent[-1], UserInfoCommand(1, 100, 1, -1, "hey"))
         self.assertEqual(
-            self.links.results,
+            self.links.answers,
             {5: 0, 6: 4711, 7: 0, 8: ResultCode.SERVERSDK_FAIL},
         )
 
@@ -300,7 +313,7 @@ class HallTests(HallCase):
         self.login(1)
         server.rule(0, 1)
         self.say(1, UserInfoControl(0, 100, 0, 0, ""))
-        self.assertEqual(self.links.results, {2: ResultCode.SERVERSDK_FAIL})
+        self.assertEqual(self.links.answers, {2: ResultCode.SERVERSDK_FAIL})
 
     def test_userData(self):
         """What a business server says of a user, from its call to the client."""
@@ -332,3 +345,109 @@ class HallTests(HallCase):
             answer = server.link.call(command, **values)
             self.flush()
             self.assertEqual(self.successResultOf(answer)["text"], text)
+
+    def test_flood(self):
+        """A user who sends without end is refused, and holds up nobody else."""
+        self.serve(window_events=64)
+        server = self.server(eager=False)
+        for number, name in ((1, "guest"), (2, "other")):
+            self.login(number, name, password="")
+        server.stream.clear()
+        for _ in range(500):
+            self.hall.submit(SessionMessage(SessionId(1), 2, SendSDKFilterData(b"x")))
+        self.flush()
+        codes = [OK] * 4 + [ResultCode.NOENOUGHRESOURCE] * 496
+        self.assertEqual(self.links.results, codes)
+        self.assertEqual(self.count("data_refused"), 496)
+        self.login(3, "anna")
+        self.say(2, EnterRoom(5))
+        self.say(1, EnterRoom(5))
+        self.assertEqual(
+            server.stream[4:],
+            [
+                VerifyUser("anna", "secret"),
+                PrepareEnterRoom(-3, 5, "Room 5", ""),
+                PrepareEnterRoom(-2, 5, "Room 5", ""),
+            ],
+        )
+
+    def test_floods(self):
+        """The same where many fill the window together; each only waits for himself."""
+        self.serve(window_events=16)
+        server = self.server(eager=False)
+        for number in range(1, 41):
+            self.login(number, "guest", password="")
+        self.say(40, EnterRoom(5))
+        server.rule(0)
+        server.stream.clear()
+        for number in range(1, 31):
+            self.say(number, TransBuffer(0, b"x"))
+        self.login(50, "anna")
+        self.say(40, LeaveRoom(5))
+        for number in (39, 30, 1, 40):
+            self.say(number, EnterRoom(6))
+        heard = [item for item in server.stream if not isinstance(item, OnTransBuffer)]
+        self.assertEqual(len(server.stream) - len(heard), 16)
+        self.assertEqual(
+            [item if isinstance(item, VerifyUser) else item.user_id for item in heard],
+            [VerifyUser("anna", "secret"), -41, -40, -2, -41],
+        )
+        server.acknowledge(server.got[-1][0])
+        self.assertEqual(
+            [
+                item.user_id
+                for item in server.stream
+                if isinstance(item, PrepareEnterRoom)
+            ],
+            [-40, -2, -41, -31],
+        )
+
+    def test_nobodyWants(self):
+        """Data that nobody there asked to hear of is 206, and told to nobody."""
+        self.server("shop", events=["OnTransBuffer"])
+        away = self.server("away")
+        away.pipe.cut()
+        self.login(1, "guest", password="")
+        self.say(1, SendSDKFilterData(b"x"))
+        self.say(1, TransBuffer(0, b"x"))
+        self.assertEqual(self.links.results, [ResultCode.SERVERSDK_FAIL, OK])
+        kinds = [type(event) for _, event in self.again(away, 2).events()]
+        self.assertEqual(kinds[:2], [OnUserLoginAction, OnTransBuffer])
+
+    def test_goneMeanwhile(self):
+        """A login whose link is gone keeps its place until its question is closed."""
+        server = self.server()
+        for number in (1, 2, 3):
+            self.login(number)
+            self.hall.submit(LoginDropped(SessionId(number)))
+        self.assertEqual(self.links.kept, {1, 2, 3})
+        server.rule(0, 7)
+        self.assertEqual(self.links.kept, {2, 3})
+        self.reactor.advance(5)
+        self.assertEqual((self.links.kept, self.links.logins), (set(), {}))
+        self.login(4)
+        server.pipe.cut()
+        self.assertEqual(self.links.logins, {4: [ResultCode.SERVERSDK_FAIL]})
+
+    def test_goneUnsent(self):
+        """A question that has not been put is not, once nobody waits for it."""
+        self.serve(window_events=1)
+        server = self.server(eager=False)
+        for number in (1, 2):
+            self.login(number, "guest", password="")
+            self.say(number, TransBuffer(0, b"x"))
+        self.say(2, EnterRoom(5))
+        self.say(1, EnterRoom(5))
+        self.assertEqual(self.count("questions_open"), 2)
+        self.say(2, Logout())
+        self.assertEqual(
+            (self.count("questions_open"), self.count("questions_withdrawn")), (1, 1)
+        )
+        self.assertEqual(self.links.kept, set())
+        self.say(1, Logout())
+        self.assertEqual(self.links.kept, {1})
+        server.acknowledge(server.got[-1][0])
+        asked = [question.user_id for question, _ in server.asked]
+        self.assertEqual(asked, [-2])
+        server.rule(0)
+        self.assertEqual((self.links.kept, self.count("questions_open")), (set(), 0))

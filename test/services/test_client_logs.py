@@ -10,8 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from anychat.codes import ResultCode
 from anychat.messages import LogPart
+from anychat.notices import Notices
 from anychat.services.client_logs import MAX_LOG, MOST_LOGS, MOST_OPEN, ClientLogs
-from anychat.services.notices import Notices
 
 OK = ResultCode.SUCCESS
 

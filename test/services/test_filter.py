@@ -8,7 +8,9 @@ from anychat.business_messages import (
     Answer,
     Arbiter,
     GetOnlineUsers,
+    OnRecvUserFilterData,
     OnRecvUserTextMsg,
+    OnTransBuffer,
     OnUserEnterRoomAction,
     OnUserLeaveRoomAction,
     OnUserLoginAction,
@@ -32,8 +34,10 @@ from anychat.messages import (
     OnlineUser,
     Result,
     SDKFilterData,
+    SendSDKFilterData,
     SendText,
     TextMessage,
+    TransBuffer,
 )
 from anychat.services.filter import FilterSlot
 from anychat.services.hall import Effects, HallService
@@ -62,6 +66,12 @@ class Links:
 
     def end_session(self, session, code):
         self.calls.append(("ended", session, code))
+
+    def keep_place(self, session, address):
+        self.calls.append(("kept", session, address))
+
+    def give_place(self, session):
+        self.calls.append(("given", session))
 
 
 class Media:
@@ -93,9 +103,14 @@ class PlugIn:
             raise verdict
         return verdict
 
+    def withdraw(self, question):
+        self.calls.append(("withdrawn", question))
+        self.on.get("withdraw", lambda question: None)(question)
+
     def tell(self, event):
         self.calls.append(("told", event))
-        self.on.get(type(event), lambda event: None)(event)
+        code = self.on.get(type(event), lambda event: None)(event)
+        return OK if code is None else code
 
 
 class SlotTestCase(SynchronousTestCase):
@@ -275,10 +290,96 @@ class SlotTests(SlotTestCase):
         """A verdict on a login whose link is gone lets nobody in."""
         self.slot.arbiters(Arbiter.THERE, Arbiter.THERE)
         session = self.login("ann", "x")
-        self.hall.submit(LoginDropped(session))
         self.take()
+        self.hall.submit(LoginDropped(session))
+        self.assertEqual(
+            self.take(),
+            [
+                ("kept", session, "127.0.0.1"),
+                ("withdrawn", VerifyUser("ann", "x")),
+            ],
+        )
         self.plug_in.asked[0].callback(Verdict(OK, 77))
-        self.assertEqual(self.take(), [])
+        self.assertEqual(self.take(), [("given", session)])
+
+    def test_withdrawn(self):
+        """The plug-in is told of the very question, and may settle it there."""
+        self.slot.arbiters(Arbiter.THERE, Arbiter.THERE)
+        withdrawn = []
+
+        def settle(question):
+            withdrawn.append(question)
+            self.plug_in.asked[1].callback(Verdict(FAIL))
+
+        self.plug_in.on["withdraw"] = settle
+        sessions = [self.login("ann", "x") for _ in range(3)]
+        asked = [call[1] for call in self.take()]
+        self.hall.submit(LoginDropped(sessions[1]))
+        self.assertIs(withdrawn[0], asked[1])
+        self.assertEqual(self.take()[-1], ("given", sessions[1]))
+        self.assertEqual(len(self.hall.hall.state.verifying), 2)
+
+    def test_entryWithdrawn(self):
+        """With a session goes the question about its entry."""
+        self.slot.arbiters(Arbiter.THERE, Arbiter.THERE)
+        guest = self.login()
+        self.ask(guest, EnterRoom(5))
+        self.take()
+        self.ask(guest, Logout())
+        withdrawn = ("withdrawn", PrepareEnterRoom(-2, 5, "Room 5", ""))
+        self.assertEqual(
+            self.take(),
+            [
+                ("reply", guest, Result(OK)),
+                ("kept", guest, "127.0.0.1"),
+                ("ended", guest, OK),
+                withdrawn,
+                ("told", OnUserLogoutActionEx(-2, OK)),
+            ],
+        )
+        self.plug_in.asked[0].callback(Verdict(OK))
+        self.assertEqual(self.take(), [("given", guest)])
+
+    def test_withdrawFails(self):
+        """A plug-in that raises there costs nobody anything."""
+        self.slot.arbiters(Arbiter.THERE, Arbiter.THERE)
+
+        def fail(question):
+            raise ZeroDivisionError("bug")
+
+        self.plug_in.on["withdraw"] = fail
+        self.hall.submit(LoginDropped(self.login("ann", "x")))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_data(self):
+        """What the plug-in makes of a client's data is the client's answer."""
+        self.slot.arbiters(Arbiter.NOBODY, Arbiter.NOBODY, hears=True)
+        guest = self.login()
+        self.take()
+        for message, event in (
+            (SendSDKFilterData(b"x"), OnRecvUserFilterData(-2, b"x")),
+            (TransBuffer(0, b"x"), OnTransBuffer(-2, b"x")),
+        ):
+            for code in (OK, FAIL, ResultCode.NOENOUGHRESOURCE):
+                self.plug_in.on[type(event)] = lambda event, code=code: code
+                self.ask(guest, message)
+                self.assertEqual(
+                    self.take(),
+                    [("told", event), ("reply", guest, Result(code))],
+                )
+
+    def test_dataFails(self):
+        """A plug-in that raises at a client's data has not taken it: 206."""
+        self.slot.arbiters(Arbiter.NOBODY, Arbiter.NOBODY, hears=True)
+
+        def fail(event):
+            raise ZeroDivisionError("bug")
+
+        guest = self.login()
+        self.plug_in.on[OnTransBuffer] = fail
+        self.ask(guest, TransBuffer(0, b"x"))
+        self.assertEqual(self.take()[-1], ("reply", guest, Result(FAIL)))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_callInsideAnEvent(self):
         """A call from inside an event is answered there, after the event's cause."""
@@ -372,16 +473,18 @@ class EmptyTests(SlotTestCase):
     """Without a plug-in."""
 
     def test_empty(self):
-        """Questions get 206 at once, and events go nowhere."""
+        """Questions and data get 206 at once, and events go nowhere."""
         self.slot.arbiters(Arbiter.THERE, Arbiter.THERE)
         guest = self.login()
         self.login("ann", "x")
         self.ask(guest, EnterRoom(5))
+        self.ask(guest, TransBuffer(0, b"x"))
         self.assertEqual(
             self.take(),
             [
                 ("started", 1, -2),
                 ("refused", 2, FAIL),
                 ("reply", 1, EnterRoomResult(FAIL, 5)),
+                ("reply", 1, Result(FAIL)),
             ],
         )

@@ -363,6 +363,24 @@ class LoginTests(LinksTestCase):
         self.assertEqual(self.count("sessions_held"), 1)
         self.assertEqual(self.count("unauthenticated"), 0)
 
+    def test_placeOfTheWithdrawn(self):
+        """A question that nobody waits for takes its address's place meanwhile."""
+        self.serve(links_per_address=2)
+        self.grant = False
+        for session in (1, 2):
+            client = self.client(address="192.0.2.1")
+            client.ask(Login("alice", "guess"))
+            client.pipe.cut()
+            self.links.keep_place(session, "192.0.2.1")
+        self.assertEqual(self.count("unauthenticated"), 2)
+        self.assertIsNone(self.connect(Peer(), "192.0.2.1"))
+        self.assertIsNotNone(self.connect(Peer(), "192.0.2.2"))
+        for _ in range(2):
+            self.links.give_place(1)
+        self.links.give_place(99)
+        self.assertIsNotNone(self.connect(Peer(), "192.0.2.1"))
+        self.assertIsNone(self.connect(Peer(), "192.0.2.1"))
+
     def test_linkClosingMeanwhile(self):
         """The same if the link is only being closed."""
         self.grant = False

@@ -15,12 +15,12 @@ from typing import Any
 
 import anychat
 from anychat.business.sample.users import (
-    MAX_PASSWORD,
     Users,
     UsersError,
     users_beside,
 )
 from anychat.business.settings import FILE_NAME
+from anychat.business_messages import MAX_PASSWORD
 from anychat.errors import ConfigError
 
 PROGRAM = "anychat-business"
@@ -41,6 +41,8 @@ def arguments() -> argparse.ArgumentParser:
 
     adduser = command("adduser", "add a user who may sign in")
     passwd = command("passwd", "change a user's password")
+    deluser = command("deluser", "remove a user; who is signed in stays so")
+    deluser.add_argument("name", metavar="NAME")
     listing = command("list", "print ids and names of all users")
     for parser in (adduser, passwd):
         parser.add_argument("name", metavar="NAME")
@@ -51,7 +53,7 @@ def arguments() -> argparse.ArgumentParser:
             "terminal is asked, or a line of standard input read",
         )
     whole.add_argument("--config", **_config(default=FILE_NAME))
-    for parser in (adduser, passwd, listing):
+    for parser in (adduser, passwd, deluser, listing):
         # Given after the command it replaces what was given before.
         parser.add_argument("--config", **_config(default=argparse.SUPPRESS))
     return whole
@@ -68,7 +70,9 @@ def existing(name: str) -> Path:
     :raises ConfigError: there is none, so that a wrong directory is noticed.
     """
     path = Path(name).absolute()
-    if not os.path.isfile(path):
+    if path.is_dir():
+        raise ConfigError(f"{path}: is a directory; name the file in it with --config")
+    if not path.is_file():
         raise ConfigError(
             f"{path}: no such file; copy etc/{FILE_NAME} there, or name another one "
             "with --config"
@@ -111,6 +115,9 @@ def change_users(users: Users, options: Namespace) -> str:
     """Do what a command asks for; what it says about it."""
     if options.command == "list":
         return "".join(f"{user.user_id:>6}  {user.name}\n" for user in users.all())
+    if options.command == "deluser":
+        user = users.remove(options.name)
+        return f"{users.path}: user {user.name} (id {user.user_id}) removed\n"
     name, password = options.name, options.password
     # Before a password is typed in vain.
     expect = users.expect_nobody if options.command == "adduser" else users.find
@@ -152,5 +159,6 @@ def run_command(argv: Sequence[str] | None) -> int:
 
 def complain(text: str, code: int) -> int:
     """Say what is wrong on standard error; the exit code to end with."""
-    print(f"{PROGRAM}: {text}", file=sys.stderr)
+    for line in text.splitlines():
+        print(f"{PROGRAM}: {line}", file=sys.stderr)
     return code

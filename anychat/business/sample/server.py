@@ -17,9 +17,6 @@ from anychat.errors import Refused
 #: Passwords that are checked at the same time.  Each keeps a processor core busy
 #: and one of the reactor's ten threads, of which some are to be left.
 CHECKS = min(os.cpu_count() or 1, 4)
-#: Seconds for a password check, with its turn; the core waits no longer than its
-#: AnswerTimeout, of which this is the default.
-CHECK_TIMEOUT = 5.0
 
 #: Calls a function in a thread that may wait.
 InThread = Callable[..., "Deferred[Any]"]
@@ -41,7 +38,7 @@ class SampleServer(BusinessServer):
         :param in_thread: default: uses the reactor's threads.
         :param others: see `BusinessServer`.
         """
-        super().__init__(reactor, settings, callback_timeout=CHECK_TIMEOUT, **others)
+        super().__init__(reactor, settings, **others)
         self._users = users
         self._in_thread = in_thread or self._in_reactor_thread
         self._turns = DeferredSemaphore(CHECKS)

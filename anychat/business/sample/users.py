@@ -14,10 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anychat.business.sample import passwords
+from anychat.business_messages import MAX_NAME, MAX_PASSWORD
 
-#: Characters of a name and bytes of a password: what a client can send.
-MAX_NAME = 128
-MAX_PASSWORD = 1024
 #: Seconds to wait for another process that writes to the file.
 PATIENCE = 3.0
 
@@ -33,7 +31,8 @@ CREATE TABLE users (
 
 _TROUBLES = {
     sqlite3.SQLITE_BUSY: "another program keeps it locked; try again",
-    sqlite3.SQLITE_CANTOPEN: "cannot be opened; may you write to its directory?",
+    sqlite3.SQLITE_CANTOPEN: "cannot be opened; do this as the user who owns it, "
+    "who must be allowed to write to its directory too",
     sqlite3.SQLITE_CORRUPT: "is damaged; take it from a backup",
     sqlite3.SQLITE_FULL: "cannot be written: the disk is full",
     sqlite3.SQLITE_NOTADB: "is no SQLite database; move it away to begin anew",
@@ -97,6 +96,16 @@ class Users:
             database.execute(
                 "UPDATE users SET password = ? WHERE id = ?", (line, user.user_id)
             )
+        return user
+
+    def remove(self, name: str) -> User:
+        """Remove a user; whoever has the name next gets another id.
+
+        :raises UsersError: also: no such user.
+        """
+        user = self.find(name)
+        with self._transaction() as database:
+            database.execute("DELETE FROM users WHERE id = ?", (user.user_id,))
         return user
 
     def verify(self, name: str, password: str) -> User | None:
@@ -173,6 +182,8 @@ class Users:
             if not self.path.exists():
                 yield None
                 return
+            if not self.path.is_file():
+                raise UsersError(f"{self.path}: is no file; move it away to begin anew")
             # Without "mode" SQLite would make the file, for everybody to read.
             uri = f"{self.path.absolute().as_uri()}?mode=rw"
             with closing(
@@ -191,6 +202,10 @@ class Users:
         try:
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
             os.close(os.open(self.path, flags, 0o600))
+        except PermissionError as error:
+            raise UsersError(
+                f"{self.path}: {error.strerror}; do this as the user who owns it"
+            ) from None
         except OSError as error:
             raise UsersError(f"{self.path}: {error.strerror}") from None
 

@@ -2,14 +2,19 @@
 
 The client asks the server's addresses in turn with authenticated STUN Binding
 requests (RFC 8489) until one answers; the server sends a check of its own to
-the address it saw, and the answer to that binds it (wire.md).  From then on
-requests keep the binding alive: every 15 s, with media under way every 2 s, so
-that a NAT that changes its mapping is noticed.  Three seconds without an answer
-are abnormal, which is told once; the search begins anew.
+the address it saw, and the answer to that binds it (wire.md).  That answer may be
+lost, or be overtaken by media; so the client asks once more at once, and is bound
+when the server says in an answer that the address is (ANYCHAT-BOUND).  From then
+on requests keep the binding alive: every 15 s, with media under way every 2 s, so
+that a NAT that changes its mapping is noticed: the server answers without
+ANYCHAT-BOUND, and its check is answered as before.  Three seconds in which the
+server does not say that the address is bound are abnormal, which is told once; the
+search begins anew.
 
 ::
 
-    SEARCHING --answer and check--> BOUND --3 s without an answer--> SEARCHING
+    SEARCHING --ANYCHAT-BOUND--> BOUND
+    BOUND --an answer without it, or 3 s with none--> SEARCHING
 
 A message is taken seriously only with the right MESSAGE-INTEGRITY.
 """
@@ -27,24 +32,20 @@ Address = tuple[str, int]
 #: Seconds between keep-alives.
 IDLE_INTERVAL = 15.0
 MEDIA_INTERVAL = 2.0
-#: Seconds without an answer that are abnormal.
+#: Seconds without an answer that says "bound" that are abnormal.
 ABNORMAL = 3.0
 
 #: Seconds between the requests of a search, and between unanswered ones later.
 _SEARCH_INTERVALS = (0.1, 0.2, 0.3, 0.4)
 _RETRY_INTERVAL = 0.5
-#: Seconds to wait for the server's check once it has answered.  It makes none
-#: where the address is bound already; for a new session it always does, and
-#: repeats it if it is lost.
-_CHECK_WAIT = 0.2
-_FIRST_CHECK_WAIT = 2.0
 #: Most requests whose answers are awaited.
 _OUTSTANDING = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """The server knows where to send."""
+    """The server says that the address is bound: it takes media from there, and
+    knows where to send."""
 
     delay: float
     """Round trip of the request, seconds."""
@@ -52,7 +53,7 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Abnormal:
-    """The server does not answer any more."""
+    """The server does not say any more that the address is bound."""
 
 
 Event = Bound | Abnormal
@@ -64,7 +65,6 @@ class Binding:
     :param addresses: of the server, in the order they are tried.
     :param username: and ``key``: of the session, for both directions.
     :param random_bytes: makes transaction ids.
-    :param known: the session was bound before, perhaps from here.
     """
 
     def __init__(
@@ -74,15 +74,18 @@ class Binding:
         key: bytes,
         random_bytes: Callable[[int], bytes],
         now: float,
-        known: bool = False,
     ):
         self.refused = 0
-        """Messages that were malformed or not authenticated."""
+        """Messages that were malformed, not authenticated, from elsewhere or out of
+        date."""
         self.bound = False
         self.round_trip = 0.0
         """Of the last request that was answered, seconds."""
+        self.way = 0.0
+        """The shortest of them, seconds: the way there and back, without what
+        either side was busy with."""
         self._addresses = list(addresses)
-        self.username = username
+        self._username = username
         self._key = key
         self._random_bytes = random_bytes
         self._candidate = 0
@@ -90,11 +93,11 @@ class Binding:
         self._active = False
         self._next_request = now
         self._unanswered: float | None = None
+        """When the first request was made since the server said "bound"."""
+        self._hurried = False
+        """A check has had its request, which no timer asked for."""
         self._abnormal = False
         self._sent: dict[bytes, tuple[Address, float]] = {}
-        self._answer: float | None = None
-        self._checked = False
-        self._check_wait = _CHECK_WAIT if known else _FIRST_CHECK_WAIT
         self._outbox: list[tuple[bytes, Address]] = []
         self._events: list[Event] = []
 
@@ -102,11 +105,6 @@ class Binding:
     def peer(self) -> Address:
         """The server's address at present: answering, or being tried."""
         return self._addresses[self._candidate]
-
-    @property
-    def waiting(self) -> bool:
-        """Whether the server owes an answer."""
-        return self._unanswered is not None
 
     def set_active(self, active: bool, now: float) -> None:
         """Whether media is under way."""
@@ -119,7 +117,7 @@ class Binding:
         try:
             message = stun.parse(data)
             if message.kind is MessageClass.REQUEST:
-                message.check(self._key, self.username)
+                message.check(self._key, self._username)
             elif message.kind is MessageClass.SUCCESS:
                 message.check(self._key)
             else:
@@ -136,54 +134,79 @@ class Binding:
 
     def _check(self, message: StunMessage, source: Address, now: float) -> None:
         """The server wants to know whether this is where the session is."""
+        address = self._ours(source)
+        if address is None or (self.bound and address != self.peer):
+            # To answer would bind another way than the one that is used.
+            self.refused += 1
+            return
         self._outbox.append((stun.success(message, source, self._key), source))
-        if source_key(source) == source_key(self.peer):
-            self._checked = True
-            self._conclude(now)
+        if self._unanswered is None:
+            return
+        # What another address is asked may be answered before this moves us.
+        self._sent = {
+            transaction: (target, sent)
+            for transaction, (target, sent) in self._sent.items()
+            if target == address
+        }
+        self._candidate = self._addresses.index(address)
+        # Once between two timed requests: a check that somebody sends again and
+        # again must not use up what the server takes of us.
+        if not self._hurried:
+            self._hurried = True
+            self._attempt = 0
+            self._ask(now)
 
     def _answered(self, message: StunMessage, source: Address, now: float) -> None:
-        address, sent = self._sent.pop(message.transaction, (None, 0.0))
+        address, sent = self._sent.get(message.transaction, (None, 0.0))
         if address is None or source_key(address) != source_key(source):
             self.refused += 1
             return
-        self._unanswered = None
+        # What was asked before is out of date now.
+        for transaction in list(self._sent):
+            del self._sent[transaction]
+            if transaction == message.transaction:
+                break
         self.round_trip = now - sent
-        if self.bound:
-            self._sent.clear()
-            interval = MEDIA_INTERVAL if self._active else IDLE_INTERVAL
-            self._next_request = now + interval
+        self.way = min(self.way or self.round_trip, self.round_trip)
+        if message.bound:
+            self._candidate = self._addresses.index(address)
+            self._confirmed(now)
+        elif self.bound:
+            # A NAT has given us another address; the check comes.
+            self.bound = False
+            self._attempt = 0
+            self._next_request = min(self._next_request, now + _SEARCH_INTERVALS[0])
         else:
             self._candidate = self._addresses.index(address)
-            if self._answer is None:
-                self._answer = now + self._check_wait
-            self._conclude(now)
 
-    def _conclude(self, now: float) -> None:
-        """Bound, once the server has answered and has had its check answered."""
-        if self.bound or self._answer is None:
-            return
-        if not self._checked and now < self._answer:
-            return
-        self.bound = True
-        self._abnormal = False
-        self._check_wait = _CHECK_WAIT
-        self._answer = None
-        self._sent.clear()
+    def _confirmed(self, now: float) -> None:
+        """The server says that the address is bound."""
+        self._unanswered = None
         self._next_request = now + (MEDIA_INTERVAL if self._active else IDLE_INTERVAL)
-        self._events.append(Bound(self.round_trip))
+        if not self.bound:
+            self.bound = True
+            self._abnormal = False
+            # What was asked in the search, other addresses perhaps, may have been
+            # answered before this.
+            self._sent.clear()
+            self._events.append(Bound(self.round_trip))
+
+    def _ours(self, source: Address) -> Address | None:
+        """That one of the server's addresses, as it was given."""
+        key = source_key(source)
+        for address in self._addresses:
+            if source_key(address) == key:
+                return address
+        return None
 
     def next_timeout(self) -> float:
         """When to call `handle_timeout`."""
-        due = [self._next_request]
-        if self._answer is not None:
-            due.append(self._answer)
         if self._unanswered is not None and not self._abnormal:
-            due.append(self._unanswered + ABNORMAL)
-        return min(due)
+            return min(self._next_request, self._unanswered + ABNORMAL)
+        return self._next_request
 
     def handle_timeout(self, now: float) -> None:
         """Do what is due."""
-        self._conclude(now)
         since = self._unanswered
         if since is not None and not self._abnormal and now >= since + ABNORMAL:
             if self.bound:
@@ -191,15 +214,12 @@ class Binding:
             self._abnormal = True
             self._events.append(Abnormal())
         if now >= self._next_request:
+            self._hurried = False
             self._ask(now)
 
-    def ask(self, now: float) -> None:
-        """Make a request now, whatever is due; it is repeated until answered."""
-        self._ask(now)
-
     def _search(self, now: float) -> None:
-        self.bound = self._checked = False
-        self._answer = None
+        self.bound = False
+        self.way = 0.0
         self._sent.clear()
         self._candidate = self._attempt = 0
         self._next_request = now
@@ -220,7 +240,7 @@ class Binding:
         while len(self._sent) >= _OUTSTANDING:
             del self._sent[next(iter(self._sent))]
         self._sent[transaction] = self.peer, now
-        data = stun.request(transaction, self.username, self._key)
+        data = stun.request(transaction, self._username, self._key)
         self._outbox.append((data, self.peer))
 
     def to_send(self) -> list[tuple[bytes, Address]]:

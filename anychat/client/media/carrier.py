@@ -103,6 +103,11 @@ class MediaCarrier:
         return self.udp.round_trip
 
     @property
+    def way(self) -> float:
+        """Least of these seconds; 0 where that is not known."""
+        return self.udp.way
+
+    @property
     def congested(self) -> bool:
         """Whether media waits so long for the link that less of it were more."""
         return self._outlet.age(self._reactor.seconds()) > CONGESTED

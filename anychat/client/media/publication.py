@@ -31,8 +31,9 @@ from anychat.messages import StreamFormat, StreamOpened
 #: What is kept to be sent again.
 KEPT_SECONDS = 1.0
 KEPT_PACKETS = 512
-#: Seconds between key frames that are made because somebody asked.
-KEY_FRAME_INTERVAL = 0.3
+#: Seconds between key frames that are made because somebody asked.  The server
+#: asks every 500 ms at most; whoever joins when one has just gone out waits so long.
+KEY_FRAME_INTERVAL = 0.1
 #: Seconds between sender reports; for a while after somebody has joined, they
 #: come faster, since one of them may be lost.
 REPORT_INTERVAL = 1.0
@@ -279,7 +280,7 @@ class Publication:
         self._paused = paused
 
     def request_key_frame(self) -> None:
-        """Make the next picture a key frame, at most every 300 ms."""
+        """Make the next picture a key frame, at most every 100 ms."""
         self._key_requests += 1
         self._key_wanted = True
 

@@ -364,7 +364,7 @@ class MediaSession:
             self._reactor.seconds,
             self._cname,
             self._random_bytes,
-            lambda: self.round_trip,
+            lambda: self._transport.way,
             lambda: self._transport.congested,
         )
         publication.on_stop = lambda stopped: self._unpublish(stopped, source)

@@ -67,7 +67,6 @@ class MediaTransport:
         self._on_udp = on_udp
         self._ports: dict[int, Any] = {}
         self._binding: Binding | None = None
-        self._bound_as = ""
         self._active = False
         self._timer: Any = None
 
@@ -81,6 +80,11 @@ class MediaTransport:
         """Seconds to the server and back, lately; 0 before it is known."""
         return 0.0 if self._binding is None else self._binding.round_trip
 
+    @property
+    def way(self) -> float:
+        """Least seconds to the server and back; 0 before they are known."""
+        return 0.0 if self._binding is None else self._binding.way
+
     def begin(self, addresses: Sequence[Address], username: str, key: bytes) -> None:
         """Open the ports that are needed and bind; again for a new session.
 
@@ -89,10 +93,7 @@ class MediaTransport:
         for address in addresses:
             self._open(_version(address))
         now = self._reactor.seconds()
-        known = self._bound_as == username
-        self._binding = Binding(
-            addresses, username, key, self._random_bytes, now, known
-        )
+        self._binding = Binding(addresses, username, key, self._random_bytes, now)
         self._binding.set_active(self._active, now)
         self._drain()
 
@@ -169,7 +170,6 @@ class MediaTransport:
         self._timer = self._reactor.callLater(wait, self._due)
         for event in binding.events():
             if isinstance(event, Bound):
-                self._bound_as = binding.username
                 self._on_udp(True, event.delay)
             else:
                 self._on_udp(False, None)

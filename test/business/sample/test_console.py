@@ -108,6 +108,18 @@ class CommandLineTests(ConsoleTestCase):
             )
         self.assertFalse(self.path.exists())
 
+    def test_deluser(self):
+        """A user is removed, and the command says who."""
+        self.users.add("ann", "apple")
+        self.assertEqual(
+            self.with_config("deluser", "ann"),
+            (0, f"{self.path}: user ann (id 1) removed\n", ""),
+        )
+        self.assertEqual(self.users.all(), [])
+        code, _, text = self.with_config("deluser", "ann")
+        self.assertEqual(code, 1)
+        self.assertIn("there is no user ann", text)
+
     def test_list(self):
         """Ids and names, one user a line; nothing where there is nobody."""
         self.assertEqual(self.with_config("list"), (0, "", ""))
@@ -160,6 +172,7 @@ class CommandLineTests(ConsoleTestCase):
         for command in ((), ("list",), ("adduser", "ann", "--password", "apple")):
             self.assertRefused(self.with_config(*command), 2, text)
         self.config.mkdir()
+        text = f"{self.config}: is a directory; name the file in it with --config"
         self.assertRefused(self.with_config("list"), 2, text)
         self.assertEqual(list(self.directory.iterdir()), [self.config])
 
@@ -192,7 +205,7 @@ class CommandLineTests(ConsoleTestCase):
         """The help names the commands."""
         code, out, _ = self.call("--help")
         self.assertEqual(code, 0)
-        for word in ("adduser", "passwd", "list", "--config"):
+        for word in ("adduser", "passwd", "deluser", "list", "--config"):
             self.assertIn(word, out)
 
 

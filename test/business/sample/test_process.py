@@ -11,6 +11,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from anychat.business.sample.run import RUNNING
+from test.interrupts import take_interrupts
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = "from anychat.business.sample.command import main; main()"
@@ -35,6 +36,7 @@ class ProcessTestCase(SynchronousTestCase):
     """A configuration that names a core server which is not there."""
 
     def setUp(self):
+        take_interrupts(self)
         self.directory = Path(self.mktemp()).absolute()
         self.directory.mkdir()
         self.config = self.directory / "my.ini"

@@ -89,6 +89,15 @@ class UsersTests(UsersTestCase):
         self.assertIsNone(self.users.verify("ann", "apple"))
         self.assertEqual(self.users.verify("bob", "apple"), User(2, "bob"))
 
+    def test_remove(self):
+        """A removed user is let in no more, and the id never given again."""
+        self.users.add("ann", "apple")
+        self.users.add("bob", "apple")
+        self.assertEqual(self.users.remove("bob"), User(2, "bob"))
+        self.assertIsNone(self.users.verify("bob", "apple"))
+        self.assertEqual(self.users.add("bob", "apple"), User(3, "bob"))
+        self.assertRefuses("no user eve", self.users.remove, "eve")
+
     def test_unknown(self):
         """Nobody is given a password without being there, nor made by it."""
         for _ in range(2):
@@ -256,7 +265,7 @@ class FileTests(UsersTestCase):
     def test_directory(self):
         """A directory where the file should be."""
         self.path.mkdir()
-        self.assertReadsNothing("cannot be opened")
+        self.assertReadsNothing("is no file; move it away")
         self.assertRefuses("Is a directory", self.users.add, "ann", "apple")
 
     def test_noDirectory(self):
@@ -283,5 +292,10 @@ class FileTests(UsersTestCase):
         self.path.chmod(0)
         if os.access(self.path, os.R_OK):
             raise SkipTest("root may read everything")
-        self.assertReadsNothing("cannot be opened")
-        self.assertRefuses("Permission denied", self.users.add, "bob", "apple")
+        self.assertReadsNothing("cannot be opened; do this as the user who owns it")
+        self.assertRefuses(
+            "Permission denied; do this as the user who owns it",
+            self.users.add,
+            "bob",
+            "apple",
+        )

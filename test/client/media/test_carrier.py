@@ -121,7 +121,7 @@ class CarrierTests(SynchronousTestCase):
         last = [r for r in requests if r.kind is stun.MessageClass.REQUEST][-1]
         source = ("192.0.2.1", 4000)
         receive = port.protocol.datagramReceived
-        receive(stun.success(last, source, KEY), SERVER)
+        receive(stun.success(last, source, KEY, bound=True), SERVER)
         receive(stun.request(bytes(12), "user", KEY), SERVER)
 
     def media(self):

@@ -196,7 +196,7 @@ class PublicationTests(SynchronousTestCase):
         self.assertEqual(self.publication.statistics().not_kept, 3)
 
     def test_keyFrameRequests(self):
-        """One key frame for many requests, at most every 300 ms."""
+        """One key frame for many requests, at most every 100 ms."""
         self.assertFalse(self.publication.take_key_request())
         self.publication.request_key_frame()
         self.publication.request_key_frame()
@@ -204,7 +204,7 @@ class PublicationTests(SynchronousTestCase):
         self.send()
         self.assertFalse(self.publication.take_key_request())
         self.publication.request_key_frame()
-        self.clock.advance(0.29)
+        self.clock.advance(0.09)
         self.assertFalse(self.publication.take_key_request())
         self.clock.advance(0.02)
         self.assertTrue(self.publication.take_key_request())
