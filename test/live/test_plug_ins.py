@@ -327,7 +327,7 @@ class RateTests(TestCase):
         settings = HallSettings(False, True, False, True, 100)
         hall = HallService(Hall(settings), reactor)
         slot = FilterSlot(hall.submit, hall.hall.state)
-        hall.connect(Effects(clients, None, slot, lambda line: None))
+        hall.connect(Effects(clients, None, slot, lambda line: None, None))
         library = compiled(TROUBLE, "-DCRASH_EVERY=10")
         plug_in = native.NativeFilter(
             reactor,
