@@ -257,6 +257,9 @@ class ClientLink(protocol.Protocol):
 
     def close(self) -> None:
         """End the link after what was written has gone out."""
+        if self._lost:
+            # A transport that is gone has nothing to unregister from.
+            return
         self._lost = True
         # With a producer it would wait for that.
         self.transport.unregisterProducer()

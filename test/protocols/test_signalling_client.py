@@ -245,6 +245,14 @@ class ClientDialogueTests(ClientLinkTestCase):
             self.assertEqual((self.sent(), self.owner.events), ([], []))
             self.assertTrue(self.transport.disconnecting)
 
+    def test_closedWhenGone(self):
+        """To close a link whose transport is gone leaves that alone."""
+        self.open()
+        self.transport.unregisterProducer()
+        self.link.connectionLost(Failure(ConnectionLost()))
+        self.link.close()
+        self.assertFalse(self.transport.disconnecting)
+
 
 class ClientResumeTests(ClientLinkTestCase):
     """A session goes on over a new link."""
