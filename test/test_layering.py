@@ -87,6 +87,7 @@ LAYERS = {
     "anychat.licensing": 2,
     "anychat.licensing.findings": 1,
     "anychat.licensing.licence": 1,
+    "anychat.licensing.ukey_wire": 1,
     "anychat.load": 2,
     "anychat.load.command": 4,
     "anychat.load.histogram": 1,
@@ -114,6 +115,7 @@ OWNERS = {
     "configobj": ("anychat.config",),
     "construct": ("anychat.protocols.",),
     "cryptography": (
+        "anychat.licensing.",
         "anychat.media.srtp",
         "anychat.protocols.certificate",
         "anychat.protocols.signature",
@@ -122,6 +124,7 @@ OWNERS = {
     "prometheus_client": ("anychat.ops.metrics",),
     "rich": ("anychat.client.progress", "anychat.demo"),
     "numpy": ("anychat.client.media",),
+    "usb": ("anychat.licensing.ukey",),
 }
 
 
