@@ -85,6 +85,8 @@ LAYERS = {
     "anychat.client.room": 1,
     "anychat.client.trust": 2,
     "anychat.licensing": 2,
+    "anychat.licensing.der": 1,
+    "anychat.licensing.extension": 1,
     "anychat.licensing.findings": 1,
     "anychat.licensing.fingerprint": 1,
     "anychat.licensing.licence": 1,

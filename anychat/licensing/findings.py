@@ -33,5 +33,5 @@ class LicenceError(AnyChatError):
     def __init__(self, code: ResultCode, text: str) -> None:
         super().__init__(f"{text}.(errorcode={code:d})")
         self.code = code
-        """711, 800 to 802 or 28."""
+        """711, 800, 802 or 28; of a binding that cannot be read 810, 860, 861, 862."""
         self.text = text
