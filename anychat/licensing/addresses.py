@@ -112,7 +112,7 @@ def check_domain(
         return Finding(
             ResultCode.CERTFILE_URLVERIFYFAIL,
             "domain",
-            f"{name} leads to {_listed(found)}, and this host is "
+            f"{name} leads to {_listed(found)}, and this host has "
             f"{_listed(own_addresses)}; correct the name's record, or behind a NAT "
             "set [Media Settings] PublicAddress",
             passing=True,
@@ -233,4 +233,4 @@ def _is_name(name: str) -> bool:
 def _listed(items: Iterable[object], most: int = 5) -> str:
     texts = sorted(map(str, items))
     more = f" and {len(texts) - most} more" if len(texts) > most else ""
-    return ", ".join(texts[:most]) + more if texts else "without an address"
+    return ", ".join(texts[:most]) + more if texts else "no address"

@@ -164,8 +164,8 @@ def fault(binding: HardwareBinding) -> str:
         return f"this version does not know the component {unknown[0]}"
     if missing := sorted(binding.weights.keys() ^ binding.hashes.keys()):
         return f"{missing[0]} has no hash or no weight"
-    if any(weight <= 0 for weight in binding.weights.values()):
-        return "a weight is not above 0"
+    if any(weight < 0 for weight in binding.weights.values()):
+        return "a weight is below 0"
     if any(not 1 <= len(held) <= MAX_VALUES for held in binding.hashes.values()):
         return f"a component has none or more than {MAX_VALUES} values"
     if not all(_is_hash(value) for held in binding.hashes.values() for value in held):
