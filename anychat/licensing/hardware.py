@@ -42,6 +42,8 @@ class Machine:
     """What it has, by `fingerprint.COMPONENTS`; raw, for no log."""
     absent: Mapping[str, str]
     """Why there is nothing of a component."""
+    hidden: frozenset[str]
+    """The absent ones that another user may be able to read."""
     privileged: frozenset[str]
     """Components that were read and that not everybody may read."""
     surroundings: str
@@ -53,6 +55,7 @@ class Machine:
         return Machine(
             {k: v for k, v in self.parts.items() if k not in self.privileged},
             {**self.absent, **dict.fromkeys(self.privileged, reason)},
+            self.hidden | self.privileged,
             frozenset(),
             self.surroundings,
         )
@@ -70,7 +73,7 @@ class _Reading:
         self._root = root
         self.reason = ""
         """Of the last file that could have held something."""
-        self.privileged = False
+        self.privileged = self.hidden = False
 
     def path(self, name: str | Path) -> Path:
         """A file below the root."""
@@ -84,6 +87,7 @@ class _Reading:
                 data = file.read(_MAX_FILE)
                 mode = os.fstat(file.fileno()).st_mode
         except PermissionError:
+            self.hidden = True
             self.reason = f"this user may not read /{name}"
         except FileNotFoundError:
             self.reason = self.reason or f"there is no /{name}"
@@ -124,7 +128,7 @@ def read_machine(root: Path = Path("/")) -> Machine:
     """
     parts: dict[str, tuple[str, ...]] = {}
     absent: dict[str, str] = {}
-    privileged: set[str] = set()
+    hidden, privileged = set(), set()
     for name, read in _READERS.items():
         reading = _Reading(root)
         if values := tuple(dict.fromkeys(filter(None, read(reading)))):
@@ -133,7 +137,15 @@ def read_machine(root: Path = Path("/")) -> Machine:
                 privileged.add(name)
         else:
             absent[name] = reading.reason
-    return Machine(parts, absent, frozenset(privileged), _surroundings(root))
+            if reading.hidden:
+                hidden.add(name)
+    return Machine(
+        parts,
+        absent,
+        frozenset(hidden),
+        frozenset(privileged),
+        _surroundings(root),
+    )
 
 
 def _serial(value: str) -> str:

@@ -67,6 +67,7 @@ class ReadingTests(MachineCase):
             set(fingerprint.COMPONENTS) - set(open_parts.parts), seen.privileged
         )
         self.assertEqual(set(open_parts.absent), seen.privileged)
+        self.assertEqual(open_parts.hidden, seen.privileged)
 
     def test_nothing(self):
         """A directory without anything yields reasons, and no error."""
@@ -77,13 +78,16 @@ class ReadingTests(MachineCase):
 
     def test_withoutLeave(self):
         """What this user may not read is named, for somebody to give leave."""
-        self.machine.path("sys/class/dmi/id/product_uuid").chmod(0)
-        if os.geteuid() == 0:
+        path = self.machine.path("sys/class/dmi/id/product_uuid")
+        path.chmod(0)
+        if os.access(path, os.R_OK):
             raise SkipTest("root may read everything")
+        seen = self.read()
         self.assertEqual(
-            self.read().absent["product-uuid"],
+            seen.absent["product-uuid"],
             "this user may not read /sys/class/dmi/id/product_uuid",
         )
+        self.assertEqual(seen.hidden, {"product-uuid"})
 
     def test_directoriesForFiles(self):
         """A directory where a file should be is a reason, too."""
