@@ -6,6 +6,7 @@ libusb 1.0, which pyusb loads.
 
 import errno
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -128,14 +129,9 @@ class _Key:
         """
         info = parse_info(self._read(FROM_KEY, Request.INFO, 0, 0, INFO_SIZE))
         if info.version != VERSION:
-            raise PeerError(
-                f"it speaks version {info.version}, and this server {VERSION}",
-                ResultCode.CERTFILE_UKEYSIGFAIL,
-            )
+            raise _unfit(f"it speaks version {info.version}, and this server {VERSION}")
         if not info.has_pair:
-            raise PeerError(
-                "it has not made its pair of keys yet", ResultCode.CERTFILE_UKEYSIGFAIL
-            )
+            raise _unfit("it has not made its pair of keys yet")
 
     def public_key(self) -> bytes:
         """The key that it says its signatures are of."""
@@ -174,9 +170,7 @@ class _Key:
         while True:
             state = parse_state(self._read(FROM_KEY, Request.STATE, number, 0, 1))
             if state is State.FAILED:
-                raise PeerError(
-                    "it says that it cannot sign", ResultCode.CERTFILE_UKEYSIGFAIL
-                )
+                raise _unfit("it says that it cannot sign")
             if state is not State.WORKING:
                 return state is State.READY
             self._time.sleep(min(pause, self._time.left()))
@@ -193,6 +187,10 @@ class _Key:
     def _transfer_timeout(self) -> int:
         """In milliseconds, and never 0, which would be none."""
         return max(1, round(1000 * min(self._time.left(), _TRANSFER_TIMEOUT)))
+
+
+#: A key signs for one program at a time, and `_bus` wants to be alone.
+_alone = threading.Lock()
 
 
 def check_ukey(
@@ -215,20 +213,21 @@ def check_ukey(
             ResultCode.CERTFILE_UKEYFAIL,
             f"the licence's public key of the UKey is none of P-256 ({error})",
         )
-    time_left = _Time(seconds, sleep, seconds() + timeout)
-    try:
-        devices = _devices(binding.vendor, binding.product, backend)
-    except UKeyTrouble as trouble:
-        return _finding(trouble.code, trouble.text, passing=trouble.passing)
-    findings = []
-    for device in devices:
-        with _closing(device):
-            rank, found = _check_device(
-                _Key(device, time_left), binding.serial, public_key, random_bytes
-            )
-        if found.ok:
-            return found
-        findings.append((rank, found))
+    with _alone:
+        time_left = _Time(seconds, sleep, seconds() + timeout)
+        try:
+            devices = _devices(binding.vendor, binding.product, _bus(backend))
+        except UKeyTrouble as trouble:
+            return _finding(trouble.code, trouble.text, passing=trouble.passing)
+        findings = []
+        for device in devices:
+            with _closing(device):
+                rank, found = _check_device(
+                    _Key(device, time_left), binding.serial, public_key, random_bytes
+                )
+            if found.ok:
+                return found
+            findings.append((rank, found))
     if not findings:
         return _finding(
             ResultCode.CERTFILE_UKEYNOTFOUND,
@@ -288,38 +287,58 @@ def read_ukeys(
 
     :raises UKeyTrouble: one of them does not answer as it should.
     """
-    time_left = _Time(seconds, sleep, seconds() + timeout)
     found = []
-    for device in _devices(vendor, product, backend):
-        with _closing(device), _told():
-            key = _Key(device, time_left)
-            serial = key.serial()
-            if not serial:
-                raise PeerError(
-                    "it has no serial number", ResultCode.CERTFILE_UKEYSIGFAIL
-                )
-            key.greet()
-            encoded = key.public_key()
-            try:
-                public_key = read_point(encoded)
-            except ValueError as error:
-                raise PeerError(
-                    f"its public key is none of P-256 ({error})",
-                    ResultCode.CERTFILE_UKEYSIGFAIL,
-                ) from None
-            nonce, number = random_bytes(NONCE_SIZE), random_bytes(2)
-            signature = key.sign(nonce, int.from_bytes(number, "big"))
-            if not verifies(public_key, nonce, signature):
-                raise PeerError(
-                    "its signature is not of the key that it shows",
-                    ResultCode.CERTFILE_UKEYSIGFAIL,
-                )
-            found.append(UKeyBinding(vendor, product, serial, encoded.hex()))
+    with _alone:
+        time_left = _Time(seconds, sleep, seconds() + timeout)
+        for device in _devices(vendor, product, _bus(backend)):
+            with _closing(device), _told():
+                serial, public_key = _read_device(_Key(device, time_left), random_bytes)
+            found.append(UKeyBinding(vendor, product, serial, public_key.hex()))
     return found
+
+
+def _read_device(key: _Key, random_bytes: Callable[[int], bytes]) -> tuple[str, bytes]:
+    """Its serial number and the public key that it has proved to be its own."""
+    serial = key.serial()
+    if not serial:
+        raise _unfit("it has no serial number")
+    key.greet()
+    encoded = key.public_key()
+    try:
+        public_key = read_point(encoded)
+    except ValueError as error:
+        raise _unfit(f"its public key is none of P-256 ({error})") from None
+    nonce, number = random_bytes(NONCE_SIZE), random_bytes(2)
+    signature = key.sign(nonce, int.from_bytes(number, "big"))
+    if not verifies(public_key, nonce, signature):
+        raise _unfit("its signature is not of the key that it shows")
+    return serial, encoded
+
+
+def _unfit(reason: str) -> PeerError:
+    return PeerError(reason, ResultCode.CERTFILE_UKEYSIGFAIL)
 
 
 def _finding(code: ResultCode, text: str, *, passing: bool = False) -> Finding:
     return Finding(code, "ukey", text, passing)
+
+
+def _bus(backend: Any) -> Any:
+    """What leads to the devices.
+
+    libusb 1.0 and none else of pyusb's: the others do not tell missing permission
+    from other trouble.  A context of it knows what was plugged in when it was made
+    and what it has heard of since, which in a container is nothing, so there is a
+    new one each time.
+
+    :raises UKeyTrouble: there is no libusb.
+    """
+    if backend is None:
+        libusb1._lib_object = None
+        backend = libusb1.get_backend()
+        if backend is None:
+            raise UKeyTrouble(ResultCode.CERTFILE_UKEYDLLFAIL, _NO_LIBRARY)
+    return backend
 
 
 def _devices(vendor: int, product: int, backend: Any) -> list[Any]:
@@ -327,12 +346,6 @@ def _devices(vendor: int, product: int, backend: Any) -> list[Any]:
 
     :raises UKeyTrouble: the bus cannot be looked at.
     """
-    if backend is None:
-        # None else of pyusb's: libusb 0.1 and OpenUSB tell no permission from
-        # other trouble.
-        backend = libusb1.get_backend()
-        if backend is None:
-            raise UKeyTrouble(ResultCode.CERTFILE_UKEYDLLFAIL, _NO_LIBRARY)
     with _told():
         found = usb.core.find(
             find_all=True, backend=backend, idVendor=vendor, idProduct=product
