@@ -157,13 +157,13 @@ def _withdraw(turn: Turn, asker: Session, request: int, step: OnVideoCallEvent) 
 
 
 def _engagement(state: State, user: Session, target_id: int) -> ResultCode:
-    """Why a user cannot call that one, as far as it lies with himself."""
+    """Why a user cannot call that one, as far as it does not lie with that one."""
     engaged = list(filter(None, user.call_steps.values()))
     if user.call is not None:
         call = state.calls[user.call]
         engaged.append(state.sessions[call.other(user.id)].user_id)
     if not engaged:
-        return ResultCode.SUCCESS
+        return state.terms.entry_refusal
     if target_id in engaged:
         return ResultCode.VIDEOCALL_INCHAT
     return ResultCode.VIDEOCALL_BUSY
@@ -212,7 +212,9 @@ def _take(turn: Turn, asker: Session, request: int, step: OnVideoCallEvent) -> N
 def _call(turn: Turn, asker: Session, request: int, step: OnVideoCallEvent) -> None:
     """Let it ring at the target."""
     target = turn.state.session_of(step.target_id)
-    if target is None:
+    if turn.state.terms.entry_refusal != ResultCode.SUCCESS:
+        code = turn.state.terms.entry_refusal
+    elif target is None:
         code = ResultCode.VIDEOCALL_OFFLINE
     elif target.call is not None or any(target.call_steps.values()):
         code = ResultCode.VIDEOCALL_BUSY

@@ -13,6 +13,7 @@ from anychat.codes import DeviceType, ResultCode, StreamKind
 from anychat.core.state import TracePart, Transfer
 from anychat.ids import LinkId, RoomId, SessionId, Ssrc, UserId
 from anychat.messages import StreamFormat
+from anychat.terms import Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,13 @@ class ArbitersSet(Change):
     admitter: Arbiter
     hears: bool
     judges_calls: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TermsSet(Change):
+    """What the licence allows from now on."""
+
+    terms: Terms
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from anychat.business_messages import (
 from anychat.codes import DeviceType, ResultCode
 from anychat.ids import LinkId, SessionId, Ssrc
 from anychat.messages import Login, LoginEx, Message
+from anychat.terms import Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,13 @@ class ArbitersChanged(Command):
     """Somebody takes events and data, though he may decide nothing."""
     judges_calls: bool = False
     """Somebody decides about the steps of video calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class TermsChanged(Command):
+    """The licence allows something else from now on."""
+
+    terms: Terms
 
 
 @dataclass(frozen=True, slots=True)

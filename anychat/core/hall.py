@@ -23,6 +23,7 @@ from anychat.core import (
     channels,
     directory,
     layers,
+    licence,
     logins,
     logs,
     options,
@@ -38,7 +39,7 @@ from anychat.core import (
     traces,
     transfers,
 )
-from anychat.core.changes import ArbitersSet, Change, RoomAdded
+from anychat.core.changes import ArbitersSet, Change, RoomAdded, TermsSet
 from anychat.core.commands import Command, SessionMessage, Tick
 from anychat.core.names import numbered_name
 from anychat.core.numbers import FreeNumbers
@@ -91,6 +92,7 @@ class Hall:
             )
         )
         self.apply(ArbitersSet(settings.verifier, settings.admitter, False))
+        self.apply(TermsSet(settings.terms))
         if settings.demo_mode:
             for room_id in rooms.DEMO_ROOMS:
                 self.apply(RoomAdded(room_id, numbered_name(room_id), False, None))
@@ -123,6 +125,7 @@ class Hall:
     def snapshot(self) -> tuple[Change, ...]:
         """Changes that, folded on a new hall, give a state equal to this one."""
         changes = business.snapshot(self.state)
+        changes.extend(licence.snapshot(self.state))
         changes.extend(roster.snapshot(self.state))
         changes.extend(logins.snapshot(self.state))
         changes.extend(sessions.snapshot(self.state))
@@ -189,6 +192,7 @@ _COMMANDS: CommandTable = {
     **people.COMMANDS,
     **signed.COMMANDS,
     **business.COMMANDS,
+    **licence.COMMANDS,
     **logins.COMMANDS,
     **sessions.COMMANDS,
     **rooms.COMMANDS,
@@ -221,6 +225,7 @@ _CHANGES: ChangeTable = {
     **blocking.CHANGES,
     **signed.CHANGES,
     **business.CHANGES,
+    **licence.CHANGES,
     **logins.CHANGES,
     **roster.CHANGES,
     **sessions.CHANGES,

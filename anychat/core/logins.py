@@ -32,6 +32,7 @@ from anychat.core.effects import (
     RefuseLogin,
     WithdrawQuestion,
 )
+from anychat.core.licence import refuse_beyond_seats, refuse_login
 from anychat.core.names import folded, is_blank, is_fit
 from anychat.core.roster import make_way, start, start_guest, start_named
 from anychat.core.state import PendingLogin, Session, State
@@ -85,6 +86,7 @@ def verified(turn: Turn, command: UserVerified) -> None:
     try:
         if verdict.code != ResultCode.SUCCESS:
             raise Refused(verdict.code)
+        refuse_login(turn)
         _check_verdict(turn.state, asked, verdict)
         user_id = UserId(verdict.user_id)
         make_way(turn, user_id)
@@ -98,6 +100,7 @@ def verified(turn: Turn, command: UserVerified) -> None:
 
 
 def _check(turn: Turn, message: Login) -> None:
+    refuse_login(turn)
     if is_blank(message.name):
         raise Refused(ResultCode.LOGIN_EMPTYNAME)
     if not is_fit(message.name) or not is_fit(message.local_address):
@@ -142,6 +145,10 @@ def _may_take_over(state: State, owner: Session, name: str) -> bool:
 
 def _ask(turn: Turn, asked: PendingLogin, password: str) -> None:
     state = turn.state
+    if asked.name not in state.by_name:
+        # A full server does not have passwords looked at in vain.  Whether it is
+        # the owner of a session once more, only the verdict tells for certain.
+        refuse_beyond_seats(turn)
     if asked.session in state.sessions or asked.session in state.verifying:
         raise LocalError(f"session id {asked.session} is not fresh")
     turn.changes.append(

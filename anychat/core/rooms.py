@@ -39,6 +39,7 @@ from anychat.core.effects import (
     Tell,
     WithdrawQuestion,
 )
+from anychat.core.licence import refuse_entry
 from anychat.core.names import (
     MAX_ROOM_ID,
     is_blank,
@@ -129,7 +130,7 @@ def prepared(turn: Turn, command: RoomEntryPrepared) -> None:
     try:
         if command.verdict.code != ResultCode.SUCCESS:
             raise Refused(command.verdict.code)
-        _refuse_no_space(turn, entry)
+        _refuse_no_space(turn, asker, entry)
     except Refused as refused:
         turn.reply(asker.id, entry.request, EnterRoomResult(refused.code, entry.named))
     else:
@@ -189,8 +190,14 @@ def _refuse_second_room(turn: Turn, asker: Session) -> None:
         raise Refused(ResultCode.ROOM_ALREADIN)
 
 
-def _refuse_no_space(turn: Turn, entry: Entry) -> None:
-    """Refuse where the room may not be made, or is full."""
+def _refuse_no_space(turn: Turn, asker: Session, entry: Entry) -> None:
+    """Refuse where the room may not be made, or is full, or nobody may enter any.
+
+    The room of a call is a part of it, and calls that run go on.
+    """
+    call = turn.state.call_rooms.get(entry.room_id)
+    if call is None or call != asker.call:
+        refuse_entry(turn)
     room = turn.state.rooms.get(entry.room_id)
     if room is None:
         adds = turn.settings.auto_add_room or entry.room_id in turn.state.call_rooms
@@ -211,7 +218,7 @@ def _enter(turn: Turn, asker: Session, entry: Entry, password: str) -> None:
     asked = turn.state.admitter is Arbiter.THERE
     if not asked:
         _refuse_alone(turn, asker, entry)
-    _refuse_no_space(turn, entry)
+    _refuse_no_space(turn, asker, entry)
     if asked:
         _ask(turn, asker, entry, password)
     else:

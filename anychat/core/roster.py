@@ -21,6 +21,7 @@ from anychat.core.changes import (
     UserNamed,
 )
 from anychat.core.effects import StartSession, Tell
+from anychat.core.licence import refuse_beyond_seats
 from anychat.core.profiles import tell_friends
 from anychat.core.sessions import end
 from anychat.core.state import PendingLogin, State
@@ -33,7 +34,11 @@ DEFAULT_LEVEL = 0
 
 
 def start_guest(turn: Turn, login: PendingLogin) -> None:
-    """Let a guest in."""
+    """Let a guest in.
+
+    :raises Refused: 104, 105: there is no seat.
+    """
+    refuse_beyond_seats(turn)
     start(turn, login, turn.state.next_guest_id, DEFAULT_LEVEL, login.name)
 
 
@@ -41,11 +46,12 @@ def start_named(turn: Turn, login: PendingLogin, key: str = "") -> None:
     """Let a named user in without asking anybody.
 
     :param key: what the id is remembered by, if not by the name.
-    :raises Refused: 201, see `make_way`.
+    :raises Refused: 201, 104, 105, see `make_way`.
     """
     key = key or login.name
     user_id = _known_id(turn.state, key)
     if user_id is None:
+        refuse_beyond_seats(turn)
         user_id = _name(turn, key)
     else:
         make_way(turn, user_id)
@@ -53,17 +59,19 @@ def start_named(turn: Turn, login: PendingLogin, key: str = "") -> None:
 
 
 def make_way(turn: Turn, user_id: UserId) -> None:
-    """End the session that the user has, if it has one (CloseFrontLink).
+    """End the session that the user has (CloseFrontLink), or find a seat.
 
     A session without a link never stands in its own user's way.
 
-    :raises Refused: 201, the old session stays.
+    :raises Refused: 201, the old session stays; 104, 105: there is no seat.
     """
     old = turn.state.session_of(user_id)
-    if old is not None:
-        if not turn.settings.close_front_link and old.id not in turn.state.held:
-            raise Refused(ResultCode.ALREADY_LOGIN)
+    if old is None:
+        refuse_beyond_seats(turn)
+    elif turn.settings.close_front_link or old.id in turn.state.held:
         end(turn, old, ResultCode.LOGIN_NEWLOGIN)
+    else:
+        raise Refused(ResultCode.ALREADY_LOGIN)
 
 
 def start(

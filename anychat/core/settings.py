@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from anychat.business_messages import Arbiter
 from anychat.messages import ServerParameters
+from anychat.terms import Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ class HallSettings:
     """What business servers may say about all users together."""
     max_names: int = 100_000
     """Names whose ids are remembered; beyond it the longest offline is forgotten."""
+    terms: Terms = Terms()
+    """What the licence allows until `TermsChanged` says else."""
     verifier: Arbiter = Arbiter.NOBODY
     """Who decides about named logins until `ArbitersChanged` says else."""
     admitter: Arbiter = Arbiter.NOBODY

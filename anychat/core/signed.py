@@ -11,6 +11,7 @@ from anychat.codes import ResultCode
 from anychat.core.changes import Change, SignatureForgotten, SignatureUsed
 from anychat.core.commands import LinkSignedLogin
 from anychat.core.effects import RefuseLogin
+from anychat.core.licence import refuse_login
 from anychat.core.names import is_blank, is_fit
 from anychat.core.roster import (
     DEFAULT_LEVEL,
@@ -70,6 +71,7 @@ def login(turn: Turn, command: LinkSignedLogin) -> None:
 
 
 def _check(turn: Turn, command: LinkSignedLogin) -> None:
+    refuse_login(turn)
     if command.checked != ResultCode.SUCCESS:
         raise Refused(command.checked)
     message = command.message

@@ -23,6 +23,7 @@ from anychat.core.numbers import FreeNumbers
 from anychat.errors import Refused
 from anychat.ids import LinkId, RoomId, SessionId, Ssrc, UserId
 from anychat.messages import Member, StreamFormat, Subscription
+from anychat.terms import Terms
 
 #: A stream of a user: its kind and its index.
 StreamId: TypeAlias = tuple[StreamKind, int]
@@ -243,6 +244,8 @@ class State:
     """Who decides about named logins."""
     admitter: Arbiter = Arbiter.NOBODY
     """Who decides about entering rooms."""
+    terms: Terms = Terms()
+    """What the licence allows."""
     hears: bool = False
     """Whether somebody takes events without deciding anything."""
     judges_calls: bool = False

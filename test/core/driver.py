@@ -11,6 +11,7 @@ from anychat.core.commands import (
     LoginDropped,
     RoomEntryPrepared,
     SessionMessage,
+    TermsChanged,
     Tick,
     UserVerified,
 )
@@ -129,6 +130,10 @@ class Driver:
         """Others decide from now on; there are never effects of that."""
         change = ArbitersChanged(verifier, admitter, hears, judges_calls)
         assert self.run(change) == []
+
+    def terms(self, terms):
+        """The licence allows something else from now on; never an effect of that."""
+        assert self.run(TermsChanged(terms)) == []
 
     def asked(self, name, password="x", **more):
         """Sign in where an arbiter is asked; the id that the login brought."""

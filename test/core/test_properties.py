@@ -44,7 +44,7 @@ from anychat.codes import (
     UserState,
     VideoCallEvent,
 )
-from anychat.core.changes import CallStarted, RoomEntered
+from anychat.core.changes import CallRang, CallStarted, RoomEntered, TermsSet
 from anychat.core.commands import (
     ArbitersChanged,
     CallJudged,
@@ -57,6 +57,7 @@ from anychat.core.commands import (
     LoginDropped,
     RoomEntryPrepared,
     SessionMessage,
+    TermsChanged,
     Tick,
     TransferFinished,
     UserVerified,
@@ -108,6 +109,7 @@ from anychat.messages import (
     UserCameraControl,
     UserSpeakControl,
 )
+from anychat.terms import Terms
 from test.core.audience import Audience
 from test.core.driver import H264, OPUS
 
@@ -285,6 +287,13 @@ VERDICTS = st.builds(
 #: Which session a step is about; see `Theatre.session`.
 WHO = st.integers(0, 7)
 
+TERMS = st.builds(
+    Terms,
+    max_users=st.sampled_from([0, 0, 0, 1, 2, 3]),
+    login_refusal=st.sampled_from([0, 0, 0, 28]).map(ResultCode),
+    entry_refusal=st.sampled_from([0, 0, 0, 33]).map(ResultCode),
+)
+
 STEPS = weighted(
     (
         3,
@@ -314,6 +323,7 @@ STEPS = weighted(
             *(st.booleans(), st.booleans()),
         ),
     ),
+    (1, st.tuples(st.just("terms"), TERMS)),
     (4, st.tuples(st.just("call"), CALLS)),
     (
         1,
@@ -344,6 +354,7 @@ SCRIPTS = weighted(
 
 #: Steps of calls between users 1 to 3, and the way into their rooms.
 CALL_STEPS = weighted(
+    (1, st.tuples(st.just("terms"), TERMS)),
     (
         12,
         st.tuples(
@@ -511,6 +522,13 @@ class Theatre:
         for effect in decision.effects:
             if not isinstance(effect, StartSession):
                 continue
+            terms, users = state.terms, state.users
+            assert terms.login_refusal == 0
+            assert (
+                not terms.max_users
+                or len(users) < terms.max_users
+                or effect.user_id in users
+            )
             if isinstance(command, LinkSignedLogin):
                 assert command.checked == 0
                 assert command.digest not in state.signatures
@@ -527,8 +545,13 @@ class Theatre:
             if state.admitter is not Arbiter.AWAY:
                 self.vouched.add(effect.session)
         for change in decision.changes:
+            if isinstance(change, CallRang):
+                assert state.terms.entry_refusal == 0
             if not isinstance(change, RoomEntered):
                 continue
+            assert state.terms.entry_refusal == 0 or (
+                state.call_rooms[change.room_id] == state.sessions[change.session].call
+            )
             if isinstance(command, RoomEntryPrepared):
                 assert command.verdict.code == 0
                 assert self.asked[change.session].room_id == change.room_id
@@ -705,6 +728,12 @@ class Theatre:
 
     def arbiters(self, verifier, admitter, hears, judges_calls):
         self.run(ArbitersChanged(verifier, admitter, hears, judges_calls))
+
+    def terms(self, terms):
+        """The licence allows something else; nobody there notices."""
+        decision = self.run(TermsChanged(terms))
+        assert not decision.effects
+        assert {type(change) for change in decision.changes} <= {TermsSet}
 
     def call(self, call):
         self.run(FilterCall(self.fresh(), call))
