@@ -140,6 +140,7 @@ class WheelTests(SynchronousTestCase):
         return modules | {
             "anychat/coreserver.spec",
             "anychat/serversdk.spec",
+            "anychat/licensing/trusted/README.md",
             "anychat/load/_wire.pyi",
             "anychat/media/_relay.pyi",
             "twisted/plugins/anychat_plugin.py",
@@ -190,6 +191,7 @@ class WheelTests(SynchronousTestCase):
         self.assertTrue((target / "bin" / "anychatcoreserver").exists())
         self.assertTrue((target / "bin" / "anychat-business").exists())
         self.assertTrue((target / "bin" / "anychat-client").exists())
+        self.assertTrue((target / "bin" / "anychat-license").exists())
         self.assertTrue((target / "bin" / "anychat-load").exists())
 
     def test_checkout(self):

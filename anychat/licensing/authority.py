@@ -1,10 +1,4 @@
-"""Makes licences: the vendor's licence CA, what it signs and what it revokes.
-
-The CA is four things in a directory: ``ca.pem`` goes to the customers, ``ca.key``
-never leaves (a file of its own, readable by its owner, behind a pass phrase),
-``ca.crl`` says what was revoked, and ``issued/`` keeps every licence by its serial
-number.
-"""
+"""Makes licences: the vendor's licence CA, what it signs and what it revokes."""
 
 import base64
 import os
@@ -16,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, padding, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -104,6 +98,14 @@ class Authority:
         )
         return write_certificates(certificate, *self.chain)
 
+    def has_signed(self, certificate: x509.Certificate) -> bool:
+        """Whether a certificate is of this CA."""
+        try:
+            certificate.verify_directly_issued_by(self.certificate)
+        except (*_UNREADABLE, InvalidSignature):
+            return False
+        return True
+
     def revoke(
         self,
         serials: Mapping[int, x509.ReasonFlags],
@@ -114,9 +116,13 @@ class Authority:
 
         It says that the next one comes when the CA ends: an installation without a
         network gets no other one, and this one is no less true for its age.
+
+        :raises AuthorityError: the former list is another CA's, or was changed.
         """
         number, known = 1, {}
         if former is not None:
+            if not former.is_signature_valid(self.key.public_key()):
+                raise AuthorityError("the former revocation list is not of this CA")
             number += former.extensions.get_extension_for_class(
                 x509.CRLNumber
             ).value.crl_number

@@ -93,7 +93,7 @@ def load_files(
     :raises LicenceError: 711 missing or empty, 800 cannot be read or too large, 28
         the CA's file cannot be read.
     """
-    data = _read(directory / LICENCE_NAME, LONGEST)
+    data = read_file(directory / LICENCE_NAME, LONGEST)
     if not data:
         missing = "is not there" if data is None else "is empty"
         raise LicenceError(
@@ -103,23 +103,28 @@ def load_files(
     trusted, note = [], ""
     try:
         for path in sorted(packaged.glob("*.pem"))[:MOST_TRUSTED]:
-            trusted.append(_read(path, LONGEST) or b"")
+            trusted.append(read_file(path, LONGEST) or b"")
         if trusted and licence_ca is not None:
             note = (
                 "LicenseCA= is not used, for this package brings the CA of its vendor"
             )
         elif licence_ca is not None:
-            certificate = _read(licence_ca, LONGEST)
+            certificate = read_file(licence_ca, LONGEST)
             if not certificate:
                 _untrusted(f"LicenseCA={licence_ca} is missing or empty")
             trusted.append(certificate)
     except LicenceError as error:
         _untrusted(error.text)
-    return Files(data, tuple(trusted), _read(directory / CRL_NAME, LONGEST_CRL), note)
+    return Files(
+        data, tuple(trusted), read_file(directory / CRL_NAME, LONGEST_CRL), note
+    )
 
 
-def _read(path: Path, longest: int) -> bytes | None:
-    """A file's bytes; None: there is no such file."""
+def read_file(path: Path, longest: int) -> bytes | None:
+    """A file's bytes; None: there is no such file.
+
+    :raises LicenceError: 800, it cannot be read or is larger.
+    """
     try:
         # Opening a FIFO must not wait for its other end.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)

@@ -1,0 +1,154 @@
+"""``anychat-license ca`` and ``revoke``: the vendor's CA and what it takes back."""
+
+from argparse import ArgumentParser, Namespace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+
+from anychat.licensing.authority import ALGORITHMS, AuthorityError, make_authority
+from anychat.licensing.certificate import (
+    CRL_NAME,
+    read_certificates,
+    read_crls,
+)
+from anychat.licensing.commands.ca_directory import CaDirectory
+from anychat.licensing.commands.console import FINE, Console, replace_file, whole
+
+#: Reasons of RFC 5280 section 5.3.1 that fit a licence.
+_REASONS = {
+    "superseded": x509.ReasonFlags.superseded,
+    "withdrawn": x509.ReasonFlags.privilege_withdrawn,
+    "ended": x509.ReasonFlags.cessation_of_operation,
+    "compromised": x509.ReasonFlags.key_compromise,
+}
+
+
+def add(commands: Any) -> None:
+    """Add the commands to the parser."""
+    ca = commands.add_parser(
+        "ca",
+        help="make a licence CA, which signs licences",
+        description="Make a licence CA. Its key is encrypted and readable by you "
+        "alone; who has it and its pass phrase can make licences.",
+    )
+    add_ca(ca, "the new CA's directory")
+    ca.add_argument("--name", required=True, help="the vendor's, for all to see")
+    ca.add_argument(
+        "--algorithm", choices=ALGORITHMS, default="ed25519", help="default: ed25519"
+    )
+    ca.add_argument(
+        "--years",
+        type=whole(1, 50),
+        default=20,
+        help="how long it is valid, and its licences at most (default: 20)",
+    )
+    ca.add_argument(
+        "--parent",
+        metavar="DIR",
+        type=Path,
+        help="the CA that vouches for this one, so that its own key can stay in a "
+        "safe; default: none, customers trust this one itself",
+    )
+    ca.add_argument(
+        "--parent-passphrase-file",
+        metavar="FILE",
+        type=Path,
+        help="the pass phrase of the parent's key; default: asked for",
+    )
+    ca.set_defaults(run=_make)
+
+    revoke = commands.add_parser(
+        "revoke",
+        help="revoke licences: write the CA's revocation list",
+        description="Revoke licences. Servers that get the list, as "
+        f"{CRL_NAME} beside the configuration, refuse them.",
+    )
+    add_ca(revoke)
+    revoke.add_argument(
+        "licences",
+        metavar="LICENCE",
+        nargs="+",
+        help="a file, or the serial number of one that was issued here",
+    )
+    revoke.add_argument(
+        "--reason",
+        choices=_REASONS,
+        default="withdrawn",
+        help="for who reads the list (default: withdrawn)",
+    )
+    revoke.add_argument(
+        "--out",
+        metavar="FILE",
+        type=Path,
+        help="a copy of the list, for customers; the list itself is ca.crl of the CA",
+    )
+    revoke.set_defaults(run=_revoke)
+
+
+def add_ca(parser: ArgumentParser, what: str = "the CA's directory") -> None:
+    """Add what every command has that uses a CA's key."""
+    parser.add_argument(
+        "--ca",
+        metavar="DIR",
+        type=Path,
+        default=Path("licence-ca"),
+        help=f"{what} (default: licence-ca)",
+    )
+    parser.add_argument(
+        "--passphrase-file",
+        metavar="FILE",
+        type=Path,
+        help="its first line is the pass phrase of the CA's key; default: asked for",
+    )
+
+
+def _make(arguments: Namespace, console: Console) -> int:
+    directory = CaDirectory(arguments.ca)
+    # Before anybody thinks of a pass phrase.
+    directory.check_free()
+    parent = None
+    if arguments.parent is not None:
+        console.warn(f"of {arguments.parent}:")
+        parent = CaDirectory(arguments.parent).read(
+            console.passphrase(arguments.parent_passphrase_file)
+        )
+    authority = make_authority(
+        arguments.name,
+        arguments.algorithm,
+        console.now,
+        timedelta(days=365.25 * arguments.years),
+        parent,
+    )
+    passphrase = console.passphrase(arguments.passphrase_file, new=True)
+    directory.make(authority, passphrase, authority.revoke({}, console.now))
+    if parent is None:
+        console.say(f"{directory.certificate}: for customers (LicenseCA=)")
+    else:
+        console.say(f"{directory.certificate}: goes with every licence of this CA")
+    console.say(f"{directory.key}: secret; keep a copy, and the pass phrase elsewhere")
+    return FINE
+
+
+def _revoke(arguments: Namespace, console: Console) -> int:
+    directory = CaDirectory(arguments.ca)
+    given = {name: directory.find(name) for name in arguments.licences}
+    authority = directory.read(console.passphrase(arguments.passphrase_file))
+    serials = {}
+    for name, data in given.items():
+        certificate = read_certificates(data)[0]
+        if not authority.has_signed(certificate):
+            raise AuthorityError(f"{name} is not of this CA")
+        serials[certificate.serial_number] = _REASONS[arguments.reason]
+    with directory.locked():
+        former = read_crls(directory.read_crl())[0]
+        crl = authority.revoke(serials, console.now, former)
+        replace_file(directory.crl, crl)
+    for serial in serials:
+        console.say(f"revoked: {serial:x}")
+    if arguments.out is not None:
+        # It only ever grows, so that the former one is not missed.
+        replace_file(arguments.out, crl)
+    console.say(f"{arguments.out or directory.crl}: for servers, as {CRL_NAME}")
+    return FINE

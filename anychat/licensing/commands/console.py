@@ -1,0 +1,130 @@
+"""What a command has of the terminal and of the world."""
+
+import os
+import secrets
+import stat
+from argparse import ArgumentTypeError, Namespace
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+from twisted.internet.defer import Deferred
+
+from anychat.errors import AnyChatError
+
+#: Exit codes; argparse has 2 for wrong usage.
+FINE, FAILED, WRONG_USAGE = 0, 1, 2
+
+#: Bytes of a file with a pass phrase.
+_LONGEST_PASSPHRASE = 1024
+
+
+class UsageError(AnyChatError):
+    """Arguments that do not go together; exit code 2."""
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """Given to every command's ``run(arguments, console)``, which returns its exit
+    code or raises `AnyChatError`."""
+
+    output: TextIO
+    errors: TextIO
+    ask: Callable[[str], str]
+    """Asks for a pass phrase, not echoed."""
+    now: datetime
+    """UTC."""
+    wait: Callable[[Callable[[Any], "Deferred[Any]"]], Any]
+    """Calls a function with a reactor, and runs that until its result is there."""
+
+    def say(self, text: str) -> None:
+        """Write a line of the result."""
+        print(text, file=self.output)
+
+    def warn(self, text: str) -> None:
+        """Write a line that is not of the result."""
+        print(f"anychat-license: {text}", file=self.errors)
+
+    def passphrase(self, path: Path | None, *, new: bool = False) -> str:
+        """A pass phrase, from a file's first line or asked for.
+
+        :param new: to be asked for twice.
+        """
+        if path is not None:
+            return self._read_passphrase(path)
+        try:
+            answer = self.ask("Pass phrase of the CA's key: ")
+            if new and self.ask("The same again: ") != answer:
+                raise UsageError("the two are not the same; nothing was made")
+        except EOFError:
+            raise UsageError("no pass phrase; see --passphrase-file") from None
+        return answer
+
+    def _read_passphrase(self, path: Path) -> str:
+        try:
+            with open(path, "rb") as file:
+                mode = os.fstat(file.fileno()).st_mode
+                data = file.read(_LONGEST_PASSPHRASE + 1)
+        except OSError as error:
+            raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+        if stat.S_ISREG(mode) and mode & 0o077:
+            self.warn(f"others may read the pass phrase: chmod 600 {path}")
+        try:
+            line = data.split(b"\n", 1)[0].removesuffix(b"\r").decode()
+        except UnicodeDecodeError:
+            raise UsageError(f"{path} holds no text") from None
+        if not line or len(data) > _LONGEST_PASSPHRASE:
+            raise UsageError(f"{path} holds no pass phrase in its first line")
+        return line
+
+
+Run = Callable[[Namespace, Console], int]
+
+
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """For argparse: a whole number from one to another."""
+
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if not least <= number <= most:
+            raise ArgumentTypeError(
+                f"{text!r} is no whole number from {least} to {most}"
+            )
+        return number
+
+    return parse
+
+
+def check_free(path: Path) -> None:
+    """Whether a result can be written there.
+
+    :raises UsageError: there is a file already.
+    """
+    if path.exists():
+        raise UsageError(f"{path} is there already; --force replaces it")
+
+
+def replace_file(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Write a file, whole or not at all, with these permissions.
+
+    :raises OSError: it cannot be written; it names this file.
+    """
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        try:
+            with open(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, path)
+        except BaseException:
+            part.unlink()
+            raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error

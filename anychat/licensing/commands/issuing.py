@@ -1,0 +1,335 @@
+"""``anychat-license issue`` and ``renew``: the vendor makes licences."""
+
+import ipaddress
+import re
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from anychat.licensing.authority import SKEW, Authority, AuthorityError
+from anychat.licensing.certificate import (
+    LICENCE_NAME,
+    inspect_licence,
+    read_certificates,
+    read_file,
+)
+from anychat.licensing.commands.authority import add_ca
+from anychat.licensing.commands.ca_directory import CaDirectory
+from anychat.licensing.commands.console import (
+    FINE,
+    Console,
+    UsageError,
+    check_free,
+    replace_file,
+    whole,
+)
+from anychat.licensing.description import describe
+from anychat.licensing.extension import MOST_USERS
+from anychat.licensing.fingerprint import DEFAULT_PERCENT, bind, shortcoming
+from anychat.licensing.licence import (
+    AddressBinding,
+    Binding,
+    DomainBinding,
+    Grant,
+    HardwareBinding,
+    UKeyBinding,
+)
+from anychat.licensing.request import MAX_SIZE, read_request
+from anychat.licensing.ukey import read_ukeys
+from anychat.terms import Feature
+
+_DAYS = 365
+
+
+def add(commands: Any) -> None:
+    """Add the commands to the parser."""
+    issue = commands.add_parser(
+        "issue",
+        help="make a licence",
+        description="Make a licence. Say what it is bound to, or --unbound.",
+    )
+    add_ca(issue)
+    issue.add_argument(
+        "--customer", required=True, metavar="NAME", help="whom it is for"
+    )
+    _add_grant(issue, required=True)
+    issue.set_defaults(run=_issue)
+
+    renew = commands.add_parser(
+        "renew",
+        help="make a licence that follows another",
+        description="Make a licence like another one, for longer. What is given here "
+        "takes the place of what the other one says; new bindings replace all of its "
+        "bindings. The other one stays valid: see `revoke`.",
+    )
+    add_ca(renew)
+    renew.add_argument(
+        "licence",
+        metavar="LICENCE",
+        help="a file, or the serial number of one that was issued here",
+    )
+    renew.add_argument("--customer", metavar="NAME", help="whom it is for")
+    _add_grant(renew, required=False)
+    renew.set_defaults(run=_renew)
+
+
+def _add_grant(parser: ArgumentParser, *, required: bool) -> None:
+    """Add what a licence says."""
+    parser.add_argument(
+        "--users",
+        type=whole(0, MOST_USERS),
+        required=required,
+        metavar="N",
+        help="users at the same time; 0: any number",
+    )
+    parser.add_argument(
+        "--feature",
+        action="append",
+        metavar="NAME",
+        help=f"a function it grants, such as {', '.join(Feature)}; may be repeated",
+    )
+    parser.add_argument(
+        "--product-version",
+        metavar="VERSION",
+        help="only for servers of this version: 6 means all 6.x (default: any)",
+    )
+    dates = parser.add_argument_group("dates")
+    dates.add_argument(
+        "--from",
+        dest="start",
+        type=_day,
+        metavar="YYYY-MM-DD",
+        help="its first day, UTC (default: now)",
+    )
+    ends = dates.add_mutually_exclusive_group()
+    ends.add_argument(
+        "--days",
+        type=whole(1, 36525),
+        help=f"how long it is valid (default: {_DAYS})"
+        if required
+        else f"how long after the other one's end, or from now if that has passed "
+        f"(default: {_DAYS})",
+    )
+    ends.add_argument(
+        "--until", type=_day, metavar="YYYY-MM-DD", help="its last day, UTC"
+    )
+    bindings = parser.add_argument_group("bindings")
+    bindings.add_argument(
+        "--request",
+        type=Path,
+        action="append",
+        metavar="FILE",
+        help="to the machine of this request (anychat-license fingerprint)",
+    )
+    bindings.add_argument(
+        "--percent",
+        type=whole(1, 100),
+        default=DEFAULT_PERCENT,
+        help="how much of a machine must be as it was (default: %(default)s)",
+    )
+    bindings.add_argument(
+        "--domain",
+        type=_domain,
+        action="append",
+        metavar="NAME",
+        help="to the host that this name leads to",
+    )
+    bindings.add_argument(
+        "--address",
+        type=_address,
+        action="append",
+        metavar="ADDRESS",
+        help="to a host with this address, or one of this network "
+        "(192.0.2.0/24); of several one is enough",
+    )
+    bindings.add_argument(
+        "--ukey",
+        type=_ukey,
+        action="append",
+        metavar="VENDOR:PRODUCT[:SERIAL:KEY]",
+        help="to a USB key: its USB numbers in hexadecimal, and either it is plugged "
+        "in here, or its serial number and public key (130 hexadecimal digits) follow",
+    )
+    bindings.add_argument(
+        "--match",
+        choices=("all", "any"),
+        help="whether all bindings must match or one of them (default: all)",
+    )
+    bindings.add_argument(
+        "--unbound", action="store_true", help="to nothing: it runs anywhere"
+    )
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        type=Path,
+        default=Path(LICENCE_NAME),
+        help=f"where to write it (default: {LICENCE_NAME})",
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="replace that file if it is there"
+    )
+
+
+def _day(text: str) -> datetime:
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is no day as in 2027-01-31") from None
+
+
+def _domain(text: str) -> str:
+    try:
+        return text.rstrip(".").encode("idna").decode().lower()
+    except UnicodeError:
+        raise ArgumentTypeError(f"{text!r} is no host name") from None
+
+
+def _address(text: str) -> str:
+    try:
+        if "/" in text:
+            return str(ipaddress.ip_network(text))
+        return str(ipaddress.ip_address(text))
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
+
+
+def _ukey(text: str) -> UKeyBinding:
+    """A binding; without serial number and key if it is to be read."""
+    found = re.fullmatch(
+        r"([0-9a-f]{4}):([0-9a-f]{4})(?::(.+):(04[0-9a-f]{128}))?", text, re.I
+    )
+    if found is None:
+        raise ArgumentTypeError(
+            f"{text!r} is neither VENDOR:PRODUCT (as in 1209:0001) nor "
+            "VENDOR:PRODUCT:SERIAL:KEY"
+        )
+    vendor, product, serial, key = found.groups()
+    return UKeyBinding(
+        int(vendor, 16), int(product, 16), serial or "", (key or "").lower()
+    )
+
+
+def _issue(arguments: Namespace, console: Console) -> int:
+    bindings = _bindings(arguments, console)
+    if not bindings and not arguments.unbound:
+        raise UsageError(
+            "say what it is bound to (--request, --domain, --address, --ukey), or "
+            "--unbound"
+        )
+    grant = Grant(
+        customer=arguments.customer,
+        max_users=arguments.users,
+        features=_features(arguments, console),
+        bindings=bindings,
+        match_all=arguments.match != "any",
+        versions=arguments.product_version or "",
+    )
+    directory, authority = _open(arguments, console)
+    base = arguments.start or console.now
+    return _make(arguments, console, directory, authority, grant, base)
+
+
+def _renew(arguments: Namespace, console: Console) -> int:
+    data = CaDirectory(arguments.ca).find(arguments.licence)
+    former = inspect_licence(data)
+    bindings = _bindings(arguments, console)
+    changes: dict[str, Any] = {}
+    if arguments.customer is not None:
+        changes["customer"] = arguments.customer
+    if arguments.users is not None:
+        changes["max_users"] = arguments.users
+    if arguments.feature is not None:
+        changes["features"] = _features(arguments, console)
+    if arguments.product_version is not None:
+        changes["versions"] = arguments.product_version
+    if bindings or arguments.unbound:
+        changes["bindings"] = bindings
+    if arguments.match is not None:
+        changes["match_all"] = arguments.match == "all"
+    grant = replace(former.grant, **changes)
+    directory, authority = _open(arguments, console)
+    if not authority.has_signed(read_certificates(data)[0]):
+        raise AuthorityError(f"{arguments.licence} is not of this CA")
+    base = max(arguments.start or console.now, console.now, former.not_after)
+    return _make(arguments, console, directory, authority, grant, base)
+
+
+def _open(arguments: Namespace, console: Console) -> tuple[CaDirectory, Authority]:
+    """The CA, when all else is known to be in order: it costs a pass phrase."""
+    if not arguments.force:
+        check_free(arguments.out)
+    directory = CaDirectory(arguments.ca)
+    return directory, directory.read(console.passphrase(arguments.passphrase_file))
+
+
+def _make(
+    arguments: Namespace,
+    console: Console,
+    directory: CaDirectory,
+    authority: Authority,
+    grant: Grant,
+    base: datetime,
+) -> int:
+    """Sign a licence, keep it and write it.
+
+    :param base: from when on the days are counted.
+    """
+    if arguments.until is not None:
+        end = arguments.until + timedelta(days=1, seconds=-1)
+    else:
+        end = base + timedelta(days=arguments.days or _DAYS)
+    licence = authority.issue(grant, arguments.start or console.now - SKEW, end)
+    directory.keep(licence)
+    replace_file(arguments.out, licence)
+    for line in describe(inspect_licence(licence)):
+        console.say(line)
+    console.say(f"{arguments.out}: for the customer, as {LICENCE_NAME}")
+    return FINE
+
+
+def _features(arguments: Namespace, console: Console) -> tuple[str, ...]:
+    features = tuple(dict.fromkeys(arguments.feature or ()))
+    for unknown in set(features) - set(Feature):
+        console.warn(f"this version knows no function {unknown!r}")
+    return features
+
+
+def _bindings(arguments: Namespace, console: Console) -> tuple[Binding, ...]:
+    bindings: list[Binding] = [
+        _machine(path, arguments.percent, console) for path in arguments.request or ()
+    ]
+    bindings += [DomainBinding(name) for name in dict.fromkeys(arguments.domain or ())]
+    if arguments.address:
+        bindings.append(AddressBinding(tuple(dict.fromkeys(arguments.address))))
+    bindings += [
+        ukey if ukey.public_key else _plugged(ukey) for ukey in arguments.ukey or ()
+    ]
+    if bindings and arguments.unbound:
+        raise UsageError("--unbound, and bindings as well")
+    return tuple(bindings)
+
+
+def _machine(path: Path, percent: int, console: Console) -> HardwareBinding:
+    data = read_file(path, MAX_SIZE)
+    if data is None:
+        raise UsageError(f"{path} is not there")
+    request = read_request(data)
+    binding = bind(request.hashes, request.salt, percent=percent)
+    for component, reason in request.absent.items():
+        console.warn(f"{path}: no {component}: {reason}")
+    if missing := shortcoming(binding):
+        console.warn(f"{path}: {missing}")
+    return binding
+
+
+def _plugged(ukey: UKeyBinding) -> UKeyBinding:
+    """The USB key of these numbers that is plugged in here."""
+    found = read_ukeys(ukey.vendor, ukey.product)
+    name = f"{ukey.vendor:04x}:{ukey.product:04x}"
+    if not found:
+        raise AuthorityError(f"no USB key {name} is plugged in here")
+    if len(found) > 1:
+        raise AuthorityError(f"several USB keys {name} are plugged in: leave one")
+    return found[0]
