@@ -85,6 +85,8 @@ LAYERS = {
     "anychat.client.room": 1,
     "anychat.client.trust": 2,
     "anychat.licensing": 2,
+    "anychat.licensing.activation": 1,
+    "anychat.licensing.activation_file": 2,
     "anychat.licensing.command": 4,
     "anychat.licensing.commands": 3,
     "anychat.licensing.der": 1,

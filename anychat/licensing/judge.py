@@ -42,6 +42,8 @@ GRACE = timedelta(hours=24)
 SET_BACK = timedelta(hours=24)
 #: Days before the end at which the operator is warned.
 WARNINGS = (30, 7, 1)
+#: The same at a slave, whose activation never has more than 30 days left.
+SLAVE_WARNINGS = (7, 1)
 
 _DAY = timedelta(days=1)
 
@@ -254,7 +256,7 @@ def judge(
         licence.serial,
         licence.not_after,
         max(0, -((clock - licence.not_after) // _DAY)),
-        _warning(licence.not_after - clock),
+        _warning(licence, licence.not_after - clock),
         checked=now,
     )
     if fault is None:
@@ -356,9 +358,15 @@ def _dates(licence: Licence, now: datetime, clock: datetime) -> Finding | None:
     :param clock: the latest time that was seen.
     """
     if clock >= licence.not_after:
+        advice = "put a renewed AnyChat.cer there"
+        if licence.contact is not None:
+            advice = (
+                f"the last contact with the master was on {_time(licence.contact)}, "
+                "bring it back, with a licence that has not expired itself"
+            )
         text = (
             f"the licence of {licence.grant.customer} expired on "
-            f"{_time(licence.not_after)}; put a renewed AnyChat.cer there"
+            f"{_time(licence.not_after)}; {advice}"
         )
     elif now < licence.not_before:
         text = (
@@ -388,8 +396,9 @@ def _refusing(terms: Terms, code: ResultCode) -> Terms:
     return replace(terms, login_refusal=code, entry_refusal=code)
 
 
-def _warning(left: timedelta) -> int:
-    due = [days for days in WARNINGS if left <= days * _DAY]
+def _warning(licence: Licence, left: timedelta) -> int:
+    warnings = WARNINGS if licence.contact is None else SLAVE_WARNINGS
+    due = [days for days in warnings if left <= days * _DAY]
     return min(due, default=0)
 
 

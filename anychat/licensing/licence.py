@@ -89,3 +89,5 @@ class Licence:
     """UTC, with time zone; of the chain's shortest."""
     digest: str = field(default="")
     """SHA-256 of the certificate, in hexadecimal."""
+    contact: datetime | None = None
+    """Of a slave's copy: the last contact with its master, see `activation`."""
