@@ -15,7 +15,12 @@ from twisted.python.failure import Failure
 
 from anychat.client.command import fill_standard_streams
 from anychat.errors import AnyChatError
-from anychat.licensing.commands import authority, inspecting, issuing
+from anychat.licensing.commands import (
+    authority,
+    fingerprinting,
+    inspecting,
+    issuing,
+)
 from anychat.licensing.commands.console import (
     FAILED,
     WRONG_USAGE,
@@ -45,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     commands = whole.add_subparsers(
         metavar="COMMAND", title="commands", required=True, dest="command"
     )
-    for module in (authority, issuing, inspecting):
+    for module in (fingerprinting, authority, issuing, inspecting):
         module.add(commands)
     return whole
 
