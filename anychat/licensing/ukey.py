@@ -189,7 +189,8 @@ class _Key:
         return max(1, round(1000 * min(self._time.left(), _TRANSFER_TIMEOUT)))
 
 
-#: A key signs for one program at a time, and `_bus` wants to be alone.
+#: A key signs for one at a time, and `_bus` wants no other's devices to be about:
+#: whoever holds this has them in a function of its own, which ends before.
 _alone = threading.Lock()
 
 
@@ -215,19 +216,29 @@ def check_ukey(
         )
     with _alone:
         time_left = _Time(seconds, sleep, seconds() + timeout)
-        try:
-            devices = _devices(binding.vendor, binding.product, _bus(backend))
-        except UKeyTrouble as trouble:
-            return _finding(trouble.code, trouble.text, passing=trouble.passing)
-        findings = []
-        for device in devices:
-            with _closing(device):
-                rank, found = _check_device(
-                    _Key(device, time_left), binding.serial, public_key, random_bytes
-                )
-            if found.ok:
-                return found
-            findings.append((rank, found))
+        return _check_devices(binding, public_key, backend, random_bytes, time_left)
+
+
+def _check_devices(
+    binding: UKeyBinding,
+    public_key: ec.EllipticCurvePublicKey,
+    backend: Any,
+    random_bytes: Callable[[int], bytes],
+    time_left: _Time,
+) -> Finding:
+    try:
+        devices = _devices(binding.vendor, binding.product, _bus(backend))
+    except UKeyTrouble as trouble:
+        return _finding(trouble.code, trouble.text, passing=trouble.passing)
+    findings = []
+    for device in devices:
+        with _closing(device):
+            rank, found = _check_device(
+                _Key(device, time_left), binding.serial, public_key, random_bytes
+            )
+        if found.ok:
+            return found
+        findings.append((rank, found))
     if not findings:
         return _finding(
             ResultCode.CERTFILE_UKEYNOTFOUND,
@@ -287,13 +298,23 @@ def read_ukeys(
 
     :raises UKeyTrouble: one of them does not answer as it should.
     """
-    found = []
     with _alone:
         time_left = _Time(seconds, sleep, seconds() + timeout)
-        for device in _devices(vendor, product, _bus(backend)):
-            with _closing(device), _told():
-                serial, public_key = _read_device(_Key(device, time_left), random_bytes)
-            found.append(UKeyBinding(vendor, product, serial, public_key.hex()))
+        return _read_devices(vendor, product, backend, random_bytes, time_left)
+
+
+def _read_devices(
+    vendor: int,
+    product: int,
+    backend: Any,
+    random_bytes: Callable[[int], bytes],
+    time_left: _Time,
+) -> list[UKeyBinding]:
+    found = []
+    for device in _devices(vendor, product, _bus(backend)):
+        with _closing(device), _told():
+            serial, public_key = _read_device(_Key(device, time_left), random_bytes)
+        found.append(UKeyBinding(vendor, product, serial, public_key.hex()))
     return found
 
 
