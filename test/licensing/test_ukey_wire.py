@@ -1,7 +1,7 @@
 """What a UKey is asked and answers, byte by byte; the page's examples."""
 
+import contextlib
 import re
-from contextlib import suppress
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -96,7 +96,7 @@ class ParserTests(SynchronousTestCase):
     def test_anySignature(self, data):
         """No 64 bytes that somebody makes up are a signature."""
         key = read_point(example("public key"))
-        with suppress(PeerError):
+        with contextlib.suppress(PeerError):
             self.assertFalse(verifies(key, bytes(32), data))
 
     def test_infoTruncated(self):
