@@ -1,11 +1,11 @@
 """The file in which a slave keeps its activation, across restarts."""
 
-import os
 from pathlib import Path
 
 from anychat.codes import ResultCode
 from anychat.licensing.activation import MAX_SIZE
 from anychat.licensing.certificate import read_file
+from anychat.licensing.files import replace_file
 from anychat.licensing.findings import LicenceError
 
 #: Beside the configuration.
@@ -26,17 +26,7 @@ class ActivationFile:
 
         Whole or not at all: a slave that loses its power meanwhile keeps what it had.
         """
-        part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
-        part.unlink(missing_ok=True)
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, self.path)
-        finally:
-            part.unlink(missing_ok=True)
+        replace_file(self.path, data, 0o600)
 
     def read(self) -> bytes:
         """What was kept, for `activation.read_activation`.

@@ -14,7 +14,8 @@ from anychat.licensing.certificate import (
     read_crls,
 )
 from anychat.licensing.commands.ca_directory import CaDirectory
-from anychat.licensing.commands.console import FINE, Console, replace_file, whole
+from anychat.licensing.commands.console import FINE, Console, whole
+from anychat.licensing.files import replace_file
 
 #: Reasons of RFC 5280 section 5.3.1 that fit a licence.
 _REASONS = {

@@ -26,7 +26,7 @@ from anychat.licensing.authority import (
     write_certificates,
 )
 from anychat.licensing.certificate import LICENCE_NAME, LONGEST, LONGEST_CRL, read_file
-from anychat.licensing.commands.console import replace_file
+from anychat.licensing.files import replace_file
 
 _SERIAL = re.compile(r"(?:0x)?([0-9a-f]{1,40})", re.IGNORECASE)
 

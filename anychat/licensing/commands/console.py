@@ -1,7 +1,6 @@
 """What a command has of the terminal and of the world."""
 
 import os
-import secrets
 import stat
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable
@@ -107,24 +106,3 @@ def check_free(path: Path) -> None:
     """
     if path.exists():
         raise UsageError(f"{path} is there already; --force replaces it")
-
-
-def replace_file(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """Write a file, whole or not at all, with these permissions.
-
-    :raises OSError: it cannot be written; it names this file.
-    """
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        try:
-            with open(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, path)
-        except BaseException:
-            part.unlink()
-            raise
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error

@@ -12,8 +12,8 @@ from anychat.licensing.commands.console import (
     FINE,
     Console,
     check_free,
-    replace_file,
 )
+from anychat.licensing.files import replace_file
 from anychat.licensing.fingerprint import (
     COMPONENTS,
     SALT_BYTES,

@@ -22,11 +22,11 @@ from anychat.licensing.commands.console import (
     Console,
     UsageError,
     check_free,
-    replace_file,
     whole,
 )
 from anychat.licensing.description import describe
 from anychat.licensing.extension import MOST_USERS
+from anychat.licensing.files import replace_file
 from anychat.licensing.fingerprint import DEFAULT_PERCENT, bind, shortcoming
 from anychat.licensing.licence import (
     AddressBinding,
