@@ -11,6 +11,7 @@ import os
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
@@ -128,14 +129,17 @@ def read_file(path: Path, longest: int) -> bytes | None:
     try:
         # Opening a FIFO must not wait for its other end.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        with open(descriptor, "rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
+        try:
+            mode = os.fstat(descriptor).st_mode
             if not stat.S_ISREG(mode):
                 what = "a directory" if stat.S_ISDIR(mode) else "no regular file"
                 raise LicenceError(
                     ResultCode.CERTFILE_GETINFOFAILED, f"{path.name} is {what}"
                 )
-            data = file.read(longest + 1)
+            with open(descriptor, "rb", closefd=False) as file:
+                data = file.read(longest + 1)
+        finally:
+            os.close(descriptor)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -211,10 +215,31 @@ def read_certificates(
         _invalid(f"{what} holds more than {most} certificates")
     try:
         if count:
-            return x509.load_pem_x509_certificates(data)
-        return [x509.load_der_x509_certificate(data)]
+            found = x509.load_pem_x509_certificates(data)
+        else:
+            found = [x509.load_der_x509_certificate(data)]
+        for certificate in found:
+            _decode(certificate)
     except _UNREADABLE:
-        _invalid(f"{what} is no certificate, or is cut off")
+        _invalid(f"{what} is no certificate, or is cut off or damaged")
+    return found
+
+
+def _decode(certificate: x509.Certificate) -> object:
+    """Decode what `cryptography` decodes when it is first asked for.
+
+    So that whatever is wrong with it shows here.
+    """
+    return (
+        certificate.subject.rfc4514_string(),
+        certificate.issuer.rfc4514_string(),
+        certificate.serial_number,
+        certificate.not_valid_before_utc,
+        certificate.not_valid_after_utc,
+        certificate.extensions,
+        certificate.public_key(),
+        certificate.signature_hash_algorithm,
+    )
 
 
 def _issued_by(child: x509.Certificate, parent: x509.Certificate) -> bool:
@@ -250,8 +275,6 @@ def _find(certificate: x509.Certificate, kind: type[_Extension]) -> _Extension |
         return certificate.extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
         return None
-    except _UNREADABLE:
-        _invalid("an extension cannot be read")
 
 
 def _public_key(issuer: x509.Certificate) -> PublicKey:
@@ -304,25 +327,21 @@ def _stranger(certificate: x509.Certificate) -> str:
 def _check_constraints(chain: Sequence[x509.Certificate]) -> None:
     """What the certificates say about each other (RFC 5280 section 6.1.4)."""
     for depth, certificate in enumerate(chain):
-        known = _KNOWN | {_LICENCE} if depth == 0 else _KNOWN
-        try:
-            for found in certificate.extensions:
-                if found.critical and found.oid not in known:
-                    oid = found.oid.dotted_string
-                    _invalid(f"its critical extension {oid} is not known here")
-        except _UNREADABLE:
-            _invalid("an extension cannot be read")
         basic = _find(certificate, x509.BasicConstraints)
         usage = _find(certificate, x509.KeyUsage)
+        known = _KNOWN
         if depth == 0:
+            known |= {_LICENCE}
             if basic is not None and basic.ca:
                 _untrusted("this is the certificate of a CA, not a licence")
-            continue
-        if basic is None or not basic.ca or usage is None or not usage.key_cert_sign:
+        elif basic is None or not basic.ca or usage is None or not usage.key_cert_sign:
             _untrusted("the licence is signed by a certificate that is not a CA's")
-        # How many intermediates may follow below.
-        if basic.path_length is not None and depth - 1 > basic.path_length:
+        elif basic.path_length is not None and depth - 1 > basic.path_length:
             _untrusted("the licence's chain is longer than its CA allows")
+        for found in certificate.extensions:
+            if found.critical and found.oid not in known:
+                oid = found.oid.dotted_string
+                _invalid(f"its critical extension {oid} is not known here")
 
 
 def _check_revocation(
@@ -341,15 +360,23 @@ def _check_revocation(
             (each for each in (*chain[1:], *anchors) if _crl_issued_by(crl, each)), None
         )
         if issuer is None:
-            _untrusted(f"{CRL_NAME} is not of a CA that is trusted here")
+            _untrusted(
+                f"{CRL_NAME} is not of a CA that is trusted here, or was changed"
+            )
         for certificate in chain:
-            if certificate.issuer != issuer.subject:
-                continue
-            serial = certificate.serial_number
-            entry = crl.get_revoked_certificate_by_serial_number(serial)
-            if entry is not None:
-                day = entry.revocation_date_utc.date()
-                _untrusted(f"the licence was revoked on {day} (serial {serial:x})")
+            if certificate.issuer == issuer.subject:
+                _check_listed(crl, certificate.serial_number)
+
+
+def _check_listed(crl: x509.CertificateRevocationList, serial: int) -> None:
+    try:
+        entry = crl.get_revoked_certificate_by_serial_number(serial)
+        if entry is None:
+            return
+        day = entry.revocation_date_utc.date()
+    except _UNREADABLE:
+        _invalid(f"{CRL_NAME} cannot be read")
+    _untrusted(f"the licence was revoked on {day} (serial {serial:x})")
 
 
 def read_crls(data: bytes) -> list[x509.CertificateRevocationList]:
@@ -357,16 +384,21 @@ def read_crls(data: bytes) -> list[x509.CertificateRevocationList]:
 
     :raises LicenceError: 802.
     """
+    count = data.count(_PEM_CRL)
+    if len(data) > LONGEST_CRL or count > MOST_CRLS:
+        _invalid(f"{CRL_NAME} is too large, or holds more than {MOST_CRLS} lists")
     try:
-        if not data.count(_PEM_CRL):
-            return [x509.load_der_x509_crl(data)]
-        if data.count(_PEM_CRL) > MOST_CRLS:
-            _invalid(f"{CRL_NAME} holds more than {MOST_CRLS} lists")
-        return [
-            x509.load_pem_x509_crl(_PEM_CRL + part) for part in data.split(_PEM_CRL)[1:]
-        ]
+        if count:
+            parts = data.split(_PEM_CRL)[1:]
+            found = [x509.load_pem_x509_crl(_PEM_CRL + part) for part in parts]
+        else:
+            found = [x509.load_der_x509_crl(data)]
+        for crl in found:
+            # As with certificates; the entries are looked at when they are needed.
+            _ = crl.issuer, crl.extensions, crl.signature_hash_algorithm
     except _UNREADABLE:
-        _invalid(f"{CRL_NAME} is no revocation list, or is cut off")
+        _invalid(f"{CRL_NAME} is no revocation list, or is cut off or damaged")
+    return found
 
 
 def _crl_issued_by(
@@ -374,50 +406,38 @@ def _crl_issued_by(
 ) -> bool:
     if crl.issuer != issuer.subject:
         return False
+    # Such as of lists with the changes alone, or with other CAs' certificates.
+    if any(found.critical for found in crl.extensions):
+        _invalid(f"{CRL_NAME} has an extension that is not known here")
     usage = _find(issuer, x509.KeyUsage)
-    key = _public_key(issuer)
-    try:
-        for found in crl.extensions:
-            # Such as lists of changes only, or of other CAs.
-            if found.critical:
-                _invalid(f"{CRL_NAME} has an extension that is not known here")
-        return (
-            usage is not None
-            and usage.crl_sign
-            and isinstance(crl.signature_hash_algorithm, _HASHES)
-            and crl.is_signature_valid(key)
-        )
-    except _UNREADABLE:
-        _invalid(f"{CRL_NAME} cannot be read")
+    return (
+        usage is not None
+        and usage.crl_sign
+        and isinstance(crl.signature_hash_algorithm, _HASHES)
+        and crl.is_signature_valid(_public_key(issuer))
+    )
 
 
 def _licence(chain: Sequence[x509.Certificate]) -> Licence:
     """What the first of the chain grants, for as long as all of it holds."""
     leaf = chain[0]
-    found = _private_extension(leaf)
-    try:
-        return Licence(
-            grant=extension.decode_grant(found),
-            serial=leaf.serial_number,
-            subject=leaf.subject.rfc4514_string(),
-            issuer=leaf.issuer.rfc4514_string(),
-            not_before=max(each.not_valid_before_utc for each in chain),
-            not_after=min(each.not_valid_after_utc for each in chain),
-            digest=leaf.fingerprint(hashes.SHA256()).hex(),
-        )
-    except _UNREADABLE:
-        _invalid("its names or dates cannot be read")
+    return Licence(
+        grant=extension.decode_grant(_private_extension(leaf)),
+        serial=leaf.serial_number,
+        subject=leaf.subject.rfc4514_string(),
+        issuer=leaf.issuer.rfc4514_string(),
+        not_before=max(each.not_valid_before_utc for each in chain),
+        not_after=min(each.not_valid_after_utc for each in chain),
+        digest=sha256(leaf.tbs_certificate_bytes).hexdigest(),
+    )
 
 
 def _private_extension(leaf: x509.Certificate) -> bytes:
-    try:
-        for found in leaf.extensions:
-            if found.oid == _LICENCE:
-                if not found.critical:
-                    _invalid("its extension is not marked critical")
-                return found.value.public_bytes()
-    except _UNREADABLE:
-        _invalid("an extension cannot be read")
+    for found in leaf.extensions:
+        if found.oid == _LICENCE:
+            if not found.critical:
+                _invalid("its extension is not marked critical")
+            return found.value.public_bytes()
     _invalid("it is a certificate without a licence in it")
 
 

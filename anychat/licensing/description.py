@@ -30,7 +30,6 @@ def describe(licence: Licence) -> Iterator[str]:
         yield f"Bound to: {'all' if grant.match_all else 'any'} of these"
         for binding in grant.bindings:
             yield f"  {_binding(binding)}"
-    yield f"SHA-256: {licence.digest}"
 
 
 def _binding(binding: Binding) -> str:

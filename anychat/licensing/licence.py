@@ -88,6 +88,7 @@ class Licence:
     not_after: datetime
     """UTC, with time zone; of the chain's shortest."""
     digest: str = field(default="")
-    """SHA-256 of the certificate, in hexadecimal."""
+    """SHA-256 of what is signed of the certificate, in hexadecimal; with the
+    signature anybody could make it another one (ECDSA's s and -s are both valid)."""
     contact: datetime | None = None
     """Of a slave's copy: the last contact with its master, see `activation`."""
