@@ -4,7 +4,8 @@ An operator, and the manual's questions and answers, look for exactly these
 texts in AnyChatCoreServer.log ("Successed" is the product's).  In the order in
 which they come:
 
-1. `opening`: separator, version, warnings about the configuration, mode;
+1. `opening`: separator, version, warnings about the configuration; then the licence:
+   `AUTHORIZED`, `DEMO_MODE` or `unauthorized`, see `anychat.licensing.log_lines`;
 2. `started` for TCP and UDP, `channel_opened`, or `listen_failed`;
 3. `filter_loaded`, or `filter_failed`;
 4. `missing`: what the configuration asks for and this version does not have;
@@ -21,6 +22,9 @@ from twisted.internet.error import CannotListenError
 import anychat
 from anychat.config import Config
 
+#: What comes of the licence; see also `unauthorized`.
+AUTHORIZED = "Authorized certification success!"
+DEMO_MODE = "Start Server At Demo Mode!"
 #: Printed first, at the terminal alone.
 NORMAL_MODE = (
     "Run anychat platform service in normal mode. add '-d' parameter for daemon mode."
@@ -41,10 +45,11 @@ def opening(config: Config) -> Iterator[str]:
     yield f"Current File Version[{anychat.__version__}],Build time:{build_time()}"
     for warning in config.warnings:
         yield f"Warning:{warning}"
-    if config.base.demo_mode:
-        yield "Start Server At Demo Mode!"
-    else:
-        yield "Warning:this version checks no licence, any number of users may log in"
+
+
+def unauthorized(code: int) -> str:
+    """There is no licence that holds; the ports are opened all the same."""
+    return f"Read certification file failed.(errorcode={code:d})"
 
 
 def started(protocol: str, port: int) -> str:
@@ -99,7 +104,8 @@ def missing(config: Config) -> Iterator[str]:
     """What the configuration asks for that this version does not have."""
     function = config.function
     for key, value in (
-        ("ExternFlags", function.extern_flags),
+        # 64 is the licence's.
+        ("ExternFlags", function.extern_flags & ~64),
         ("OutputThreadStatus", config.debug.output_thread_status),
         ("OutputRecordTask", config.debug.output_record_task),
     ):

@@ -424,6 +424,7 @@ class LicenceMode(IntEnum):
     DEMO = 0
     LICENSED = 1
     NOT_CHECKED = 2
+    """Of servers before licences."""
 
 
 class TransferKind(IntEnum):

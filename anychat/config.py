@@ -44,7 +44,10 @@ class BaseSettings:
     sdk_auth_pass: str = field(repr=False)
     """Password that clients must prove to know; empty: none is asked."""
     demo_mode: bool
-    """Any name and password gets in, rooms 1 and 2 always exist."""
+    """Any name and password gets in, rooms 1 and 2 always exist, no licence is
+    asked for."""
+    license_ca: Path | None
+    """Our own: certificates of the CAs whose licences are trusted, PEM or DER."""
     show_tray_icon: bool
     """Of the Windows edition; has no effect."""
 
@@ -704,6 +707,9 @@ def _path_fields(
         ("Debug Settings", "SaveLogRootDir", "clientlog"),
     ):
         values[section][key] = directory / (values[section][key] or default)
+    base = values["Base Settings"]
+    # That it is there is the licence's business: the ports are opened without it.
+    base["LicenseCA"] = directory / base["LicenseCA"] if base["LicenseCA"] else None
     tls = values["TLS Settings"]
     for key in ("CertificateFile", "PrivateKeyFile"):
         path = directory / tls[key] if tls[key] else None

@@ -49,5 +49,11 @@ class Terms:
         return ResultCode.CONNECT_OVERFLOW
 
 
+#: Nobody may do anything: no licence was seen.
+NO_TERMS = Terms(
+    login_refusal=ResultCode.CERTVERIFYFAILED,
+    entry_refusal=ResultCode.CERTVERIFYFAILED,
+)
+
 #: Without a licence, by the operator's choice (DemoMode=1).
 DEMO_TERMS = Terms(LicenceMode.DEMO, DEMO_USERS)

@@ -10,9 +10,11 @@ import time
 from collections.abc import Iterator
 from datetime import datetime
 from functools import partial
+from ipaddress import ip_address
 from typing import Any
 
 from twisted.application.service import IService, MultiService, Service
+from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
 
 import anychat
@@ -21,6 +23,7 @@ from anychat.business_messages import Arbiter
 from anychat.codes import LicenceMode, StreamTransMode
 from anychat.config import Config
 from anychat.core.blocking import is_blocked
+from anychat.core.commands import TermsChanged
 from anychat.core.hall import Hall
 from anychat.core.settings import HallSettings
 from anychat.errors import ConfigError
@@ -28,6 +31,10 @@ from anychat.filters.choice import FilterKind, chosen
 from anychat.filters.native import NativeFilter
 from anychat.filters.plug_in import PlugIn
 from anychat.filters.python import PythonFilter
+from anychat.licensing import log_lines
+from anychat.licensing.addresses import resolver
+from anychat.licensing.check import Host, InThread
+from anychat.licensing.service import LicenceService, LicenceSettings
 from anychat.log import Log
 from anychat.media.port import PortSettings
 from anychat.media.relay import RelaySettings, maker
@@ -52,6 +59,7 @@ from anychat.services.media import MediaService
 from anychat.services.signatures import SignatureCheck, SignatureSettings
 from anychat.services.store import FileStore, StoreSettings
 from anychat.services.transfers import TransferService
+from anychat.terms import DEMO_TERMS, NO_TERMS, Feature
 
 #: What runs plug-ins that are not the channel for business servers.
 PLUG_INS: dict[FilterKind, type[PlugIn]] = {
@@ -82,6 +90,17 @@ def build(config: Config, reactor: Any, log: Log) -> IService:
     """
     context = server_context(config) if config.tls.enable else None
     hall = HallService(Hall(hall_settings(config)), reactor)
+
+    def in_thread(*work: Any) -> Deferred[Any]:
+        return deferToThreadPool(reactor, reactor.getThreadPool(), *work)
+
+    licence = LicenceService(
+        licence_settings(config),
+        reactor,
+        licence_host(config, reactor, in_thread),
+        lambda terms: hall.submit(TermsChanged(terms)),
+        log,
+    )
     trans_mode = StreamTransMode(config.function.stream_trans_mode)
     media = MediaService(
         reactor,
@@ -115,7 +134,7 @@ def build(config: Config, reactor: Any, log: Log) -> IService:
         hall.submit,
         slot.answer,
         store,
-        lambda *work: deferToThreadPool(reactor, reactor.getThreadPool(), *work),
+        in_thread,
     )
     client_logs = ClientLogs(
         config.debug.save_log_root_dir,
@@ -135,6 +154,7 @@ def build(config: Config, reactor: Any, log: Log) -> IService:
             os.urandom,
             log,
             context,
+            lambda: Feature.DISTRIBUTED in hall.hall.state.terms.features,
         )
         slot.fill(business)
     elif choice.kind in PLUG_INS:
@@ -155,12 +175,14 @@ def build(config: Config, reactor: Any, log: Log) -> IService:
         plug_in.statistics if plug_in is not None else dict,
         reactor.seconds,
         transfers.statistics,
+        lambda: licence.status,
     )
 
     server = MultiService()
     parts: list[Service] = [
         Line(log, *banner.opening(config), *certificate_lines(config, context)),
         hall,
+        licence,
         transfers,
         links,
         Line(log, banner.started("TCP", config.base.tcp_listen_port)),
@@ -222,6 +244,7 @@ def hall_settings(config: Config) -> HallSettings:
     return HallSettings(
         parameters=server_parameters(config),
         demo_mode=config.base.demo_mode,
+        terms=DEMO_TERMS if config.base.demo_mode else NO_TERMS,
         allow_guest_login=function.allow_guest_login,
         close_front_link=function.close_front_link,
         auto_add_room=function.auto_add_room,
@@ -232,6 +255,27 @@ def hall_settings(config: Config) -> HallSettings:
         max_file_size=config.transfer.max_file_size << 20,
         verifier=verifier,
         admitter=admitter,
+    )
+
+
+def licence_settings(config: Config) -> LicenceSettings:
+    """Which licence is looked at."""
+    return LicenceSettings(
+        directory=config.directory,
+        licence_ca=config.base.license_ca,
+        version=anychat.__version__,
+        demo=config.base.demo_mode,
+        show_content=bool(config.function.extern_flags & log_lines.SHOW_CONTENT),
+    )
+
+
+def licence_host(config: Config, reactor: Any, in_thread: InThread) -> Host:
+    """What licences are bound to."""
+    return Host(
+        # Not before it is wanted: a program may put another one there.
+        lambda name: resolver(reactor.nameResolver, reactor)(name),
+        in_thread,
+        tuple(map(ip_address, config.media.public_address)),
     )
 
 
@@ -346,5 +390,5 @@ def hello_facts(config: Config) -> HelloFacts:
         version=anychat.__version__,
         build=banner.build_time(),
         os=f"{platform.system()} {platform.machine()}",
-        licence_mode=LicenceMode.DEMO if demo else LicenceMode.NOT_CHECKED,
+        licence_mode=LicenceMode.DEMO if demo else LicenceMode.LICENSED,
     )

@@ -71,7 +71,7 @@ OutputRecordTask=0
 #: Keys of the product that are not in its sample file.
 LATER = {"ShowTrayIcon", "VideoPreset", "StreamTransMode", "ExternFlags"}
 #: Keys of our own in the product's sections.
-OURS = {"RingTimeout"}
+OURS = {"LicenseCA", "RingTimeout"}
 #: Our own sections.
 OWN = {"Network", "TLS", "Business", "Http", "Media", "Signature", "Transfer"}
 
@@ -223,11 +223,14 @@ class ReadingTests(FileCase):
         """File names start at the configuration's directory, not at ours."""
         (self.directory / "own.pem").write_text("")
         loaded = self.load(
+            "[Base Settings]\nLicenseCA=vendor.pem\n"
             "[Function Settings]\nTempFilePath=up\n"
             "[Debug Settings]\nSaveLogRootDir=/var/log/clients\n"
             "[TLS Settings]\nCertificateFile=own.pem\nPrivateKeyFile=own.pem\n"
         )
         self.assertEqual(loaded.function.temp_file_path, self.directory / "up")
+        # It need not be there: the ports are opened without a licence.
+        self.assertEqual(loaded.base.license_ca, self.directory / "vendor.pem")
         self.assertEqual(loaded.debug.save_log_root_dir, Path("/var/log/clients"))
         self.assertEqual(loaded.tls.certificate_file, self.directory / "own.pem")
         self.assertEqual(loaded.tls.private_key_file, self.directory / "own.pem")
@@ -236,6 +239,7 @@ class ReadingTests(FileCase):
         """What no file name is given for stands beside the configuration."""
         loaded = self.load("")
         self.assertEqual(loaded.function.temp_file_path, self.directory / "temp")
+        self.assertIsNone(loaded.base.license_ca)
         self.assertEqual(loaded.debug.save_log_root_dir, self.directory / "clientlog")
         self.assertEqual(loaded.tls.certificate_file, None)
         self.assertEqual(loaded.log_path, self.directory / "AnyChatCoreServer.log")

@@ -1,12 +1,15 @@
 """The graph of the server, and what it is made of."""
 
 from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 
 from twisted.application.service import IService
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
+import anychat
 from anychat import wiring
 from anychat.business_messages import Arbiter
 from anychat.codes import LicenceMode, SignatureScheme
@@ -17,6 +20,7 @@ from anychat.filters.plug_in import PlugIn
 from anychat.filters.python import PythonFilter
 from anychat.log import Log
 from anychat.services.business import BusinessService
+from anychat.terms import DEMO_TERMS, NO_TERMS
 from test.protocols.test_signature import public, rsa_key
 
 SETTINGS = """\
@@ -82,6 +86,24 @@ class WiringTests(SynchronousTestCase):
         self.assertFalse(settings.auto_add_room)
         self.assertEqual(settings.max_users_per_room, 7)
         self.assertEqual(settings.hold_time, 12.0)
+
+    def test_licence(self):
+        """Nobody gets in before a licence was seen; demo mode needs none."""
+        self.assertEqual(wiring.hall_settings(self.config).terms, NO_TERMS)
+        settings = wiring.licence_settings(self.config)
+        self.assertEqual(settings.directory, self.config.directory)
+        self.assertEqual(settings.version, anychat.__version__)
+        self.assertIsNone(settings.licence_ca)
+        self.assertEqual((settings.demo, settings.show_content), (False, False))
+        base = replace(self.config.base, demo_mode=True, license_ca=Path("vendor.pem"))
+        function = replace(self.config.function, extern_flags=64)
+        demo = replace(self.config, base=base, function=function)
+        self.assertEqual(wiring.hall_settings(demo).terms, DEMO_TERMS)
+        settings = wiring.licence_settings(demo)
+        self.assertEqual(settings.licence_ca, Path("vendor.pem"))
+        self.assertEqual((settings.demo, settings.show_content), (True, True))
+        host = wiring.licence_host(demo, MemoryReactorClock(), maybeDeferred)
+        self.assertEqual(host.public_addresses, (ip_address("192.0.2.7"),))
 
     def test_signatures(self):
         """Signed logins are held against the configured key."""
@@ -174,9 +196,9 @@ class WiringTests(SynchronousTestCase):
         )
 
     def test_hello(self):
-        """The hello claims no licence, since none is checked."""
+        """The hello says in which mode the server works, whatever its licence."""
         self.assertEqual(
-            wiring.hello_facts(self.config).licence_mode, LicenceMode.NOT_CHECKED
+            wiring.hello_facts(self.config).licence_mode, LicenceMode.LICENSED
         )
         demo = replace(self.config, base=replace(self.config.base, demo_mode=True))
         self.assertEqual(wiring.hello_facts(demo).licence_mode, LicenceMode.DEMO)

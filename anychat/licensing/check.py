@@ -55,14 +55,12 @@ class Host:
     """[Media Settings] PublicAddress: a domain may lead there, too."""
     random_bytes: Callable[[int], bytes] = os.urandom
     """For the nonces of a UKey; must be fit for cryptography."""
+    own_addresses: Callable[[], frozenset[Address]] = host_addresses
+    """The addresses of this host; blocking, but briefly."""
     root: Path = Path("/")
     """Another directory for tests."""
     ukey_backend: Any = None
     """Of pyusb; None: the system's."""
-
-    def own_addresses(self) -> frozenset[Address]:
-        """The addresses of this host; blocking, but briefly."""
-        return host_addresses(self.root)
 
 
 def check_binding(binding: Binding, host: Host) -> "Deferred[Finding]":

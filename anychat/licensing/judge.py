@@ -32,7 +32,7 @@ from anychat.codes import LicenceMode, ResultCode
 from anychat.errors import LocalError
 from anychat.licensing.findings import Finding, LicenceError
 from anychat.licensing.licence import Licence
-from anychat.terms import DEMO_TERMS, Terms
+from anychat.terms import DEMO_TERMS, NO_TERMS, Terms
 
 #: How long a server goes on after a check that failed, or with a licence that
 #: is over.
@@ -129,6 +129,14 @@ class Status:
             facts[name] = when and when.isoformat(timespec="seconds")
         return facts
 
+
+#: Before anything was looked at.
+UNSEEN_STATUS = Status(
+    NO_TERMS,
+    Standing.REFUSED,
+    ResultCode.CERTVERIFYFAILED,
+    "the licence has not been looked at",
+)
 
 #: DemoMode=1.
 DEMO_STATUS = Status(
@@ -232,7 +240,7 @@ def judge(
     if licence is None:
         assert fault is not None
         return Status(
-            _refusing(Terms(), ResultCode.CERTVERIFYFAILED),
+            NO_TERMS,
             Standing.REFUSED,
             fault.code,
             fault.text,

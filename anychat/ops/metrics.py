@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 import anychat
 from anychat.core.hall import Hall
 from anychat.filters.plug_in import GAUGES as FILTER_GAUGES
+from anychat.licensing.judge import UNSEEN_STATUS, Standing, Status
 from anychat.media.counters import MediaCounters
 from anychat.services.business import GAUGES as BUSINESS_GAUGES
 from anychat.services.transfers import GAUGES as TRANSFER_GAUGES
@@ -38,6 +39,7 @@ class Metrics:
     :param plug_in: statistics of the plug-in, if there is another one.
     :param seconds: monotonic clock.
     :param transfers: statistics of buffers and files under way.
+    :param licence: how the server stands as to its licence.
     """
 
     def __init__(
@@ -49,7 +51,9 @@ class Metrics:
         plug_in: Callable[[], Mapping[str, int]],
         seconds: Callable[[], float],
         transfers: Callable[[], Mapping[str, int]] = dict,
+        licence: Callable[[], Status] = lambda: UNSEEN_STATUS,
     ) -> None:
+        self._licence = licence
         self._hall = hall
         self._links = links
         self._media = media
@@ -71,6 +75,7 @@ class Metrics:
             "users": len(state.users),
             "rooms": self._occupied_rooms(),
             "streams": len(self._media().forwarder.streams),
+            "licence": self._licence().facts,
         }
 
     def blocked(self) -> list[str]:
@@ -123,7 +128,36 @@ class Metrics:
                     f"{text}: {name.replace('_', ' ')}",
                     value,
                 )
+        yield from self._collect_licence(self._licence())
         yield from self._collect_media(self._media())
+
+    def _collect_licence(self, status: Status) -> Iterator[Metric]:
+        standings = GaugeMetricFamily(
+            "anychat_licence_standing",
+            "How the server stands as to its licence: 1 at the one that is so",
+            labels=["standing"],
+        )
+        for standing in Standing:
+            standings.add_metric([standing.value], standing is status.standing)
+        yield standings
+        yield GaugeMetricFamily(
+            "anychat_licence_code",
+            "What is wrong with the licence, 0 if nothing is",
+            status.code,
+        )
+        yield GaugeMetricFamily(
+            "anychat_licence_max_users",
+            "Users at most, 0 for any number",
+            status.terms.max_users,
+        )
+        for name, text, when in (
+            ("end", "When the licence ends", status.not_after),
+            ("grace_end", "When what is tolerated now ends", status.grace_ends),
+        ):
+            if when is not None:
+                yield GaugeMetricFamily(
+                    f"anychat_licence_{name}_timestamp_seconds", text, when.timestamp()
+                )
 
     def _collect_media(self, media: MediaCounters) -> Iterator[Metric]:
         forwarder = media.forwarder

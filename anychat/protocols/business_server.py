@@ -210,6 +210,11 @@ class BusinessChannel(BusinessEnd):
         self._resting: IDelayedCall | None = None
 
     @property
+    def own_address(self) -> str:
+        """This end's IP address."""
+        return str(getattr(self.transport.getHost(), "host", ""))
+
+    @property
     def begun(self) -> bool:
         """Whether events and questions may go out."""
         return self.stage is Stage.READY and not self.closed

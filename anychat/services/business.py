@@ -43,6 +43,7 @@ from anychat.services.listening import listen_tcp
 from anychat.services.recipient import DATA, Recipient, entry_of
 from anychat.services.settings import BusinessChannelSettings
 from anychat.services.verdict_roles import Taken, VerdictRoles
+from anychat.terms import Feature
 
 __all__ = [
     "COUNTERS",
@@ -126,6 +127,7 @@ class BusinessService(Service):
     :param random_bytes: must be fit for cryptography (``os.urandom``).
     :param log: the server's log, a line at a time.
     :param context: TLS; None: it is not offered.
+    :param distributed: whether business servers on other machines are licensed.
     """
 
     version = f"SDK Filter Plus (IPC), for Linux V{anychat.__version__}"
@@ -141,8 +143,10 @@ class BusinessService(Service):
         random_bytes: Callable[[int], bytes],
         log: Callable[[str], None],
         context: ServerContext | None,
+        distributed: Callable[[], bool],
     ) -> None:
         self._reactor = reactor
+        self._distributed = distributed
         self._settings = settings
         self._owner = owner
         self._log = log
@@ -298,6 +302,12 @@ class BusinessService(Service):
 
     def channel_begun(self, channel: BusinessChannel) -> int:
         """A business server is let in, unless there are too many."""
+        if not (_is_here(channel) or self._distributed()):
+            raise Refused(
+                ResultCode.CONNECT_FUNCLIMIT,
+                "a business server on another machine needs a licence of the core "
+                f"with the feature {Feature.DISTRIBUTED.value!r}",
+            )
         recipient = self._recipients.get(channel.name)
         resumes = channel.epoch == self._terms.epoch
         if recipient is None:
@@ -464,6 +474,11 @@ class BusinessService(Service):
     def _cut_off(self) -> None:
         for channel in list(self._channels):
             channel.abort()
+
+
+def _is_here(channel: BusinessChannel) -> bool:
+    """Whether a business server is on this host, by whatever address."""
+    return channel.loopback or plain_address(channel.own_address) == channel.address
 
 
 def _address(channel: BusinessChannel) -> str:

@@ -21,7 +21,7 @@ from test.protocols.dialogue import FACTS
 class Core:
     def __init__(self, reactor):
         self.service = BusinessService(reactor, BusinessChannelSettings(port=0), self,
-                                       FACTS, os.urandom, str, None)
+                                       FACTS, os.urandom, str, None, bool)
         self.service.startService()
         (address,) = self.service.addresses()
         self.port = address.port

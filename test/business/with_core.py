@@ -88,6 +88,7 @@ class Core:
             os.urandom,
             self.log.append,
             None,
+            lambda: False,
         )
         self.service.startService()
         (address,) = self.service.addresses()

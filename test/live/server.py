@@ -10,6 +10,9 @@ from pathlib import Path
 
 from twisted.internet import defer, error, protocol, reactor
 
+from anychat.terms import Feature
+from test.licences import make_licence
+
 #: Seconds after which a server that did not come up fails the test.
 START_TIMEOUT = 60
 #: What the server writes when both ports are open.
@@ -54,18 +57,26 @@ class _Output(protocol.ProcessProtocol):
 
 
 class CoreServer:
-    """Start with `start`, end with `stop`; `text` is all that it printed."""
+    """Start with `start`, end with `stop`; `text` is all that it printed.
+
+    Outside demo mode it gets a licence for any number of users and all functions,
+    unless ``LicenseCA`` is given.
+    """
 
     def __init__(self, directory: str, **sections: dict[str, object]) -> None:
         self.tcp_port, self.udp_port = free_ports()
         base = {"TCPListenPort": self.tcp_port, "UDPServicePort": self.udp_port}
+        base |= sections.pop("Base", {})
         settings = {
-            "Base Settings": base | sections.pop("Base", {}),
+            "Base Settings": base,
             "Http Settings": {"ListenPort": 0} | sections.pop("Http", {}),
         }
         settings |= {f"{name} Settings": keys for name, keys in sections.items()}
         self.directory = Path(directory)
         self.directory.mkdir(parents=True)
+        if base.get("DemoMode") == 0 and "LicenseCA" not in base:
+            licence = make_licence(self.directory, features=tuple(Feature))
+            base["LicenseCA"] = licence.name
         self.config = self.directory / "AnyChatCoreServer.ini"
         with self.config.open("w") as file:
             for section, keys in settings.items():

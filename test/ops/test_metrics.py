@@ -1,11 +1,14 @@
 """What ``/health`` and ``/metrics`` say."""
 
+import json
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from anychat.codes import DeviceType
 from anychat.core.commands import LinkLogin
 from anychat.core.hall import Hall
 from anychat.core.settings import HallSettings
+from anychat.licensing.judge import DEMO_STATUS, Memory, judge, remember
 from anychat.media.counters import (
     Drop,
     ForwarderCounters,
@@ -14,6 +17,7 @@ from anychat.media.counters import (
 )
 from anychat.messages import Login
 from anychat.ops.metrics import Metrics
+from test.licensing.cases import BAD, LICENCE, NOW
 
 COUNTERS = MediaCounters(
     forwarder=ForwarderCounters(5, 500, 20, 2000, 1, 0, {}, ()),
@@ -46,7 +50,9 @@ class MetricsTests(SynchronousTestCase):
             lambda: {"loaded": 1, "questions": 5},
             lambda: self.now,
             lambda: {"tasks": 3, "bytes": 1000},
+            lambda: self.status,
         )
+        self.status = DEMO_STATUS
 
     def test_health(self):
         """Health names how long the server runs and what goes on in it."""
@@ -57,6 +63,24 @@ class MetricsTests(SynchronousTestCase):
         self.assertEqual(
             (health["users"], health["rooms"], health["streams"]), (1, 0, 0)
         )
+
+    def test_licence(self):
+        """How the server stands as to its licence, in both."""
+        self.status = judge(
+            LICENCE, BAD, NOW, remember(Memory(LICENCE.digest), LICENCE, BAD, NOW)
+        )
+        health = self.metrics.health()["licence"]
+        self.assertEqual((health["standing"], health["code"]), ("refused", 850))
+        json.dumps(health)
+        lines = self.metrics.exposition().decode().splitlines()
+        for line in (
+            'anychat_licence_standing{standing="refused"} 1.0',
+            'anychat_licence_standing{standing="valid"} 0.0',
+            "anychat_licence_code 850.0",
+            "anychat_licence_max_users 20.0",
+            "anychat_licence_end_timestamp_seconds 1.7987616e+09",
+        ):
+            self.assertIn(line, lines)
 
     def test_exposition(self):
         """Every counter is there, gauges without and counters with ``_total``."""

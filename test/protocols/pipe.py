@@ -104,6 +104,11 @@ class PipeTransport:
             self.protocol.connectionLost(Failure(reason))
 
 
+def _host(address, port):
+    kind = IPv6Address if ":" in address else IPv4Address
+    return kind("TCP", address, port)
+
+
 class Pipe:
     """A connection of two protocols.
 
@@ -113,9 +118,8 @@ class Pipe:
     #: Bytes that a transport reads at a time, as Twisted has it.
     PORTION = 65536
 
-    def __init__(self, client, server, address="127.0.0.1", port=40000):
-        kind = IPv6Address if ":" in address else IPv4Address
-        here, there = kind("TCP", address, port), kind("TCP", address, 8906)
+    def __init__(self, client, server, address="127.0.0.1", port=40000, own=None):
+        here, there = _host(address, port), _host(own or address, 8906)
         self.client = PipeTransport(here, there)
         self.server = PipeTransport(there, here)
         self.client.other, self.server.other = self.server, self.client

@@ -193,6 +193,11 @@ class Server:
 class BusinessTestCase(SynchronousTestCase):
     """A service on a clock of the test's."""
 
+    #: Whether the licence takes business servers on other machines.
+    distributed = True
+    #: What this host is called from other machines.
+    own_address = "::ffff:192.0.2.1"
+
     def setUp(self):
         """A core without SDKAuthPass."""
         self.serve()
@@ -216,6 +221,7 @@ class BusinessTestCase(SynchronousTestCase):
             counting_bytes(),
             self.log.append,
             server_context() if tls else None,
+            lambda: self.distributed,
         )
 
     def address(self, host):
@@ -228,7 +234,8 @@ class BusinessTestCase(SynchronousTestCase):
         channel = self.service.accept(self.address(host))
         if channel is None:
             return None
-        pipe = Pipe(peer, channel, host)
+        own = host if host == "127.0.0.1" else self.own_address
+        pipe = Pipe(peer, channel, host, own=own)
         self.pipes.append(pipe)
         self.flush()
         return pipe

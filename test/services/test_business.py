@@ -148,6 +148,30 @@ class ConnectionTests(BusinessTestCase):
         self.assertEqual(self.count("connected"), 3)
         self.assertIn("(2001:db8::7, [2001:db8::7]:40000)", " ".join(self.log))
 
+    def test_unlicensed(self):
+        """Without the feature nobody is let in from beyond, and both logs say why."""
+        self.serve(password="open sesame")
+        there = self.server(host="192.0.2.7", tls=True, password="open sesame")
+        self.distributed = False
+        here = self.server("here", tls=True, password="open sesame")
+        late = self.server("late", host="192.0.2.7", tls=True, password="open sesame")
+        self.assertEqual(late.reason.code, ResultCode.CONNECT_FUNCLIMIT)
+        for text in late.reason.reason, self.log[-1]:
+            self.assertIn("needs a licence", text)
+            self.assertIn("'distributed'", text)
+        self.assertIn("(errorcode=105)", self.log[-1])
+        # Whoever is there stays.
+        self.assertIsNone(there.reason)
+        self.assertIsNone(here.reason)
+        self.assertEqual(self.count("connected"), 2)
+
+    def test_sameHost(self):
+        """Who comes from an address of this host is not on another machine."""
+        self.serve(password="open sesame")
+        self.distributed = False
+        server = self.server(host="192.0.2.1", tls=True, password="open sesame")
+        self.assertIsNone(server.reason)
+
     def test_wrongPassword(self):
         """The wrong one does not, nor does none; the log has neither."""
         self.serve(password="open sesame")
@@ -756,6 +780,7 @@ class LiveTests(TestCase):
             os.urandom,
             self.log.append,
             server_context(),
+            lambda: True,
         )
 
     def connect(self, server):

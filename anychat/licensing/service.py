@@ -1,0 +1,450 @@
+"""Sees to the licence while the server runs, and tells the core what it allows.
+
+At the start the files and whatever the machine itself can tell are looked at
+before any port is opened; a name service and a USB key are asked meanwhile, and
+until they have answered it counts what the run before has found.  From then on
+
+- the files are watched, so that a new licence is taken up without a restart;
+- each kind of binding is checked now and then, see `INTERVALS`;
+- once a minute it is judged what follows of it all, dates included.
+
+Whatever may block is done in a thread.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from math import inf
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from anychat.codes import ResultCode
+from anychat.licensing import log_lines
+from anychat.licensing.certificate import (
+    CRL_NAME,
+    LICENCE_NAME,
+    load_files,
+    read_licence,
+)
+from anychat.licensing.check import SUBJECTS, Host, check_binding
+from anychat.licensing.findings import Finding, LicenceError
+from anychat.licensing.judge import (
+    DEMO_STATUS,
+    UNSEEN_STATUS,
+    Memory,
+    Status,
+    counted,
+    judge,
+    remember,
+    resumed,
+)
+from anychat.licensing.licence import (
+    AddressBinding,
+    Binding,
+    DomainBinding,
+    HardwareBinding,
+    Licence,
+    UKeyBinding,
+)
+from anychat.licensing.state_file import (
+    STATE_NAME,
+    load_memory,
+    machine_id,
+    save_memory,
+)
+from anychat.terms import Terms
+
+#: Seconds between two looks at the files.
+LOOK = 3.0
+#: Seconds between two checks of a binding.
+INTERVALS: dict[type[Binding], float] = {
+    HardwareBinding: 3600.0,
+    DomainBinding: 600.0,
+    AddressBinding: 600.0,
+    UKeyBinding: 60.0,
+}
+#: Seconds after which a check that failed is tried again, if that is sooner.
+RETRY = 60.0
+#: The same while no licence was good yet: a machine may still be starting.
+FIRST_RETRY = 10.0
+#: Seconds between two judgements.
+JUDGING = 60.0
+#: Seconds between two times that the state is kept, if nothing happens.
+KEEPING = 600.0
+
+#: What identifies the content of a file without reading it.
+_Stamp = tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LicenceSettings:
+    """What the operator decides about the licence."""
+
+    directory: Path
+    """Where the configuration is, and AnyChat.cer."""
+    licence_ca: Path | None
+    """LicenseCA; None: what came with the package is trusted alone."""
+    version: str
+    """Of this server."""
+    demo: bool = False
+    """DemoMode: no licence is looked at."""
+    show_content: bool = False
+    """ExternFlags=64."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """What the files gave."""
+
+    stamp: _Stamp
+    read: Licence | LicenceError
+    note: str = ""
+    """What the operator should know of the files."""
+    kept: Memory = Memory()
+    """What the run before has left about this licence."""
+    fault: Failure | None = None
+    """A bug that was met."""
+
+
+@dataclass(slots=True)
+class _Check:
+    """A binding, and what was found about it."""
+
+    binding: Binding
+    due: float
+    found: Finding | None = None
+    """As it was found by the latest check; None: there was none yet."""
+    counts: Finding | None = None
+    """As it counts."""
+
+
+class LicenceService(Service):
+    """Owns the licence.
+
+    :param clock: its ``seconds`` must be monotonic.
+    :param on_terms: is told what the core must obey, at the start and whenever
+        that changes.
+    :param log: the server's log, a line at a time.
+    :param wall: what the host's clock shows.
+    """
+
+    _failures = Logger()
+
+    def __init__(
+        self,
+        settings: LicenceSettings,
+        clock: IReactorTime,
+        host: Host,
+        on_terms: Callable[[Terms], object],
+        log: Callable[[str], None],
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._host = host
+        self._on_terms = on_terms
+        self._log = log
+        self._wall = wall
+        self._state_path = settings.directory / STATE_NAME
+        self._machine = ""
+        self.status = UNSEEN_STATUS
+        """How the server stands."""
+        self._logged: Status | None = None
+        self._terms: Terms | None = None
+        self._read: Licence | LicenceError | None = None
+        self._note = ""
+        self._checks: list[_Check] = []
+        self._memory = Memory()
+        self._kept: Memory | None = None
+        """What the run before has left, until it was made use of."""
+        self._anchor = wall(), clock.seconds()
+        self._stamp: _Stamp = ()
+        """Of the files as they were read."""
+        self._news: _Stamp = ()
+        """Of files that have changed, and may be changing still."""
+        self._state_there = False
+        self._judged = self._saved = -inf
+        """When the one and the other was done last."""
+        self._outcome: Memory | None = None
+        """What was saved last, times that only go on left out."""
+        self._save_fault = ""
+        self._timer: IDelayedCall | None = None
+        self._work: Deferred[Any] | None = None
+
+    # Service.
+
+    def startService(self) -> None:
+        """Look at the licence; blocking, but briefly."""
+        super().startService()
+        if self._settings.demo:
+            self._publish(DEMO_STATUS)
+            return
+        self._anchor = self._wall(), self._clock.seconds()
+        self._machine = machine_id(self._host.root)
+        self._take_up(self._load())
+        # What the machine itself can tell does not wait for threads: the ports
+        # are about to be opened.
+        at_once = replace(self._host, in_thread=maybeDeferred)
+        done = [
+            self._check(
+                one,
+                self._host if isinstance(one.binding, UKeyBinding) else at_once,
+            )
+            for one in self._checks
+        ]
+        self._work = DeferredList(done)
+        self._work.addCallback(self._settle).addBoth(self._worked)
+        if self._work is not None:
+            self._publish(self._provisional(), silent=True)
+
+    def stopService(self) -> "Deferred[None]":
+        """Stop looking, and keep what was found."""
+        super().stopService()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._settings.demo:
+            return succeed(None)
+        return self._save(force=True)
+
+    # Looking, one thing after the other.
+
+    def _worked(self, result: object) -> None:
+        """A piece of work is done: the next look is due in a while."""
+        if isinstance(result, Failure):
+            self._failures.failure("Licence check failed", failure=result)
+        self._work = None
+        if self.running:
+            self._timer = self._clock.callLater(LOOK, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        self._work = self._host.in_thread(self._stamps)
+        self._work.addCallback(self._looked).addBoth(self._worked)
+
+    def _looked(self, seen: tuple[_Stamp, bool]) -> "Deferred[Any] | None":
+        """Do what is due, now that it is known what the files are."""
+        if not self.running:
+            return None
+        stamp, state_there = seen
+        now = self._clock.seconds()
+        if self._state_there and not state_there and self._memory.back is not None:
+            # The operator's way to forgive a clock that was wrong.
+            self._log(f"{STATE_NAME} was deleted: the clock is believed again")
+            self._memory, self._anchor = Memory(), (self._wall(), now)
+            self._judged = -inf
+        self._state_there = state_there
+        changed = stamp != self._stamp
+        if changed and stamp != self._news:
+            # Somebody may be writing yet.
+            self._news = stamp
+            return None
+        judging = now >= self._judged + JUDGING
+        if changed or (isinstance(self._read, LicenceError) and judging):
+            return self._host.in_thread(self._load).addCallback(self._loaded)
+        due = [one for one in self._checks if now >= one.due]
+        if due:
+            return self._check_these(due)
+        if judging:
+            self._settle()
+        return None
+
+    def _loaded(self, loaded: _Loaded) -> "Deferred[Any] | None":
+        if not self.running:
+            return None
+        self._take_up(loaded)
+        return self._check_these([one for one in self._checks if one.found is None])
+
+    def _check_these(self, due: list[_Check]) -> "Deferred[Any]":
+        return DeferredList([self._check(one, self._host) for one in due]).addCallback(
+            lambda _: self._settle() if self.running else None
+        )
+
+    # Reading.
+
+    def _stamps(self) -> tuple[_Stamp, bool]:
+        """What the files are, and whether the state file is there; blocking."""
+        return self._files_stamp(), self._state_path.exists()
+
+    def _files_stamp(self) -> _Stamp:
+        directory = self._settings.directory
+        paths = [directory / LICENCE_NAME, directory / CRL_NAME]
+        if self._settings.licence_ca is not None:
+            paths.append(self._settings.licence_ca)
+        stamp: list[object] = []
+        for path in paths:
+            try:
+                found = os.stat(path)
+            except OSError as error:
+                stamp.append(error.errno)
+            else:
+                stamp += (found.st_mtime_ns, found.st_ctime_ns, found.st_size)
+                stamp += (found.st_ino, found.st_mode)
+        return tuple(stamp)
+
+    def _load(self) -> _Loaded:
+        """Read the licence, and what the run before has left; blocking."""
+        settings = self._settings
+        stamp = self._files_stamp()
+        try:
+            files = load_files(settings.directory, settings.licence_ca)
+            licence = read_licence(
+                files.data, files.trusted, files.crl, settings.version
+            )
+        except LicenceError as error:
+            return _Loaded(stamp, error)
+        except Exception:
+            unread = LicenceError(
+                ResultCode.CERTFILE_DECODEFAIL,
+                f"{LICENCE_NAME} met a fault of this program, which the log shows",
+            )
+            return _Loaded(stamp, unread, fault=Failure())
+        note, kept = files.note, Memory()
+        try:
+            kept = load_memory(self._state_path, licence.digest, self._machine)
+        except OSError as error:
+            note = (
+                f"{STATE_NAME} cannot be read: {error.strerror}; let the service's "
+                "user read and write it"
+            )
+        return _Loaded(stamp, licence, note, kept)
+
+    def _take_up(self, loaded: _Loaded) -> None:
+        """Work with these files from now on."""
+        before, read = self._read, loaded.read
+        self._stamp = self._news = loaded.stamp
+        self._read = read
+        if loaded.fault is not None and str(before) != str(read):
+            self._failures.failure("The licence met a fault", failure=loaded.fault)
+        if loaded.note and loaded.note != self._note:
+            self._log(f"Warning:{loaded.note}")
+        self._note = loaded.note
+        if isinstance(read, LicenceError):
+            self._checks = []
+            return
+        if isinstance(before, Licence) and before.digest == read.digest:
+            return
+        if self._settings.show_content:
+            for line in log_lines.content(read):
+                self._log(line)
+        now = self._clock.seconds()
+        self._checks = [_Check(binding, now) for binding in read.grant.bindings]
+        if not self._memory.digest:
+            self._kept = loaded.kept
+            self._state_there = loaded.kept.digest != ""
+
+    # Checking.
+
+    def _check(self, one: _Check, host: Host) -> "Deferred[None]":
+        """Check a binding."""
+
+        def found(finding: Finding) -> None:
+            previous = None if one.found is None else (one.found,)
+            (one.counts,) = counted((finding,), previous)
+            one.found = finding
+            if one.counts.ok and not finding.ok:
+                self._log(log_lines.doubt(finding))
+            wait = INTERVALS[type(one.binding)]
+            if not finding.ok:
+                known = self._memory.granted is not None
+                wait = min(wait, RETRY if known else FIRST_RETRY)
+            one.due = self._clock.seconds() + wait
+
+        return check_binding(one.binding, host).addCallback(found)
+
+    # Judging.
+
+    def _settle(self, _: object = None) -> None:
+        """Judge what is known, tell the core and the log, keep what matters."""
+        if not self.running:
+            return
+        read = self._read
+        assert read is not None
+        findings = [one.counts for one in self._checks if one.counts is not None]
+        if self._kept is not None:
+            self._memory = resumed(self._kept, read, findings)
+            self._kept = None
+        digest = self._memory.digest
+        now, began = self._wall(), self._anchor
+        reckoned = began[0] + timedelta(seconds=self._clock.seconds() - began[1])
+        self._memory = remember(self._memory, read, findings, now, reckoned)
+        if self._memory.digest != digest:
+            self._anchor = now, self._clock.seconds()
+        self._judged = self._clock.seconds()
+        due = [one.due for one in self._checks] + [self._judged + JUDGING]
+        self._publish(
+            replace(
+                judge(read, findings, now, self._memory),
+                next_check=now + timedelta(seconds=min(due) - self._judged),
+            )
+        )
+        self._save()
+
+    def _provisional(self) -> Status:
+        """How it stands until everything was asked for the first time."""
+        read, kept = self._read, self._kept
+        assert isinstance(read, Licence)
+        known = (
+            kept is not None
+            and kept.good is not None
+            and kept.digest == read.digest
+            and not kept.forged
+        )
+        pending = Finding(
+            ResultCode.SUCCESS if known else ResultCode.CERTVERIFYFAILED,
+            "licence",
+            "the licence is being checked",
+            passing=True,
+        )
+        findings = [
+            one.counts or replace(pending, subject=SUBJECTS[type(one.binding)][0])
+            for one in self._checks
+        ]
+        now = self._wall()
+        memory = resumed(kept or Memory(), read, findings)
+        memory = remember(memory, read, findings, now)
+        return judge(read, findings, now, memory)
+
+    def _publish(self, status: Status, *, silent: bool = False) -> None:
+        self.status = status
+        if status.terms != self._terms:
+            self._terms = status.terms
+            self._on_terms(status.terms)
+        if silent:
+            return
+        for line in log_lines.news(self._logged, status):
+            self._log(line)
+        self._logged = status
+
+    # Keeping.
+
+    def _save(self, *, force: bool = False) -> "Deferred[None]":
+        """Write the state file if it is time to."""
+        memory = self._memory
+        if memory.granted is None or memory.forged or self._kept is not None:
+            return succeed(None)
+        now = self._clock.seconds()
+        outcome = replace(memory, clock=None, good=None)
+        if not force and outcome == self._outcome and now < self._saved + KEEPING:
+            return succeed(None)
+        self._saved, self._outcome = now, outcome
+        return self._host.in_thread(
+            save_memory, self._state_path, memory, self._machine
+        ).addCallbacks(self._was_saved, self._not_saved)
+
+    def _was_saved(self, _: object) -> None:
+        self._state_there, self._save_fault = True, ""
+
+    def _not_saved(self, failure: Failure) -> None:
+        """Without it the server runs as well; say so once."""
+        fault = getattr(failure.value, "strerror", None) or failure.getErrorMessage()
+        if fault != self._save_fault:
+            self._save_fault = fault
+            self._log(f"Warning:{STATE_NAME} not written: {fault}")
