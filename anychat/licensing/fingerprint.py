@@ -20,9 +20,9 @@ from anychat.licensing.licence import HardwareBinding, Hashes
 #: A component -> what the machine has of it, as raw text.
 Parts = Mapping[str, tuple[str, ...]]
 
-#: Values of one component that a licence holds at most.
+#: Values of one component that a request holds at most.
 MAX_VALUES = 16
-#: Those of a machine that are compared with them.
+#: Those of a licence or of a machine that are compared.
 MAX_COMPARED = 64
 #: Of the sum of the weights, in percent; what `bind` asks for.
 DEFAULT_PERCENT = 60
@@ -166,8 +166,8 @@ def fault(binding: HardwareBinding) -> str:
         return f"{missing[0]} has no hash or no weight"
     if any(weight < 0 for weight in binding.weights.values()):
         return "a weight is below 0"
-    if any(not 1 <= len(held) <= MAX_VALUES for held in binding.hashes.values()):
-        return f"a component has none or more than {MAX_VALUES} values"
+    if any(not 1 <= len(held) <= MAX_COMPARED for held in binding.hashes.values()):
+        return f"a component has none or more than {MAX_COMPARED} values"
     if not all(_is_hash(value) for held in binding.hashes.values() for value in held):
         return "a hash is not 64 hexadecimal digits"
     if not 1 <= binding.threshold <= sum(binding.weights.values()):

@@ -134,7 +134,7 @@ class BindTests(SynchronousTestCase):
             replace(good, weights={**good.weights, "colour": 5}),
             replace(good, hashes={**good.hashes, "cpu-count": ()}),
             replace(good, hashes={**good.hashes, "cpu-count": ("xyz",)}),
-            replace(good, hashes={**good.hashes, "cpu-count": ("0" * 64,) * 17}),
+            replace(good, hashes={**good.hashes, "cpu-count": ("0" * 64,) * 65}),
         ):
             found = compare(wrong, OPEN_PARTS, {}).verdict
             self.assertEqual(found.code, ResultCode.CERTFILE_HDSIGFAIL)
