@@ -17,6 +17,7 @@ from anychat.client.command import fill_standard_streams
 from anychat.errors import AnyChatError
 from anychat.licensing.commands import (
     authority,
+    checking,
     fingerprinting,
     inspecting,
     issuing,
@@ -50,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     commands = whole.add_subparsers(
         metavar="COMMAND", title="commands", required=True, dest="command"
     )
-    for module in (fingerprinting, authority, issuing, inspecting):
+    for module in (fingerprinting, checking, authority, issuing, inspecting):
         module.add(commands)
     return whole
 
