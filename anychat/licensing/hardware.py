@@ -116,7 +116,10 @@ class _Reading:
         for entry in entries:
             aim = entry.resolve()
             steps = aim.relative_to(root).parts if aim.is_relative_to(root) else ()
-            if "virtual" in steps or any(step.startswith("usb") for step in steps):
+            # Where NVMe disks have two ports, Linux keeps them below a virtual device.
+            if "virtual" in steps and "nvme-subsystem" not in steps:
+                continue
+            if any(step.startswith("usb") for step in steps):
                 continue
             yield entry.relative_to(self._root)
 

@@ -167,6 +167,14 @@ class ReadingTests(MachineCase):
             ("WD-WCC4N1234567", "naa.5000c500a1b2c3d4", "vol-0a1b2c3d"),
         )
 
+    def test_disksOfTwoPorts(self):
+        """NVMe disks that Linux keeps below a virtual device are disks."""
+        self.machine.remove_devices("block")
+        self.machine.add_disk(
+            "nvme0n1", "S4EVNX0R612345", where="virtual/nvme-subsystem/nvme-subsys0"
+        )
+        self.assertEqual(self.part("disk-serial"), ("S4EVNX0R612345",))
+
     def test_disksThatDoNotCount(self):
         """Loop devices, sticks, card readers, and the numbers of emulators."""
         self.machine.add_disk("loop0", "LOOP12345", where="virtual/block")
