@@ -10,11 +10,12 @@ from anychat.codes import ResultCode
 from anychat.licensing.check import SUBJECTS
 from anychat.licensing.fingerprint import COMPONENTS, DEFAULT_PERCENT
 from anychat.licensing.judge import Standing
+from anychat.licensing.licence import DomainBinding
 from anychat.licensing.service import INTERVALS, LicenceService, LicenceSettings
 from anychat.licensing.state_file import STATE_NAME
 from test.licences import make_licence, now
 from test.licensing.verdict_table import COMMAND, DOCUMENT, look, placed
-from test.licensing.worlds import CHANGES, KINDS
+from test.licensing.worlds import CHANGES, HERE, KINDS, NAME, server
 
 
 class DocumentTests(SynchronousTestCase):
@@ -63,6 +64,14 @@ class DocumentTests(SynchronousTestCase):
 class ServiceTests(SynchronousTestCase):
     """The tables follow the rules alone; the whole service comes to the same."""
 
+    def prepare(self, world, bind):
+        """A world and a licence for it."""
+        self.clock = Clock()
+        self.world = world(Path(self.mktemp()))
+        self.directory = Path(self.mktemp())
+        self.directory.mkdir()
+        self.ca = make_licence(self.directory, bindings=(bind(self.world),))
+
     def start(self):
         """Start the server; its licence service."""
         served = LicenceService(
@@ -82,11 +91,7 @@ class ServiceTests(SynchronousTestCase):
 
         Soon after the change, an hour before a day is over and well after.
         """
-        self.clock = Clock()
-        self.world = kind.world(Path(self.mktemp()))
-        self.directory = Path(self.mktemp())
-        self.directory.mkdir()
-        self.ca = make_licence(self.directory, bindings=(kind.bind(self.world),))
+        self.prepare(kind.world, kind.bind)
         running = self.start()
         self.assertEqual(running.status.standing, Standing.VALID)
         before = (self.directory / STATE_NAME).read_bytes()
@@ -111,6 +116,17 @@ class ServiceTests(SynchronousTestCase):
             terms = served.status.terms
             heard.append((terms.login_refusal, terms.entry_refusal))
         return heard
+
+    def test_mended(self):
+        """A server that was refused is in order when a check finds it so."""
+        self.prepare(server, lambda world: DomainBinding(NAME))
+        self.world.names.clear()
+        served = self.start()
+        self.assertEqual(served.status.standing, Standing.REFUSED)
+        self.world.names[NAME] = [HERE]
+        self.clock.pump([60.0] * 2)
+        self.assertEqual(served.status.standing, Standing.VALID)
+        self.successResultOf(served.stopService())
 
     def test_alike(self):
         """Of each kind of binding, one trouble."""

@@ -2,6 +2,8 @@
 
 import argparse
 import os
+import subprocess
+import sys
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
@@ -14,12 +16,15 @@ from anychat.errors import ConfigError
 from anychat.licensing.certificate import LICENCE_NAME, read_licence
 from anychat.licensing.commands.checking import add, check_licence, this_host
 from anychat.licensing.commands.console import FAILED, FINE, Console
+from anychat.licensing.fingerprint import bind, hash_parts
+from anychat.licensing.hardware import read_machine
 from anychat.licensing.judge import Memory
 from anychat.licensing.licence import AddressBinding, DomainBinding
 from anychat.licensing.state_file import STATE_NAME, machine_id, save_memory
 from test.licences import authority_pem, licence_pem, make_licence, now
 from test.licensing.worlds import ELSEWHERE, HERE, NAME, server
 
+ROOT = Path(__file__).resolve().parents[3]
 HOUR = timedelta(hours=1)
 
 
@@ -28,7 +33,7 @@ class CheckCase(SynchronousTestCase):
 
     def setUp(self):
         self.world = server(Path(self.mktemp()))
-        self.directory = Path(self.mktemp())
+        self.directory = Path(self.mktemp()).absolute()
         self.directory.mkdir()
         self.output, self.errors = StringIO(), StringIO()
         self.patch(os, "geteuid", lambda: 1000)
@@ -209,6 +214,30 @@ class CheckTests(CheckCase):
         (self.directory / "licence-ca.pem").write_bytes(licence_pem())
         self.assertEqual(self.check(), FAILED)
         self.assertSaid("certificate: FAILED (28)")
+
+
+class ProgramTests(CheckCase):
+    """The whole program, in a process of its own, at this machine."""
+
+    def test_thisMachine(self):
+        """It runs its reactor, finds this machine, and ends."""
+        salt = bytes(16)
+        hashes = hash_parts(read_machine().parts, salt)
+        make_licence(self.directory, bindings=(bind(hashes, salt.hex()),))
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "anychat.licensing.command", "check"),
+                *("--config", str(self.directory / "AnyChatCoreServer.ini")),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+            cwd=ROOT,
+        )
+        self.assertEqual(done.returncode, FINE, done.stderr)
+        self.assertRegex(done.stdout, r"hardware: ok: (\d+) of \1 match")
+        self.assertIn("VALID", done.stdout)
 
 
 class HostTests(CheckCase):
