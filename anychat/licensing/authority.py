@@ -214,6 +214,8 @@ def read_authority(certificates: bytes, key: bytes, passphrase: str) -> Authorit
         certificate, *above = x509.load_pem_x509_certificates(certificates)
     except _UNREADABLE as error:
         raise AuthorityError("the CA's certificate cannot be read") from error
+    if not passphrase:
+        raise AuthorityError("the CA's key has a pass phrase")
     try:
         private_key = serialization.load_pem_private_key(key, passphrase.encode())
     except TypeError as error:

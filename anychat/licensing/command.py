@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from getpass import getpass
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.python.failure import Failure
 
 from anychat.client.command import fill_standard_streams
@@ -86,7 +86,7 @@ def wait(start: Callable[[Any], "Deferred[Any]"]) -> Any:
         results.append(result)
         reactor.stop()
 
-    reactor.callWhenRunning(lambda: start(reactor).addBoth(finish))
+    reactor.callWhenRunning(lambda: maybeDeferred(start, reactor).addBoth(finish))
     reactor.run()
     if not results:
         # It was stopped from outside.
