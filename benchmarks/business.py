@@ -30,11 +30,14 @@ from statistics import quantiles
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from test.licences import make_licence
+
 CONFIGURATION = """\
 [Base Settings]
 TCPListenPort={tcp}
 UDPServicePort={udp}
 DemoMode=0
+LicenseCA={licence_ca}
 [Function Settings]
 SDKFilterPlus=ipc
 AllowGuestLogin=1
@@ -365,7 +368,8 @@ def measure(logins, events, seconds):
             "business": free_port(),
         }
         path = Path(directory, "AnyChatCoreServer.ini")
-        path.write_text(CONFIGURATION.format(**ports))
+        licence_ca = make_licence(path.parent)
+        path.write_text(CONFIGURATION.format(**ports, licence_ca=licence_ca))
         core = Child("--core", path, logins, events)
         others = Child("--others", ports["business"], ports["tcp"], seconds)
         core.tell("begin")

@@ -36,6 +36,7 @@ from twisted.internet.threads import deferToThread
 
 from anychat.messages import Login, LoginResult, Logout
 from anychat.protocols.signalling import ClientLink
+from test.licences import make_licence
 
 #: Links at a time over all workers: the server takes 100 from one address.
 CONCURRENCY = 64
@@ -48,7 +49,8 @@ CONFIGURATION = """\
 [Base Settings]
 TCPListenPort={tcp}
 UDPServicePort={udp}
-DemoMode=1
+DemoMode=0
+LicenseCA={licence_ca}
 [Network Settings]
 ListenAddress=127.0.0.1
 [Http Settings]
@@ -85,7 +87,8 @@ def running_server():
     with tempfile.TemporaryDirectory(prefix="anychat-logins-") as directory:
         tcp, udp = free_port(socket.SOCK_STREAM), free_port(socket.SOCK_DGRAM)
         path = Path(directory, "AnyChatCoreServer.ini")
-        path.write_text(CONFIGURATION.format(tcp=tcp, udp=udp))
+        licence_ca = make_licence(Path(directory))
+        path.write_text(CONFIGURATION.format(tcp=tcp, udp=udp, licence_ca=licence_ca))
         process = subprocess.Popen(
             [
                 sys.executable,

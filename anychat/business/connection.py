@@ -450,6 +450,9 @@ _ADVICE = {
     ResultCode.SECURITYBREAK: (
         "[Base Settings] TLS of {file} must be as the core server has it"
     ),
+    ResultCode.CONNECT_FUNCLIMIT: (
+        "run this program on the core server's machine, or put such a licence there"
+    ),
     ResultCode.CONNECT_OLDVERSION: "install the version that the core server has",
     ResultCode.SERVER_RESTART: (
         "another business server says that it is {name!r}, too: give each its own "
