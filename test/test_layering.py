@@ -192,7 +192,8 @@ class LayeringTests(SynchronousTestCase):
     def test_packagesKeepApart(self):
         """The core, the media plane and the client libraries do not mix."""
         forbidden = {
-            "anychat.core": ("anychat.protocols", "anychat.media"),
+            "anychat.core": ("anychat.protocols", "anychat.media", "anychat.licensing"),
+            "anychat.licensing": ("anychat.core", "anychat.media", "anychat.services"),
             "anychat.media": ("anychat.core", "anychat.protocols"),
             "anychat.client": (
                 "anychat.core",

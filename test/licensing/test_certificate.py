@@ -53,6 +53,11 @@ def as_der(pem):
     return x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
 
 
+def as_der_list(pem):
+    """A revocation list's DER."""
+    return x509.load_pem_x509_crl(pem).public_bytes(Encoding.DER)
+
+
 def serial_of(pem):
     """The serial number of the first certificate of a PEM."""
     return x509.load_pem_x509_certificate(pem).serial_number
@@ -264,7 +269,7 @@ class ReadTests(LicenceCase):
     def test_der(self):
         """DER does as well as PEM, for all three files."""
         pem = licence_pem()
-        crl = x509.load_pem_x509_crl(revocation_list(1)).public_bytes(Encoding.DER)
+        crl = as_der_list(revocation_list(1))
         licence = self.read(as_der(pem), crl, [as_der(authority_pem())])
         self.assertEqual(licence, self.read(pem))
 
@@ -739,6 +744,18 @@ class DamageTests(LicenceCase):
                 UNTRUSTED, "licence CA is no", self.read, licence_pem(), trusted=[data]
             )
 
+    def test_damagedInside(self):
+        """What is decoded late, such as names: here a text of no known kind."""
+        der, crl = as_der(licence_pem()), as_der_list(revocation_list(5))
+        text = "cut off or damaged"
+        name, strange = b"\x0c\x08Customer", b"\x0d\x08Customer"
+        self.assertRefused(INVALID, text, self.read, der.replace(name, strange))
+        name, strange = b"\x0c\x06Vendor", b"\x0d\x06Vendor"
+        self.assertRefused(INVALID, text, self.read, der.replace(name, strange))
+        self.assertRefused(INVALID, text, self.read, der, crl.replace(name, strange))
+        ca = as_der(authority_pem()).replace(name, strange)
+        self.assertRefused(UNTRUSTED, text, self.read, der, trusted=[ca])
+
     def test_inspect(self):
         """Whoever signed it, its content is shown; if there is any."""
         other = make_authority("Other", "ed25519", now(), 500 * DAY)
@@ -766,7 +783,7 @@ def mutations(data):
 
 _PEM = licence_pem(max_users=20, bindings=(DomainBinding("a.example"),))
 _DER = as_der(_PEM)
-_CRL = x509.load_pem_x509_crl(revocation_list(5)).public_bytes(Encoding.DER)
+_CRL = as_der_list(revocation_list(5))
 _CA = as_der(authority_pem())
 
 
