@@ -34,7 +34,7 @@ TRUSTED = Path(__file__).with_name("trusted")
 
 #: Bytes of a licence with its chain, and of a file of CAs.
 LONGEST = 64 * 1024
-#: Bytes of the revocation lists, which hold about 25,000 entries.
+#: Bytes of the revocation lists, which hold about 20,000 entries.
 LONGEST_CRL = 1024 * 1024
 #: Certificates between a licence and the CA.
 MOST_INTERMEDIATES = 3
@@ -361,7 +361,8 @@ def _check_revocation(
         )
         if issuer is None:
             _untrusted(
-                f"{CRL_NAME} is not of a CA that is trusted here, or was changed"
+                f"{CRL_NAME} is not of a CA that is trusted here, or was changed: get "
+                "it from the vendor once more"
             )
         for certificate in chain:
             if certificate.issuer == issuer.subject:
