@@ -1,7 +1,10 @@
 """What follows of a licence and of what was found about it."""
 
+import json
 from dataclasses import replace
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from anychat.codes import LicenceMode, ResultCode
@@ -355,6 +358,56 @@ class RestartTests(SynchronousTestCase):
         """That the clock was set back while the server was down is noticed."""
         status = self.case.restart(LICENCE, GOOD, NOW - 9 * DAY)
         self.assertEqual(status.standing, Standing.EXPIRED)
+
+
+#: Steps of a server's life: (hours until then, what the clock is off, files, findings).
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from([0, 1, 5, 23, 24, 25, 24 * 90]),
+        st.sampled_from([0, 0, 0, -1, -23, -25, -24 * 200, 24 * 100]),
+        st.sampled_from([LICENCE, LICENCE, LICENCE, OTHER, MISSING]),
+        st.sampled_from([GOOD, GOOD, BAD, DOUBTFUL]),
+        st.sampled_from([False, False, False, True]),
+    ),
+    max_size=12,
+)
+
+
+class LifeTests(SynchronousTestCase):
+    """What holds whatever happens to a server."""
+
+    @settings(deadline=None, max_examples=200)
+    @given(STEPS)
+    def test_anything(self, steps):
+        """All well is never refused, nothing wrong is taken for ever."""
+        case, real, failing = Case(), NOW, None
+        for hours, off, read, findings, restarts in steps:
+            real += hours * HOUR
+            now = real + off * HOUR
+            findings = findings if read is not MISSING else ()
+            check = case.restart if restarts else case.check
+            status = check(read, findings, now)
+            terms = status.terms
+            self.assertIn(terms.login_refusal, (0, 28, 33))
+            if terms.entry_refusal:
+                self.assertEqual(terms.entry_refusal, terms.login_refusal)
+            valid = status.standing is Standing.VALID
+            self.assertEqual(valid, status.code == 0)
+            self.assertEqual(
+                terms.login_refusal == 0,
+                status.standing in (Standing.VALID, Standing.GRACE),
+            )
+            if valid:
+                self.assertTrue(all(one.ok for one in findings))
+                self.assertLess(now, read.not_after)
+                self.assertGreaterEqual(now, read.not_before)
+            if status.standing is Standing.GRACE:
+                failing = failing or case.memory.clock
+                self.assertEqual(status.grace_ends, failing + GRACE)
+                self.assertLess(case.memory.clock, failing + GRACE)
+            elif valid:
+                failing = None
+            json.dumps(status.facts)
 
 
 class CountedTests(SynchronousTestCase):
