@@ -119,6 +119,7 @@ class Status:
             "max_users": self.terms.max_users,
             "features": sorted(self.terms.features),
             "days_left": self.days_left,
+            "warning": self.warning,
             "findings": [
                 {"subject": one.subject, "code": int(one.code), "text": one.text}
                 for one in self.findings

@@ -6,7 +6,8 @@ until they have answered it counts what the run before has found.  From then on
 
 - the files are watched, so that a new licence is taken up without a restart;
 - each kind of binding is checked now and then, see `INTERVALS`;
-- once a minute it is judged what follows of it all, dates included.
+- once a minute, or sooner while something is wrong, it is judged what follows of
+  it all, dates included.
 
 Whatever may block is done in a thread.
 """
@@ -72,9 +73,10 @@ INTERVALS: dict[type[Binding], float] = {
 }
 #: Seconds after which a check that failed is tried again, if that is sooner.
 RETRY = 60.0
-#: The same while no licence was good yet: a machine may still be starting.
+#: The same while no licence was good yet: a machine may still be starting; and the
+#: pause between two judgements while something is wrong.
 FIRST_RETRY = 10.0
-#: Seconds between two judgements.
+#: Seconds between two judgements while all is well.
 JUDGING = 60.0
 #: Seconds between two times that the state is kept, if nothing happens.
 KEEPING = 600.0
@@ -172,6 +174,8 @@ class LicenceService(Service):
         self._state_there = False
         self._judged = self._saved = -inf
         """When the one and the other was done last."""
+        self._pause = JUDGING
+        """Seconds until it is judged again."""
         self._outcome: Memory | None = None
         """What was saved last, times that only go on left out."""
         self._save_fault = ""
@@ -246,7 +250,7 @@ class LicenceService(Service):
             # Somebody may be writing yet.
             self._news = stamp
             return None
-        judging = now >= self._judged + JUDGING
+        judging = now >= self._judged + self._pause
         if changed or (isinstance(self._read, LicenceError) and judging):
             return self._host.in_thread(self._load).addCallback(self._loaded)
         due = [one for one in self._checks if now >= one.due]
@@ -349,7 +353,7 @@ class LicenceService(Service):
             previous = None if one.found is None else (one.found,)
             (one.counts,) = counted((finding,), previous)
             one.found = finding
-            if one.counts.ok and not finding.ok:
+            if self.running and one.counts.ok and not finding.ok:
                 self._log(log_lines.doubt(finding))
             wait = INTERVALS[type(one.binding)]
             if not finding.ok:
@@ -378,13 +382,12 @@ class LicenceService(Service):
         if self._memory.digest != digest:
             self._anchor = now, self._clock.seconds()
         self._judged = self._clock.seconds()
-        due = [one.due for one in self._checks] + [self._judged + JUDGING]
-        self._publish(
-            replace(
-                judge(read, findings, now, self._memory),
-                next_check=now + timedelta(seconds=min(due) - self._judged),
-            )
-        )
+        status = judge(read, findings, now, self._memory)
+        # A clock that is put right, or a file, is soon noticed.
+        self._pause = FIRST_RETRY if status.code else JUDGING
+        due = [one.due for one in self._checks] + [self._judged + self._pause]
+        seconds = max(0.0, min(due) - self._judged)
+        self._publish(replace(status, next_check=now + timedelta(seconds=seconds)))
         self._save()
 
     def _provisional(self) -> Status:

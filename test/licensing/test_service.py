@@ -18,8 +18,10 @@ from anychat.licensing.licence import AddressBinding, DomainBinding
 from anychat.licensing.log_lines import news
 from anychat.licensing.service import LicenceService, LicenceSettings
 from anychat.licensing.state_file import STATE_NAME
+from anychat.licensing.ukey_wire import Request
 from anychat.terms import DEMO_TERMS
 from test import licences
+from test.licensing.simulated_key import SimulatedBus, SimulatedKey, gone
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -48,6 +50,9 @@ class Server:
         self.terms = []
         self.lines = []
         self.service = None
+        self.key = SimulatedKey(self.clock)
+        self.key.signing_time = 0.0
+        self.bus = SimulatedBus(self.clock, self.key)
 
     def set_wall(self, when):
         """Set the host's clock."""
@@ -93,6 +98,7 @@ class Server:
                 in_thread,
                 own_addresses=lambda: frozenset((ip_address(HERE),)),
                 root=self.directory,
+                ukey_backend=self.bus,
             ),
             self.terms.append,
             self.lines.append,
@@ -353,6 +359,38 @@ class ServiceTests(SynchronousTestCase):
         """An address that this host does not have is 850."""
         self.server.licence(bindings=(AddressBinding((ELSEWHERE,)),))
         self.assertEqual(self.server.start().code, ResultCode.CERTFILE_BINDIPFAIL)
+
+    def test_ukey(self):
+        """A key is asked every minute; pulled out, it has 24 hours to come back."""
+        self.server.licence(bindings=(self.server.key.binding,))
+        self.assertEqual(self.server.start().standing, Standing.VALID)
+        asked = len(self.server.key.asked)
+        self.wait_quietly(HOUR)
+        each = (len(self.server.key.asked) - asked) / asked
+        self.assertTrue(45 <= each <= 60, each)
+        self.server.bus.keys.clear()
+        status = self.server.wait(HOUR / 30)
+        self.assertEqual((status.standing, status.code), (Standing.GRACE, 831))
+        self.server.bus.keys.append(self.server.key)
+        self.assertEqual(self.server.wait(HOUR / 30).standing, Standing.VALID)
+
+    def test_ukeyPulledOut(self):
+        """In the midst of a challenge, too; at a start without it nobody gets in."""
+        self.server.licence(bindings=(self.server.key.binding,))
+        self.server.start()
+        self.server.key.faults[Request.STATE] = gone
+        status = self.server.wait(HOUR / 30)
+        self.assertEqual(status.standing, Standing.GRACE)
+        self.assertIn(status.code, range(830, 835))
+        self.server.stop()
+        fresh = Server(self.mktemp())
+        fresh.bus.keys.clear()
+        fresh.licence(bindings=(fresh.key.binding,))
+        self.server = fresh
+        self.assertEqual(fresh.start().code, ResultCode.CERTFILE_UKEYNOTFOUND)
+        self.assertEqual(fresh.terms[-1].login_refusal, 28)
+        fresh.bus.keys.append(fresh.key)
+        self.assertEqual(fresh.wait(HOUR / 60).standing, Standing.VALID)
 
     def test_clockSetBack(self):
         """Noticed, said, and forgiven when it is right again."""
