@@ -376,7 +376,7 @@ STEPS = st.lists(
 class LifeTests(SynchronousTestCase):
     """What holds whatever happens to a server."""
 
-    @settings(deadline=None, max_examples=200)
+    @settings(deadline=None, max_examples=300)
     @given(STEPS)
     def test_anything(self, steps):
         """All well is never refused, nothing wrong is taken for ever."""
@@ -401,12 +401,16 @@ class LifeTests(SynchronousTestCase):
                 self.assertTrue(all(one.ok for one in findings))
                 self.assertLess(now, read.not_after)
                 self.assertGreaterEqual(now, read.not_before)
+            # What fails has failed since it did so first, until all is well.
+            began = case.memory.failing
+            if valid:
+                self.assertIsNone(began)
+            else:
+                self.assertIn(failing, (None, began))
+            failing = began
             if status.standing is Standing.GRACE:
-                failing = failing or case.memory.clock
-                self.assertEqual(status.grace_ends, failing + GRACE)
-                self.assertLess(case.memory.clock, failing + GRACE)
-            elif valid:
-                failing = None
+                self.assertEqual(status.grace_ends, began + GRACE)
+                self.assertLess(case.memory.clock, began + GRACE)
             json.dumps(status.facts)
 
 
