@@ -43,7 +43,7 @@ from anychat.transfers.chunks import (
     encode_grant,
     place_of,
 )
-from anychat.transfers.pace import Window
+from anychat.transfers.pace import SMALLEST, Window
 
 _DATA, _PORTION = number_of(TransferData), number_of(TransferPortion)
 _TAKEN, _GRANT = number_of(TransferTaken), number_of(TransferGrant)
@@ -304,6 +304,9 @@ class TransferService(Service):
             return False
         if offset + size > task.limit:
             raise PeerError("sends more of a transfer than was granted")
+        if size < SMALLEST and offset + size < task.length:
+            # A window of them would take many times its bytes in memory.
+            raise PeerError(f"sends a chunk of {size} bytes in mid-transfer")
         if task.sink is not None and not task.sink.take(decode_chunk(body)[1]):
             return False
         self._pass_on(task, body)
@@ -351,8 +354,11 @@ class TransferService(Service):
             return False
         elif taken.offset > task.passed:
             raise PeerError("takes more of a transfer than was sent")
+        # Who has hardly more says it at the cost of a message.
+        step = min(SMALLEST, task.passed - task.taken)
+        news = not taken.restart and taken.offset - task.taken >= step
         self._take(task, taken.offset, restart=taken.restart)
-        return not taken.restart
+        return news
 
     def _take(self, task: Task, offset: int, *, restart: bool) -> None:
         """The receiver has everything before the offset."""

@@ -31,6 +31,7 @@ from anychat.transfers.chunks import (
     encode_chunk,
     encode_taken,
 )
+from anychat.transfers.pace import SMALLEST
 from test.transfers.bench import at_once, chunks_of, content_of
 
 DATA, PORTION, TAKEN, GRANT = sorted(UNNUMBERED)
@@ -213,6 +214,31 @@ class RelayTests(TransferCase):
         for chunk in chunks[:18]:
             self.send(chunk)
         self.assertRaises(PeerError, self.send, chunks[18])
+
+    def test_crumbs(self):
+        """Only the last chunk may be tiny: a window of crumbs fills the memory."""
+        length = 2 * SMALLEST + 1
+        self.begin(length=length)
+        self.take(0, restart=True)
+        content = content_of(length)
+        first, second, last = chunks_of(content, SMALLEST)
+        self.assertTrue(self.send(first))
+        tiny = next(chunks_of(content, SMALLEST - 1, SMALLEST))
+        self.assertRaises(PeerError, self.send, tiny)
+        self.assertTrue(self.send(second))
+        self.assertTrue(self.send(last))
+
+    def test_crumbsTaken(self):
+        """Who says byte by byte what he took pays for each message."""
+        content = content_of(3 * SMALLEST)
+        self.begin(length=len(content))
+        self.take(0, restart=True)
+        for chunk in chunks_of(content, SMALLEST):
+            self.send(chunk)
+        self.assertFalse(self.take(1))
+        self.assertFalse(self.take(2))
+        self.assertTrue(self.take(2 + SMALLEST))
+        self.assertTrue(self.take(3 * SMALLEST))
 
     def test_outOfOrder(self):
         """A chunk out of order, or before a grant, goes nowhere and counts."""
@@ -445,7 +471,7 @@ class WindowTests(TransferCase):
                     sink = task.transfer.sink
                     self.take(task.passed, task_id=task_id, session=sink, restart=True)
                 elif what == "send" and task.active:
-                    content = content_of(task.passed + 10)
+                    content = content_of(task.passed + SMALLEST)
                     (chunk,) = chunks_of(content, CHUNK * 99, task.passed)
                     self.send(chunk, task_id=task_id, session=task.transfer.source)
             self.check()
