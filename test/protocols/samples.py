@@ -287,7 +287,7 @@ _FIELDS = {
 
 _SIGNED = {
     *("user_id", "level", "room_id", "target", "source", "number", "user_ids"),
-    *("group_id", "group_ids", "info_id", "kind", "wparam", "lparam"),
+    *("group_id", "group_ids", "info_id", "kind", "param", "wparam", "lparam"),
 }
 
 
