@@ -719,7 +719,8 @@ class StoreTests(StoreCase):
         self.addCleanup(self.service.stopService)
         self.clock.advance(1_000_000.0)
         self.upload(b"abc")
-        self.begin(2, ANN, None, length=9)
+        self.begin(2, ANN, None, length=2 * CHUNK)
+        self.send(next(chunks_of(content_of(2 * CHUNK))), task_id=2)
         self.service.stop(2, ResultCode.TRANSFILE_FAILED)
         for name in self.names():
             os.utime(self.directory / "1" / name, (1_000_000, 1_000_000))
