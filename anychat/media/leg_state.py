@@ -24,6 +24,11 @@ from anychat.media.uplink import Arrivals
 FEEDBACK = Limit(rate=250, burst=500)
 #: Packets sent again to one leg.
 RETRANSMISSIONS = Limit(rate=2000, burst=1000)
+#: Packets whose arrival one leg may tell of, beyond what any receives; a feedback
+#: counts for so many more, and each of its blocks, since they are work as well.
+TOLD = Limit(rate=10_000, burst=10_000)
+TOLD_ONCE = 100
+TOLD_BLOCK = 8
 #: Receiver reports that are kept of each stream: some seconds' worth.
 REPORTS_KEPT = 6
 
@@ -107,7 +112,7 @@ class Reception:
 class Incoming:
     """The RTCP of a leg that has sent some."""
 
-    __slots__ = ("feedback", "receiver", "receptions", "retransmissions")
+    __slots__ = ("feedback", "receiver", "receptions", "retransmissions", "told")
 
     def __init__(self, credentials: Credentials):
         self.receiver = SrtcpReceiver(
@@ -115,6 +120,7 @@ class Incoming:
         )
         self.feedback = TokenBucket(FEEDBACK)
         self.retransmissions = TokenBucket(RETRANSMISSIONS)
+        self.told = TokenBucket(TOLD)
         self.receptions: dict[Ssrc, deque[Reception]] = {}
         """The latest reports on each stream, oldest first."""
 

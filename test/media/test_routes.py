@@ -1110,6 +1110,16 @@ class ForwarderTestsMixin:
         )
         self.assertEqual([came[0] for came in self.arrivals(65537)], [65537, 65538])
         self.assertEqual(self.arrivals(70000), [])
+        now = self.rig.now()
+        for start, end, positions in (
+            (0, 65536, [65534, 65535]),
+            (65535, 65538, [65535, 65537]),
+            (65537, 99999, [65537, 65538]),
+            (65538, 65538, []),
+            (-9, -8, []),
+        ):
+            came = self.forwarder.arrivals(SSRC, start, now, end)
+            self.assertEqual([each.position for each in came], positions)
         self.assertEqual(self.forwarder.arrivals(OTHER, 0, self.rig.now()), [])
 
     def test_arrivalsKept(self):

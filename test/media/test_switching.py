@@ -10,6 +10,7 @@ from anychat.ids import SessionId, Ssrc
 from anychat.media import rtcp
 from anychat.media.counters import Drop
 from anychat.media.figures import Losses
+from anychat.media.leg_state import RETRANSMISSIONS, TOLD, TOLD_BLOCK, TOLD_ONCE
 from anychat.media.rtp import FrameMarking
 from anychat.media.signals import LayerPlace, LeftOut, Probe, ProbeResult, unwrap, wrap
 from anychat.media.switching import GIVE_UP, LOOK, TELL_AGAIN
@@ -227,6 +228,24 @@ class SwitchingTests(SynchronousTestCase):
         self.frames(5)
         self.assertEqual(self.got(self.bob), [FULL])
 
+    def test_feedbackIsLimited(self):
+        """A leg's feedback is read as far as anybody can have something to tell;
+        a flood of it, large or small, is dropped and counted."""
+        self.frames(1, KEY_START)
+        self.frames(20)
+        own = self.bob.credentials.client_ssrc
+        for count in (0, 400):
+            self.world.now += TOLD.burst / TOLD.rate
+            block = rtcp.StreamArrivals(FULL, 0, (0,) * count)
+            read = TOLD.burst // (TOLD_ONCE + TOLD_BLOCK + count)
+            before = self.legs.drops[Drop.RTCP_RATE]
+            for _ in range(read):
+                self.bob.report(rtcp.CongestionFeedback(own, (block,), 0))
+            self.assertEqual(self.legs.drops[Drop.RTCP_RATE], before)
+            for _ in range(50):
+                self.bob.report(rtcp.CongestionFeedback(own, (block,), 0))
+            self.assertEqual(self.legs.drops[Drop.RTCP_RATE], before + 50)
+
     def test_publisherIsTold(self):
         """The publisher hears when his packets came, while somebody watches."""
         self.frames(1, KEY_START)
@@ -260,6 +279,13 @@ class SwitchingTests(SynchronousTestCase):
         self.bob.nack(before, before + 1, ssrc=FULL)
         self.assertIn(LeftOut(FULL, (before,)), self.signals(self.bob))
         self.assertEqual(len(self.bob.media), 2)
+        # What is beyond what a leg may have is not even looked for.
+        self.signals(self.bob)
+        nack = rtcp.Nack(self.bob.credentials.client_ssrc, FULL, (before,))
+        for _ in range(50):
+            self.bob.report(*[nack] * 30)
+        dropped = 1500 - (RETRANSMISSIONS.burst - 2)
+        self.assertEqual(self.legs.drops[Drop.RETRANSMIT_RATE], dropped)
 
     def test_figures(self):
         """Bit rates, losses and round trip of a leg."""
