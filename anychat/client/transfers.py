@@ -499,10 +499,11 @@ class Transfers:
         """The server has forgotten the session, and the tasks with it."""
         self._link = None
         for incoming in list(self._incoming.values()):
-            self._ended(incoming, ResultCode.TRANSFILE_FAILED)
+            self._ended(incoming, _gone(incoming.kind))
         outgoing, self._outgoing = self._outgoing, {}
         for task in outgoing.values():
             task.sender.suspend()
+            task.task_id = 0  # the next session may use the number for another
             self._begin(task)
 
     def closed(self, code: ResultCode) -> None:

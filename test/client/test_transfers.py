@@ -331,6 +331,20 @@ class SendingTests(TransfersCase):
         self.say(TransferEnded(3, OK))
         self.assertIs(self.successResultOf(self.outcome), task)
 
+    def test_cancelledAfterLostSession(self):
+        """The number that a task had in a lost session is not its own any more."""
+        task = self.begin()
+        self.server.resume_code = ResultCode.SESSIONNOTEXIST
+        self.server.cut()
+        self.clock.advance(1.0)
+        self.came()
+        self.transfers.cancel(task)
+        self.assertFails(task, 6)
+        self.assertEqual(
+            [m for m in self.came() if isinstance(m, EndTransfer)],
+            [],
+        )
+
     def test_resync(self):
         """What the server does not name after a resync is over."""
         self.begin()

@@ -269,6 +269,15 @@ class LinkTests(TransfersCase):
             self.assertEqual(self.driver.lose(session), [SuspendTransfers(session)])
             self.assertEqual(self.driver.resume(session), [ResumeTransfers(session)])
 
+    def test_clientNoticesFirst(self):
+        """What a link carried is lost, too, when another one takes its place."""
+        self.begin()
+        for session in (self.ann, self.ben):
+            self.assertEqual(
+                self.driver.resume(session),
+                [SuspendTransfers(session), ResumeTransfers(session)],
+            )
+
     def test_resync(self):
         """After a resync the tasks are named, and offers made again."""
         task = self.begin()
