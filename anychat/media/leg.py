@@ -241,11 +241,17 @@ class Legs:
         return {ssrc: reports[-1] for ssrc, reports in incoming.receptions.items()}
 
     def figures(self, leg: SessionId, now: float) -> NetworkFigures:
-        """How the network is doing for a leg.
+        """How the network is doing for a leg, or did a moment ago.
 
         :raise LocalError: no such leg.
         """
         state = self._leg(leg)
+        if state.figures is None or now - state.figured >= figures.FRESH:
+            state.figures = self._figures(state, now)
+            state.figured = now
+        return state.figures
+
+    def _figures(self, state: Leg, now: float) -> NetworkFigures:
         bitrates = dict.fromkeys(StreamKind, 0)
         losses = []
         for ssrc in state.published:
@@ -259,7 +265,7 @@ class Legs:
                 reported_losses(reports, now)
                 for reports in state.incoming.receptions.values()
             ]
-        queue, loss = self.switching.condition(leg)
+        queue, loss = self.switching.condition(state.leg)
         return NetworkFigures(
             bitrates[StreamKind.VIDEO],
             bitrates[StreamKind.AUDIO],

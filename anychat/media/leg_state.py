@@ -14,7 +14,7 @@ from anychat.media import figures
 from anychat.media.buckets import Limit, TokenBucket
 from anychat.media.demux import Kind
 from anychat.media.feedback import KeyFrames
-from anychat.media.figures import Losses
+from anychat.media.figures import Losses, NetworkFigures
 from anychat.media.path import Address, Path
 from anychat.media.routes import Datagram, Filled, Missing
 from anychat.media.srtp import SrtcpReceiver, SrtcpSender
@@ -130,6 +130,8 @@ class Leg:
 
     __slots__ = (
         "credentials",
+        "figured",
+        "figures",
         "incoming",
         "leg",
         "link_since",
@@ -155,6 +157,9 @@ class Leg:
         # Made when first needed: most legs of a big server are idle.
         self.incoming: Incoming | None = None
         self.sender: SrtcpSender | None = None
+        self.figures: NetworkFigures | None = None
+        """As they were found when last asked for."""
+        self.figured = 0.0
 
 
 class Publication:

@@ -9,7 +9,7 @@ from anychat.errors import LocalError
 from anychat.ids import SessionId, Ssrc
 from anychat.media import rtcp
 from anychat.media.counters import Drop
-from anychat.media.figures import Losses
+from anychat.media.figures import FRESH, Losses
 from anychat.media.leg_state import RETRANSMISSIONS, TOLD, TOLD_BLOCK, TOLD_ONCE
 from anychat.media.rtp import FrameMarking
 from anychat.media.signals import LayerPlace, LeftOut, Probe, ProbeResult, unwrap, wrap
@@ -310,6 +310,16 @@ class SwitchingTests(SynchronousTestCase):
         self.assertEqual(figures.video_bitrate, 0)
         self.world.wait(6)
         self.assertEqual(self.legs.figures(BOB, self.world.now).quality, 0)
+
+    def test_figuresAskedOften(self):
+        """Who asks again and again costs little: the figures stay for a moment."""
+        self.frames(1, KEY_START)
+        before = self.legs.figures(ALICE, self.world.now)
+        self.alice.send(rtp(self.next[FULL], START, FULL, PAYLOAD))
+        self.assertIs(self.legs.figures(ALICE, self.world.now), before)
+        self.world.wait(FRESH)
+        after = self.legs.figures(ALICE, self.world.now)
+        self.assertGreater(after.video_bitrate, before.video_bitrate)
 
     def test_nothingStays(self):
         """When all have left, nothing is left of them."""
