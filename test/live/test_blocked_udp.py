@@ -51,5 +51,5 @@ class BlockedUdpTests(TestCase):
         self.assertLess(told["back_on_udp"], 3.0, told)
         self.assertLess(max(told["gap_to_udp"]), 1.0, told)
         self.assertGreater(min(told["fps_by_udp"]), 10, told)
-        self.assertLess(told["back_over_link"], 7.0, told)
+        self.assertLess(told["back_over_link"], 4.0, told)
         self.assertEqual(told["streams_changed"], [0, 0])
