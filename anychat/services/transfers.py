@@ -5,9 +5,11 @@ came of the sender, and up to where that one may send.  It never looks into a
 chunk: the body that came is the body that goes.
 
 What bounds it: a window for each task, and so many tasks at a time for each
-receiver, for each sender and in all.  The others wait without a grant.  A
-chunk is written while nothing else waits on a link; what comes meanwhile
-queues here, at most a window for each of the link's tasks.
+receiver, for each sender and in all.  The others wait without a grant, and nobody
+waits for ever: who has had a window for `TURN` gives it to another user's task that
+waits, and goes on later where it was.  A chunk is written while nothing else
+waits on a link; what comes meanwhile queues here, at most a window for each of
+the link's tasks.
 """
 
 from collections import Counter, deque
@@ -44,6 +46,7 @@ from anychat.transfers.chunks import (
     place_of,
 )
 from anychat.transfers.pace import SMALLEST, Window
+from anychat.transfers.turns import Turns
 
 _DATA, _PORTION = number_of(TransferData), number_of(TransferPortion)
 _TAKEN, _GRANT = number_of(TransferTaken), number_of(TransferGrant)
@@ -59,6 +62,13 @@ GAUGES = frozenset({"tasks", "tasks_active", "queued_bytes", "stored_bytes"})
 #: Seconds without progress after which a task is given up, and between looks.
 PATIENCE = 60.0
 _LOOK = 10.0
+
+#: Seconds for which a window is kept while others wait for it.
+TURN = 30.0
+
+#: Bytes that must come of a file for the server in `PATIENCE`, while others wait.
+#: Such a task never yields its window: the file would have to be read again.
+LEAST_PROGRESS = 65_536
 
 #: Seconds between two looks at what is stored.
 _STORE_LOOK = 60.0
@@ -101,6 +111,8 @@ class Task:
         "taken",
         "told",
         "transfer",
+        "turn",
+        "waits",
     )
 
     def __init__(self, transfer: Transfer):
@@ -118,17 +130,23 @@ class Task:
         """The sender has not been told where to go on."""
         self.taken = self.passed = self.limit = self.told = 0
         self.restarts = 0
-        self.mark = -1
+        self.waits: Turns[SessionId | None, Task] | None = None
+        """Where it waits for a window."""
+        self.turn = 0.0
+        """Seconds that it has had its window."""
+        self.mark = -LEAST_PROGRESS
         self.quiet = 0.0
         """Seconds that nothing came of it."""
 
 
 class Lane:
-    """What waits for one receiver's link."""
+    """What there is of one receiver or sender, and waits for a receiver's link."""
 
-    __slots__ = ("active", "queue", "tasks")
+    __slots__ = ("active", "queue", "tasks", "turns")
 
     def __init__(self) -> None:
+        self.turns: Turns[SessionId | None, Task] = Turns()
+        """Tasks that wait for windows, by who is at their other end."""
         self.tasks: dict[int, Task] = {}
         self.queue: deque[tuple[int, bytes]] = deque()
         self.active = 0
@@ -167,6 +185,8 @@ class TransferService(Service):
         self._senders: dict[SessionId, Lane] = {}
         """Of senders that have tasks; nothing queues there."""
         self._active = 0
+        self._turns: Turns[SessionId | None, Task] = Turns()
+        """Tasks that wait for others everywhere, by their senders."""
         self._counters: Counter[str] = Counter()
         self._sweep = LoopingCall(self.sweep)
         self._sweep.clock = reactor
@@ -253,6 +273,7 @@ class TransferService(Service):
         if task.sink is not None:
             task.sink.stop(keep=code not in (ResultCode.CANCEL, ResultCode.SUCCESS))
         self._deactivate(task)
+        self._wait(task, None)
         if transfer.sink is not None:
             self._forget_queued(task)
             self._leave(self._lanes, transfer.sink, task)
@@ -272,6 +293,7 @@ class TransferService(Service):
                 if task.source is not None:
                     task.source.suspend()
             self._deactivate(task)
+            self._wait(task, None)
             self._wake(task)
 
     def resume(self, session: SessionId) -> None:
@@ -405,23 +427,27 @@ class TransferService(Service):
         )
 
     def _activate(self, task: Task) -> bool:
-        """Give a task a window if there is one."""
+        """Give a task a window if there is one, else have it wait for one."""
         sender, lane = self._sender_of(task), self._lane_of(task)
         source = task.transfer.source
-        if (
-            self._active >= OVERALL
-            or (sender is not None and sender.active >= PER_SENDER)
-            or (lane is not None and lane.active >= PER_RECEIVER)
-            or (source is not None and self._links.link_of(source) is None)
+        if task.waits is not None or (
+            source is not None and self._links.link_of(source) is None
         ):
             return False
-        task.active = True
-        task.restart = True
-        self._active += 1
-        for side in sender, lane:
-            if side is not None:
-                side.active += 1
-        return True
+        if sender is not None and sender.active >= PER_SENDER:
+            self._wait(task, sender.turns)
+        elif lane is not None and lane.active >= PER_RECEIVER:
+            self._wait(task, lane.turns)
+        elif self._active >= OVERALL:
+            self._wait(task, self._turns)
+        else:
+            task.active = task.restart = True
+            task.turn = 0.0
+            self._active += 1
+            for side in sender, lane:
+                if side is not None:
+                    side.active += 1
+        return task.active
 
     def _deactivate(self, task: Task) -> None:
         if task.active:
@@ -431,20 +457,67 @@ class TransferService(Service):
                 if side is not None:
                     side.active -= 1
 
+    def _wait(self, task: Task, turns: "Turns[SessionId | None, Task] | None") -> None:
+        """Have a task wait there, and nowhere else."""
+        if task.waits is not None:
+            task.waits.discard(self._key(task, task.waits), task)
+        task.waits = turns
+        if turns is not None:
+            turns.add(self._key(task, turns), task)
+
+    def _key(
+        self, task: Task, turns: "Turns[SessionId | None, Task]"
+    ) -> SessionId | None:
+        sender = self._sender_of(task)
+        if sender is not None and turns is sender.turns:
+            return task.transfer.sink
+        return task.transfer.source
+
     def _wake(self, task: Task) -> None:
         """A window may be free: give it to whoever waits at either end, or else."""
-        for side in self._lane_of(task), self._sender_of(task):
-            if side is not None:
-                self._wake_among(side.tasks)
-        if self._active == OVERALL - 1:
-            self._wake_among(self._tasks)
+        lane, sender = self._lane_of(task), self._sender_of(task)
+        if lane is not None:
+            self._wake_among(lane.turns, lambda: lane.active < PER_RECEIVER)
+        if sender is not None:
+            self._wake_among(sender.turns, lambda: sender.active < PER_SENDER)
+        self._wake_among(self._turns, lambda: self._active < OVERALL)
 
-    def _wake_among(self, tasks: dict[int, Task]) -> None:
-        for task in list(tasks.values()):
-            if self._active >= OVERALL:
+    def _wake_among(
+        self, turns: "Turns[SessionId | None, Task]", free: Callable[[], bool]
+    ) -> None:
+        for _ in range(len(turns)):
+            if not turns or not free():
                 return
-            if task.ready and not task.active:
-                self._grant(task)
+            task = turns.next()
+            task.waits = None
+            self._grant(task)
+
+    def _yield(self) -> None:
+        """Take windows of long standing away, as many as others wait for."""
+        active = [task for task in self._tasks.values() if task.active]
+        yielded = []
+        for task in sorted(active, key=lambda task: -task.turn):
+            task.turn += _LOOK
+            # A file for the server would have to be read again.
+            if task.turn < TURN or task.sink is not None or not self._is_wanted(task):
+                continue
+            self._deactivate(task)
+            if task.source is not None:
+                task.source.suspend()
+            self._wake(task)
+            yielded.append(task)
+        for task in yielded:
+            self._grant(task)
+
+    def _is_wanted(self, task: Task) -> bool:
+        """Whether somebody else waits for its window."""
+        lines = [self._turns]
+        lines += [
+            side.turns
+            for side in (self._lane_of(task), self._sender_of(task))
+            if side is not None
+        ]
+        return any(turns.others(self._key(task, turns)) for turns in lines)
 
     def _sender_of(self, task: Task) -> Lane | None:
         source = task.transfer.source
@@ -496,16 +569,18 @@ class TransferService(Service):
             transfer = task.transfer
             mark = task.taken + task.passed
             ends = (transfer.source, transfer.sink)
-            if (
-                mark != task.mark
-                or self._has_to_wait(task)
-                or any(end and self._links.link_of(end) is None for end in ends)
+            if self._has_to_wait(task):
+                continue
+            least = LEAST_PROGRESS if task.sink is not None and self._turns else 1
+            if mark - task.mark not in range(least) or any(
+                end and self._links.link_of(end) is None for end in ends
             ):
                 task.mark, task.quiet = mark, 0.0
                 continue
             task.quiet += _LOOK
             if task.quiet >= PATIENCE:
                 self._finish(task, gone(transfer.kind))
+        self._yield()
 
     def _look(self) -> "Deferred[None]":
         return self._in_thread(self._store.look()).addCallback(self._store.looked)

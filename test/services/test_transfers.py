@@ -1,5 +1,6 @@
 """Tests of `anychat.services.transfers` and the ends that the server has."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from anychat.services.transfers import (
 from anychat.transfers.chunks import (
     CHUNK,
     WINDOW,
+    Chunk,
     Taken,
     decode_chunk,
     decode_grant,
@@ -497,6 +499,129 @@ class WindowTests(TransferCase):
                 self.assertEqual(lane.active, PER_RECEIVER)
             if task.active:
                 self.assertTrue(task.ready and up)
+
+
+class TurnTests(TransferCase):
+    """Nobody keeps windows for himself."""
+
+    def setUp(self):
+        super().setUp()
+        self.links = Links(*range(1, 2000))
+        self.make_service()
+        self.service.startService()
+        self.addCleanup(self.service.stopService)
+
+    def begin_ready(self, task_id, source, sink, **more):
+        """Begin a transfer whose receiver waits for its chunks."""
+        self.begin(task_id, source, sink, **more)
+        self.take(0, task_id=task_id, session=sink, restart=True)
+
+    def drip(self, seconds):
+        """Let time pass, in which every task with a window gets on a little."""
+        for _ in range(seconds // 10):
+            for task in list(self.service._tasks.values()):
+                if task.active:
+                    self.send_more(task)
+            self.clock.advance(10.0)
+
+    def send_more(self, task, size=SMALLEST):
+        """The next chunk of a task."""
+        digest = hashlib.sha256(bytes(task.passed + size)).digest()
+        chunk = Chunk(task.passed, digest, bytes(size))
+        transfer = task.transfer
+        self.send(chunk, task_id=transfer.id, session=transfer.source)
+        if transfer.sink is not None:
+            taken = task.passed
+            self.take(taken, task_id=transfer.id, session=transfer.sink)
+
+    def test_slowSenders(self):
+        """Who sends a thousand files drop by drop does not keep others waiting."""
+        for task_id in range(1, 1001):
+            self.begin_ready(task_id, 10 + task_id % 2, BEN)
+        self.begin_ready(2000, CAT, BEN)
+        self.came(CAT)
+        self.drip(80)
+        self.assertEqual(self.came(CAT)[:1], [(2000, 0, WINDOW, True)])
+        self.assertEqual(self.commands, [])
+
+    def test_goesOn(self):
+        """Who has yielded goes on where he was."""
+        for task_id in range(1, PER_RECEIVER + 1):
+            self.begin_ready(task_id, ANN, BEN)
+        self.begin_ready(9, CAT, BEN)
+        self.drip(20)
+        self.came(ANN)
+        self.drip(10)
+        task = self.service._tasks[1]
+        self.assertFalse(task.active)
+        self.assertEqual(len(self.came(CAT)), 1)
+        passed = task.passed
+        chunk = Chunk(passed, bytes(32), bytes(SMALLEST))
+        self.assertFalse(self.send(chunk))
+        self.service.stop(9, ResultCode.CANCEL)
+        grants = [grant for grant in self.came(ANN) if grant.task_id == 1]
+        self.assertEqual(grants[-1], (1, passed, passed + WINDOW, True))
+
+    def test_nobodyElse(self):
+        """Files of one user to another do not interrupt one another."""
+        for task_id in range(1, 10):
+            self.begin_ready(task_id, ANN, BEN)
+        self.drip(200)
+        active = [task.transfer.id for task in self.service._tasks.values()]
+        self.assertEqual(active[:PER_RECEIVER], [1, 2, 3, 4])
+        self.assertTrue(self.service._tasks[1].active)
+
+    def test_standStill(self):
+        """Who does nothing with its turns is given up all the same."""
+        for task_id in range(1, 9):
+            self.begin_ready(task_id, ANN, BEN)
+        self.begin_ready(9, CAT, BEN)
+        self.clock.pump([10.0] * 20)
+        self.assertIn(TransferFinished(1, ResultCode.TRANSFILE_FAILED), self.commands)
+
+    def test_everywhere(self):
+        """Who fills all windows of the server gives them up to others."""
+        for number in range(OVERALL):
+            self.begin_ready(number + 1, 100 + number // 16, 300 + number // 4)
+        self.begin_ready(1000, ANN, BEN)
+        self.came(ANN)
+        self.drip(40)
+        self.assertEqual(self.came(ANN)[0], (1000, 0, WINDOW, True))
+
+    def test_uploads(self):
+        """A file for the server that hardly comes is given up if others wait."""
+        for number in range(OVERALL):
+            length = 2_000_000
+            self.begin(number + 1, 100 + number // 16, None, length=length)
+        self.drip(100)
+        self.assertEqual(self.commands, [])
+        self.begin(1000, ANN, None)
+        self.drip(100)
+        ended = {command.task_id for command in self.commands}
+        self.assertEqual(ended, set(range(1, OVERALL + 1)))
+        self.assertEqual(self.commands[0].code, ResultCode.TRANSFILE_FAILED)
+
+    def test_fed(self):
+        """What a business server sends stops while others have their turn."""
+        self.begin(1, None, BEN)
+        self.take(0, restart=True)
+        for task_id in range(2, PER_RECEIVER + 1):
+            self.begin_ready(task_id, ANN, BEN)
+        self.begin_ready(9, CAT, BEN)
+        self.drip_fed(30)
+        self.assertFalse(self.service._tasks[1].active)
+        self.assertTrue(self.service._tasks[9].active)
+        passed = self.service._tasks[1].passed
+        self.service.feed(1, self.fed, bytes(CHUNK))
+        self.assertEqual(self.service._tasks[1].passed, passed)
+
+    def drip_fed(self, seconds):
+        """Let time pass, in which the business server feeds."""
+        self.fed = 0
+        for _ in range(seconds // 10):
+            self.service.feed(1, self.fed, bytes(CHUNK))
+            self.fed += CHUNK
+            self.clock.advance(10.0)
 
 
 class PatienceTests(TransferCase):
