@@ -240,15 +240,7 @@ class TransferService(Service):
         if transfer.source is not None:
             self._enter(self._senders, transfer.source, task)
         else:
-            task.source = FedSource(
-                transfer.id,
-                self._store.staging(transfer.kind, transfer.length),
-                self._reactor,
-                self._in_thread,
-                lambda body: self._pass_on(task, body),
-                lambda code: self._finish(task, code),
-                self._make_window(),
-            )
+            self._open_source(task)
         if transfer.sink is not None:
             self._enter(self._lanes, transfer.sink, task)
         else:
@@ -398,8 +390,8 @@ class TransferService(Service):
             return
         if task.sink is None and task.transfer.sink is None:
             self._open_sink(task)
-        if task.sink is not None and not task.sink.open:
-            return  # it says itself where to begin
+        if task.transfer.sink is None and not (task.sink and task.sink.open):
+            return  # it says itself where to begin, or there is no room for it
         limit = min(task.length, task.taken + WINDOW)
         if not task.restart and not (
             limit - task.limit >= _STEP
@@ -529,9 +521,25 @@ class TransferService(Service):
 
     # The server's own ends.
 
+    def _open_source(self, task: Task) -> None:
+        transfer = task.transfer
+        try:
+            staging = self._store.staging(transfer.kind, transfer.length)
+        except Refused as refused:
+            self._finish(task, refused.code)
+            return
+        task.source = FedSource(
+            transfer.id,
+            staging,
+            self._reactor,
+            self._in_thread,
+            lambda body: self._pass_on(task, body),
+            lambda code: self._finish(task, code),
+            self._make_window(),
+        )
+
     def _open_sink(self, task: Task) -> None:
         transfer = task.transfer
-
         try:
             target = self._store.open(transfer)
         except Refused as refused:

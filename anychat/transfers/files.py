@@ -258,6 +258,12 @@ class FileTarget:
             return path
         raise OSError(errno.EEXIST, "too many files of that name", self._name)
 
+    def kept(self) -> int:
+        """Bytes that are there."""
+        if self._whole is not None:
+            return self._length
+        return os.fstat(self._descriptor).st_size if self._descriptor >= 0 else 0
+
     def close(self) -> None:
         """See `Target`; if it is whole, nobody has heard of it: unfinished again."""
         if self._whole is not None:

@@ -678,7 +678,8 @@ class StoreCase(TransferCase):
         """Send all of it; the command that ends it."""
         self.begin(task_id, session, None, length=len(content), **more)
         for chunk in chunks_of(content):
-            self.send(chunk, task_id=task_id, session=session)
+            if task_id not in {command.task_id for command in self.commands}:
+                self.send(chunk, task_id=task_id, session=session)
         return self.commands[-1] if self.commands else None
 
     def names(self, user=ANN):
@@ -769,6 +770,54 @@ class StoreTests(StoreCase):
         self.addCleanup(self.service.stopService)
         self.assertEqual(self.upload(bytes(41), 2).code, 43)
         self.assertEqual(self.upload(bytes(40), 3).code, 0)
+
+    def test_quotaOfUnfinished(self):
+        """What is left unfinished counts at once; going on with it is not refused."""
+        content = content_of(3 * CHUNK)
+        self.make_service(user_quota=len(content))
+        self.begin(1, ANN, None, length=len(content))
+        chunks = list(chunks_of(content))
+        self.send(chunks[0])
+        self.send(chunks[1])
+        self.service.stop(1, ResultCode.TRANSFILE_FAILED)
+        self.assertEqual(self.store.used, 2 * CHUNK)
+        self.came(ANN)
+        self.assertEqual(self.upload(bytes(CHUNK + 1), 2).code, 43)
+        self.assertEqual(self.came(ANN), [])
+        for _ in range(2):
+            self.begin(1, ANN, None, length=len(content))
+            self.assertEqual(self.came(ANN), [(1, 2 * CHUNK, 3 * CHUNK, True)])
+            self.service.stop(1, ResultCode.TRANSFILE_FAILED)
+            self.store.looked(self.store.look()())
+            self.assertEqual(self.store.used, 2 * CHUNK)
+
+    def test_quotaWhileLooking(self):
+        """What came since the last look counts while the next one takes its time."""
+        self.make_service(user_quota=100)
+        self.upload(bytes(60))
+        look = self.store.look()
+        self.assertEqual(self.upload(bytes(41), 2).code, 43)
+        self.assertEqual(self.upload(bytes(30), 3).code, 0)
+        self.store.looked(look())
+        self.assertEqual(self.upload(bytes(11), 4).code, 43)
+        self.store.looked(self.store.look()())
+        self.assertEqual(self.store.used, 90)
+
+    def test_lookWhileFilesGo(self):
+        """A file that somebody takes away meanwhile costs the look nothing else."""
+        for number in (1, 2, 3):
+            self.upload(bytes(10), number)
+        scandir = os.scandir
+
+        def scan(path):
+            entries = list(scandir(path))
+            if entries and entries[0].is_file():
+                os.unlink(entries[0].path)
+            return _Entries(entries)
+
+        self.patch(os, "scandir", scan)
+        self.store.looked(self.store.look()())
+        self.assertEqual(self.store.used, 20)
 
     def test_vanished(self):
         """What a sender leaves unfinished is kept, and gone on with."""
@@ -878,6 +927,16 @@ class StoreTests(StoreCase):
         self.assertEqual(self.names(), ["a.txt"])
 
 
+class _Entries(list):
+    """What `os.scandir` gives."""
+
+    def __enter__(self):
+        return iter(self)
+
+    def __exit__(self, *_):
+        pass
+
+
 def _full(descriptor, pieces):
     raise OSError(28, "No space left on device")
 
@@ -933,6 +992,19 @@ class FedTests(TransferCase):
         self.directory.write_text("a file")
         self.feed(b"abc")
         self.assertEqual(self.commands, [TransferFinished(1, ResultCode(715))])
+
+    def test_quota(self):
+        """What all of them may store at a time holds for business servers: 43."""
+        self.make_service(total_quota=100)
+        self.begin(1, None, BEN, length=60)
+        self.begin(2, None, BEN, length=41)
+        self.service.feed(2, 0, b"x")
+        self.assertEqual(self.commands, [TransferFinished(2, ResultCode(43))])
+        self.service.stop(2, ResultCode(43))
+        self.begin(3, None, BEN, length=41, kind=TransferKind.BUFFER)
+        self.service.stop(1, ResultCode.CANCEL)
+        self.begin(4, None, BEN, length=100)
+        self.assertEqual(len(self.commands), 1)
 
     def test_lostReceiver(self):
         """A receiver that comes back gets the rest."""
