@@ -282,7 +282,8 @@ class Transfers:
             kind=kind,
             guid=guid,
             user_id=target,
-            file_name=path.name,
+            # A name on the disk need not be UTF-8.
+            file_name=path.name.encode("utf-8", "replace").decode("utf-8"),
             length=length,
             wparam=wparam,
             lparam=lparam,

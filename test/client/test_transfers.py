@@ -331,6 +331,13 @@ class SendingTests(TransfersCase):
         self.say(TransferEnded(3, OK))
         self.assertIs(self.successResultOf(self.outcome), task)
 
+    def test_strangeName(self):
+        """A file whose name is no text can be sent; it is called something like it."""
+        path = self.file(b"abc", name=os.fsdecode(b"a\xd6\xd0.txt"))
+        self.transfers.trans_file(5, path)
+        (asked,) = self.came()
+        self.assertEqual(asked.file_name, "a??.txt")
+
     def test_cancelledAfterLostSession(self):
         """The number that a task had in a lost session is not its own any more."""
         task = self.begin()
