@@ -14,7 +14,7 @@ import errno
 import os
 import stat
 import uuid
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -69,8 +69,9 @@ _PORTION, _GRANT = number_of(TransferPortion), number_of(TransferGrant)
 BUFFER_EX_MAXIMUM = 1 << 20
 #: Where files of others go, in the working directory.
 DIRECTORY = "temp"
-#: Tasks that are received at a time; the others wait.
-RECEIVED_AT_ONCE = 8
+#: Tasks of one sender, and of all, that are received at a time; the others wait.
+RECEIVED_AT_ONCE = 4
+RECEIVED_OF_ALL = 64
 #: Tasks that are over and can still be asked about.
 REMEMBERED = 1000
 
@@ -109,8 +110,10 @@ class Transfers:
         """Those of ours that are not over."""
         self._outgoing: dict[int, Outgoing] = {}
         self._incoming: dict[int, Incoming] = {}
-        self._waiting: deque[Incoming] = deque()
-        self._receiving = 0
+        self._waiting: dict[int, deque[Incoming]] = {}
+        """Of others, by who sends them; whoever came first is first."""
+        self._receiving: Counter[int] = Counter()
+        """How many of whose are being received."""
         self._over: OrderedDict[int, TransTask] = OrderedDict()
 
     # Calls.
@@ -379,7 +382,7 @@ class Transfers:
             self._say(EndTransfer(task.task_id, task.kind, code))
             return
         self._incoming[task.task_id] = task
-        self._waiting.append(task)
+        self._waiting.setdefault(task.user_id, deque()).append(task)
         self._receive_next()
 
     def _accepts(self, task: TransTask) -> bool:
@@ -390,12 +393,21 @@ class Transfers:
             return False
 
     def _receive_next(self) -> None:
-        while self._waiting and self._receiving < RECEIVED_AT_ONCE:
-            task = self._waiting.popleft()
-            if task.over:
-                continue
-            self._receiving += 1
+        for user_id in list(self._waiting):
+            self._receive_of(user_id)
+
+    def _receive_of(self, user_id: int) -> None:
+        waiting = self._waiting.get(user_id)
+        while (
+            waiting
+            and self._receiving[user_id] < RECEIVED_AT_ONCE
+            and self._receiving.total() < RECEIVED_OF_ALL
+        ):
+            task = waiting.popleft()
+            self._receiving[user_id] += 1
             task.receive(self._target(task), self._in_thread)
+        if not waiting:
+            self._waiting.pop(user_id, None)
 
     def _target(self, task: Incoming) -> Target:
         if task.kind is TransferKind.BUFFER:
@@ -468,10 +480,12 @@ class Transfers:
         elif isinstance(task, Incoming):
             self._incoming.pop(task.task_id, None)
             if task.receiving is not None:
-                self._receiving -= 1
+                self._receiving[task.user_id] -= 1
+                self._receiving += Counter()  # keeps those above 0
                 self._receive_next()
-            elif task in self._waiting:
-                self._waiting.remove(task)
+            elif task in self._waiting.get(task.user_id, ()):
+                self._waiting[task.user_id].remove(task)
+                self._receive_of(task.user_id)
         if task.task_id:
             self._over[task.task_id] = task
             self._over.move_to_end(task.task_id)

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from anychat.client import transfers as module
 from anychat.client.client import Client
-from anychat.client.transfers import RECEIVED_AT_ONCE
+from anychat.client.transfers import RECEIVED_AT_ONCE, RECEIVED_OF_ALL
 from anychat.codes import ResultCode, TransferKind, TransTaskInfo
 from anychat.errors import Refused
 from anychat.messages import (
@@ -400,9 +400,11 @@ class SendingTests(TransfersCase):
 class ReceivingTests(TransfersCase):
     """What others send."""
 
-    def offer(self, task_id=4, kind=FILE, *, length, name="a.txt", guid="g"):
+    def offer(self, task_id=4, kind=FILE, *, length, name="a.txt", guid="g", source=5):
         """Somebody sends something."""
-        self.say(TransferOffered(task_id, 5, kind, guid, name, length, 1, 2, 3, "note"))
+        self.say(
+            TransferOffered(task_id, source, kind, guid, name, length, 1, 2, 3, "note")
+        )
 
     def send(self, content, task_id=4, start=0):
         """The chunks of it."""
@@ -579,6 +581,27 @@ class ReceivingTests(TransfersCase):
             self.clock.advance(0.01)
         self.assertEqual(len(self.told("on_trans_file")), 1000)
         self.assertEqual(len(os.listdir(self.transfers.directory)), 1000)
+
+    def test_slowSender(self):
+        """Who sends a thousand files slowly keeps nobody else's waiting."""
+        for number in range(1, 101):
+            self.offer(number, length=3, guid=str(number))
+        self.offer(200, length=3, guid="200", source=8)
+        self.send(b"abc", 200)
+        self.assertEqual(len(self.told("on_trans_file")), 1)
+        self.assertEqual(
+            len(os.listdir(self.transfers.directory)), RECEIVED_AT_ONCE + 1
+        )
+
+    def test_manySenders(self):
+        """There is a bound for all senders together, too."""
+        for number in range(1, 101):
+            self.offer(number, length=3, guid=str(number), source=number)
+        files = os.listdir(self.transfers.directory)
+        self.assertEqual(len(files), RECEIVED_OF_ALL)
+        for number in range(1, 101):
+            self.send(b"abc", number)
+        self.assertEqual(len(self.told("on_trans_file")), 100)
 
     def test_strangeChunks(self):
         """Chunks of nothing are ignored, and do no harm."""
