@@ -1134,6 +1134,14 @@ class ForwarderTestsMixin:
             known, [each for each in range(2 * kept, 3 * kept) if each != 3 * kept - 5]
         )
 
+    def test_arrivalsAfterJumps(self):
+        """What came a whole turn of sequence numbers ago is not taken for what has
+        not come."""
+        self.open(VIDEO)
+        for sequence in (0, 3, 32770, 1):
+            self.deliver(rtp(sequence))
+        self.assertEqual([came[0] for came in self.arrivals()], [65537])
+
     def test_arrivalsAfterDays(self):
         """The times are right however long the machine has been running."""
         self.open(VIDEO)
