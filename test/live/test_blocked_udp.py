@@ -30,9 +30,11 @@ class BlockedUdpTests(TestCase):
         )
         if probe[2]:
             raise SkipTest("no filter in network namespaces here")
+        # The programs run elsewhere.
+        place = os.path.abspath(self.mktemp())
         out, err, code = await getProcessOutputAndValue(
             shutil.which("unshare"),
-            ["--net", sys.executable, "-m", "test.live.blocked", self.mktemp()],
+            ["--net", sys.executable, "-m", "test.live.blocked", place],
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             path=str(ROOT),
         )
