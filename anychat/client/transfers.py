@@ -127,7 +127,9 @@ class Transfers:
     def bitrate_cap(self, bitrate: int) -> None:
         if not 0 <= bitrate < 1 << 40:
             raise Refused(ResultCode.FUNCOPTERROR, "no bit rate")
-        self._cap.bitrate = bitrate
+        self._cap.change(bitrate)
+        for task in list(self._outgoing.values()):
+            task.sender.pump()
 
     def add_options(self, options: SDKOptions) -> None:
         """Have options 46 and 229 set what they are about here."""

@@ -270,11 +270,11 @@ class SendingTests(TransfersCase):
 
     def test_cap(self):
         """Option 46 holds all of it back."""
-        self.transfers.bitrate_cap = 8 * CHUNK
+        self.transfers.bitrate_cap = 16 * CHUNK
         self.begin(content_of(10 * CHUNK))
         self.assertEqual(self.grant(0, 10 * CHUNK, True), [0])
         for number in range(1, 4):
-            self.clock.advance(1.0)
+            self.clock.advance(0.5)
             self.assertEqual(
                 [m.offset for m in self.came() if isinstance(m, TransferData)],
                 [number * CHUNK],
@@ -330,6 +330,14 @@ class SendingTests(TransfersCase):
         self.assertEqual([m.offset for m in self.came()], [20 * CHUNK])
         self.say(TransferEnded(3, OK))
         self.assertIs(self.successResultOf(self.outcome), task)
+
+    def test_capLifted(self):
+        """What waited for a low cap goes on when it is lifted."""
+        self.transfers.bitrate_cap = 100
+        self.begin(content_of(4 * 4096))
+        self.assertEqual(self.grant(0, 4 * 4096, True), [0])
+        self.transfers.bitrate_cap = 0
+        self.assertEqual(len(self.came()), 3)
 
     def test_strangeName(self):
         """A file whose name is no text can be sent; it is called something like it."""
