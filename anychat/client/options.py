@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import anychat
+from anychat.business_messages import MAX_NAME
 from anychat.client.address import parse_address
 from anychat.client.log import LOG_NAME
 from anychat.client.trace import LARGEST_RATE, SMALLEST_RATE
@@ -16,7 +17,7 @@ from anychat.client.trust import (
     KnownServers,
     Trust,
 )
-from anychat.codes import BUSINESS_SERVER, ResultCode, VideoCallFlag
+from anychat.codes import BUSINESS_SERVER, SELF, ResultCode, VideoCallFlag
 from anychat.errors import ConfigError
 
 #: UDPServicePort, unless the server has another.
@@ -219,7 +220,18 @@ _FORBIDS = {
 
 def _callee(text: str) -> int | str:
     """A user id, or else a name."""
-    return _user(text) if re.fullmatch(r"-?\d+", text) else text
+    if not re.fullmatch(r"-?\d+", text):
+        if not text.strip() or len(text) > MAX_NAME:
+            raise argparse.ArgumentTypeError(
+                f"a user's name has 1 to {MAX_NAME} characters"
+            )
+        return text
+    callee = _user(text)
+    if callee in (BUSINESS_SERVER, SELF):
+        raise argparse.ArgumentTypeError(
+            f"{callee} cannot be called: ids of users begin at 1, of guests at -2"
+        )
+    return callee
 
 
 def _flags(text: str) -> int:
