@@ -26,6 +26,31 @@ SPARE = FrameMarking(start=True, end=True, discardable=True)
 PAYLOAD = bytes(1100)
 
 
+class LinkPeer:
+    """A peer whose RTCP goes over his TCP link."""
+
+    def __init__(self, world, peer):
+        self.world = world
+        self.peer = peer
+        self.leg = peer.leg
+        self.credentials = peer.credentials
+
+    def report(self, *packets):
+        """Send RTCP under the leg's keys."""
+        data = self.peer.sender.protect(rtcp.build(packets))
+        self.world.legs.receive_from_link(self.leg, data, self.world.now)
+
+    def places(self):
+        """Of layers that he was told."""
+        told = [
+            unwrap(packet)
+            for data, leg in self.world.legs.to_links()
+            if leg == self.leg
+            for packet in rtcp.parse(self.peer.receiver.unprotect(data))
+        ]
+        return [signal for signal in told if isinstance(signal, LayerPlace)]
+
+
 class SwitchingTests(SynchronousTestCase):
     """Alice publishes two layers, Bob and Carol watch."""
 
@@ -166,6 +191,23 @@ class SwitchingTests(SynchronousTestCase):
         self.frames(1, KEY_START)
         self.frames(3)
         self.assertEqual(self.got(self.bob), [FULL])
+
+    def test_overLink(self):
+        """Over a TCP link it is the same: what waited too long, or was left out,
+        shows in the feedback."""
+        self.legs.over_link(BOB, True, self.world.now)
+        peer = LinkPeer(self.world, self.bob)
+        self.frames(1, KEY_START)
+        for lost in (0, 0, 0, 15):
+            self.frames(5)
+            self.feedback(peer, lost=lost)
+        self.assertEqual([place.ssrc for place in peer.places()], [SMALL])
+        self.frames(1, KEY_START)
+        self.frames(5)
+        self.world.wait(LOOK)
+        copies = self.world.forwarder.take_copies(1000)
+        self.assertEqual({copy.leg for copy in copies}, {BOB})
+        self.assertEqual(copies[-1].ssrc, SMALL)
 
     def test_layerLeftOut(self):
         """What the publisher leaves out is left for the other one, by all."""
