@@ -173,6 +173,53 @@ class UdpTraceTests(SynchronousTestCase):
         self.advance(2.0)
         self.assertEqual(self.successResultOf(first), self.successResultOf(second))
 
+    def test_stopLater(self):
+        """Who stops what has ended long ago gets its figures."""
+        figures = self.run_trace()
+        self.assertEqual(self.successResultOf(self.trace.stop()), figures)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_startTwice(self):
+        """The later one counts, and probes leave at its rate alone."""
+        answers = [Deferred(), Deferred()]
+        waiting = list(answers)
+        self.answer = lambda: waiting.pop(0)
+        self.trace.start(rate=5_000_000)
+        self.trace.start(rate=80_000)
+        self.answer = lambda: succeed(None)
+        for answer in answers:
+            answer.callback(None)
+        self.advance(2.0)
+        self.assertLess(self.media.udp.sent, 25)
+        self.trace.stop()
+        self.advance(2.0)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_startWhileStopping(self):
+        """Who waits for the figures gets what there is; the new one goes on."""
+        self.trace.start()
+        self.advance(0.5)
+        stopping = self.trace.stop()
+        self.trace.start()
+        self.assertGreater(self.successResultOf(stopping).sent, 0)
+        self.advance(0.5)
+        self.assertTrue(self.trace.sending)
+        stopping = self.trace.stop()
+        self.advance(2.0)
+        self.assertLess(self.successResultOf(stopping).loss_up, 0.01)
+
+    def test_stopBeforeTheAnswer(self):
+        """What is stopped before the server has said yes does not begin."""
+        waiting = Deferred()
+        self.answer = lambda: waiting
+        self.trace.start()
+        self.answer = lambda: succeed(None)
+        self.assertEqual(self.successResultOf(self.trace.stop()), TraceFigures())
+        waiting.callback(None)
+        self.advance(0.5)
+        self.assertEqual(self.media.udp.sent, 0)
+        self.assertEqual(self.asked[-1], SetUdpTrace(TraceMode.OFF, 0))
+
     def test_sessionOver(self):
         """A trace that is being stopped when the session ends is not left open."""
         self.trace.start()
