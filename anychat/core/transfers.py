@@ -29,9 +29,15 @@ from anychat.core.changes import (
     TransferIdsGiven,
     TransferRemoved,
 )
-from anychat.core.commands import FilterCall, SessionMessage, TransferFinished
+from anychat.core.commands import (
+    BufferPortion,
+    FilterCall,
+    SessionMessage,
+    TransferFinished,
+)
 from anychat.core.effects import (
     FeedTransfer,
+    OfferPortion,
     ReadStored,
     ResumeTransfers,
     StartTransfer,
@@ -65,9 +71,6 @@ MAX_TRANSFERS = 100_000
 
 #: Tasks of business servers under way in all.
 MAX_OF_BUSINESS = 256
-
-#: Bytes of an `OnTransBufferEx` portion.
-PORTION = 57_344
 
 #: Bytes of a file's name in UTF-8.
 MAX_FILE_NAME = 1024
@@ -137,10 +140,7 @@ def finished(turn: Turn, command: TransferFinished) -> None:
     _finish(turn, transfer, command.code)
     if command.code != ResultCode.SUCCESS or transfer.sink is not None:
         return
-    if transfer.kind is TransferKind.BUFFER:
-        for offset in range(0, transfer.length, PORTION):
-            turn.effects.append(Tell(_portion(transfer, offset, command.data)))
-    else:
+    if transfer.kind is not TransferKind.BUFFER:
         turn.effects.append(
             Tell(
                 OnTransFile(
@@ -156,16 +156,21 @@ def finished(turn: Turn, command: TransferFinished) -> None:
         )
 
 
-def _portion(transfer: Transfer, offset: int, data: bytes) -> OnTransBufferEx:
-    return OnTransBufferEx(
+def portion(turn: Turn, command: BufferPortion) -> None:
+    """A buffer for the business server is there; it takes one portion at a time."""
+    transfer = turn.state.transfers.get(command.task_id)
+    if transfer is None or transfer.sink is not None:
+        return
+    event = OnTransBufferEx(
         transfer.source_id,
         transfer.wparam,
         transfer.lparam,
         transfer.id,
         transfer.length,
-        offset,
-        data[offset : offset + PORTION],
+        command.offset,
+        command.data,
     )
+    turn.effects.append(OfferPortion(transfer.id, event))
 
 
 # What a business server wants.
@@ -404,7 +409,7 @@ def snapshot(state: State) -> list[Change]:
 MESSAGES: MessageTable = {BeginTransfer: begin, EndTransfer: end}
 
 #: What is decided here, by the type of the command.
-COMMANDS: CommandTable = {TransferFinished: finished}
+COMMANDS: CommandTable = {TransferFinished: finished, BufferPortion: portion}
 
 #: What is folded here, by the type of the change.
 CHANGES: ChangeTable = {

@@ -22,7 +22,7 @@ from twisted.internet.task import LoopingCall
 
 from anychat.business_messages import Answer
 from anychat.codes import ResultCode, TransferKind
-from anychat.core.commands import Command, TransferFinished
+from anychat.core.commands import BufferPortion, Command, TransferFinished
 from anychat.core.state import Transfer
 from anychat.errors import PeerError, Refused
 from anychat.ids import SessionId
@@ -36,7 +36,7 @@ from anychat.protocols.formats import number_of
 from anychat.protocols.framing import encode_frame
 from anychat.protocols.signalling import ServerLink
 from anychat.services.store import FileStore
-from anychat.services.transfer_ends import FedSource, LocalSink
+from anychat.services.transfer_ends import FedSource, HandOver, LocalSink
 from anychat.transfers.chunks import (
     WINDOW,
     Grant,
@@ -97,6 +97,7 @@ class Task:
 
     __slots__ = (
         "active",
+        "hand_over",
         "length",
         "limit",
         "mark",
@@ -122,6 +123,8 @@ class Task:
         """The server's own end that sends, if it is the server."""
         self.sink: LocalSink | None = None
         """The server's own end that receives."""
+        self.hand_over: HandOver | None = None
+        """What has become of a buffer that was received."""
         self.ready = False
         """The receiver has said where to go on, and its link stands."""
         self.active = False
@@ -262,6 +265,8 @@ class TransferService(Service):
         self._counters["done" if code == ResultCode.SUCCESS else "failed"] += 1
         if task.source is not None:
             task.source.stop()
+        if task.hand_over is not None:
+            task.hand_over.stop()
         if task.sink is not None:
             task.sink.stop(keep=code not in (ResultCode.CANCEL, ResultCode.SUCCESS))
         self._deactivate(task)
@@ -303,6 +308,12 @@ class TransferService(Service):
             self._answer(number, Answer(refused.code))
         else:
             self._answer(number, Answer(ResultCode.SUCCESS, length=length, data=data))
+
+    def portion_offered(self, task_id: int, code: ResultCode) -> None:
+        """What came of a portion for the business server."""
+        task = self._tasks.get(task_id)
+        if task is not None and task.hand_over is not None:
+            task.hand_over.answered(code)
 
     # What comes over links.
 
@@ -558,7 +569,15 @@ class TransferService(Service):
     def _received(self, task: Task, result: Any) -> None:
         transfer = task.transfer
         if transfer.kind is TransferKind.BUFFER:
-            self._submit(TransferFinished(transfer.id, ResultCode.SUCCESS, data=result))
+            task.hand_over = HandOver(
+                self._reactor,
+                result,
+                lambda offset, data: self._submit(
+                    BufferPortion(transfer.id, offset, data)
+                ),
+                lambda code: self._finish(task, code),
+            )
+            task.hand_over.next()
         else:
             self._store.keep(transfer, result)
             self._submit(
@@ -576,6 +595,8 @@ class TransferService(Service):
         for task in list(self._tasks.values()):
             transfer = task.transfer
             mark = task.taken + task.passed
+            if task.hand_over is not None:
+                mark += task.hand_over.offset
             ends = (transfer.source, transfer.sink)
             if self._has_to_wait(task):
                 continue
@@ -587,7 +608,10 @@ class TransferService(Service):
                 continue
             task.quiet += _LOOK
             if task.quiet >= PATIENCE:
-                self._finish(task, gone(transfer.kind))
+                code = gone(transfer.kind)
+                if task.hand_over is not None:
+                    code = ResultCode.NOENOUGHRESOURCE
+                self._finish(task, code)
         self._yield()
 
     def _look(self) -> "Deferred[None]":

@@ -470,6 +470,10 @@ class Audience:
         assert effect.session in self.clients
         self.arbiter.tell(effect.event)
 
+    def OfferPortion(self, effect):
+        assert effect.event.offset + len(effect.event.data) <= effect.event.length
+        self.arbiter.tell(effect.event)
+
     def AnswerCall(self, effect):
         assert effect.answer.code == 0 or effect.answer.ids == ()
 

@@ -12,9 +12,10 @@ from anychat.business_messages import (
 )
 from anychat.codes import ResultCode, TransferKind
 from anychat.core import transfers
-from anychat.core.commands import FilterCall, TransferFinished
+from anychat.core.commands import BufferPortion, FilterCall, TransferFinished
 from anychat.core.effects import (
     FeedTransfer,
+    OfferPortion,
     ReadStored,
     Reply,
     ResumeTransfers,
@@ -234,16 +235,21 @@ class EndTests(TransfersCase):
         )
 
     def test_handedOver(self):
-        """A buffer for the business server comes whole, in portions that fit."""
+        """A buffer for the business server is offered in portions, and then done."""
         self.driver.arbiters(hears=True)
-        data = bytes(range(250)) * 400
-        task = self.begin(0, kind=BUFFER, length=len(data))
-        del self.driver.told[:]
-        self.driver.run(TransferFinished(task, ResultCode.SUCCESS, data=data))
-        self.assertTrue(all(isinstance(e, OnTransBufferEx) for e in self.driver.told))
-        self.assertEqual(b"".join(e.data for e in self.driver.told), data)
-        self.assertEqual([e.offset for e in self.driver.told], [0, 57344])
-        self.assertEqual({e.length for e in self.driver.told}, {len(data)})
+        task = self.begin(0, kind=BUFFER, length=900)
+        user_id = self.state.sessions[self.ann].user_id
+        for offset in (0, 450):
+            event = OnTransBufferEx(user_id, 1, 2, task, 900, offset, b"x" * 450)
+            self.assertEqual(
+                self.driver.run(BufferPortion(task, offset, b"x" * 450)),
+                [OfferPortion(task, event)],
+            )
+        effects = self.driver.run(TransferFinished(task, ResultCode.SUCCESS))
+        self.assertEqual(
+            sent(effects, self.ann), [TransferEnded(task, ResultCode.SUCCESS)]
+        )
+        self.assertEqual(self.driver.run(BufferPortion(task, 0, b"x")), [])
 
     def test_failedAtServer(self):
         """A full disk is the sender's 715, and nobody else hears of it."""

@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from anychat.codes import ResultCode, TransferKind
-from anychat.core.commands import TransferFinished
+from anychat.core.commands import BufferPortion, TransferFinished
 from anychat.core.state import Transfer
 from anychat.errors import PeerError
 from anychat.protocols.framing import UNNUMBERED, FrameReader
@@ -738,10 +738,53 @@ class StoreTests(StoreCase):
         self.assertEqual(self.answers[0][1].code, 716)
 
     def test_buffer(self):
-        """A buffer is handed over whole and stored nowhere."""
-        finished = self.upload(b"abc", kind=TransferKind.BUFFER)
-        self.assertEqual(finished.data, b"abc")
+        """A buffer is handed over portion by portion, and stored nowhere."""
+        content = content_of(2 * CHUNK + 9)
+        self.upload(content, kind=TransferKind.BUFFER)
+        got = b""
+        while isinstance(self.commands[-1], BufferPortion):
+            self.assertEqual(self.commands[-1].offset, len(got))
+            got += self.commands.pop().data
+            self.assertEqual(self.commands, [])
+            self.service.portion_offered(1, ResultCode.SUCCESS)
+            self.clock.advance(0.1)
+        self.assertEqual(self.commands, [TransferFinished(1, ResultCode.SUCCESS)])
+        self.assertEqual(got, content)
         self.assertFalse(self.directory.exists())
+
+    def test_bufferHasToWait(self):
+        """What the business server has no room for is offered again."""
+        portion = self.upload(b"abc", kind=TransferKind.BUFFER)
+        for _ in range(3):
+            self.assertEqual(self.commands, [portion])
+            del self.commands[:]
+            self.service.portion_offered(1, ResultCode.NOENOUGHRESOURCE)
+            self.assertEqual(self.commands, [])
+            self.clock.advance(1.0)
+        self.service.portion_offered(1, ResultCode.NOENOUGHRESOURCE)
+        self.service.stop(1, ResultCode.CANCEL)
+        self.service.portion_offered(1, ResultCode.SUCCESS)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_bufferIsNotTaken(self):
+        """A business server that never has room is the sender's 23."""
+        self.service.startService()
+        self.addCleanup(self.service.stopService)
+        self.upload(b"abc", kind=TransferKind.BUFFER)
+        while isinstance(self.commands[-1], BufferPortion):
+            self.service.portion_offered(1, ResultCode.NOENOUGHRESOURCE)
+            self.clock.pump([0.1] * 10)
+        self.assertEqual(
+            self.commands[-1], TransferFinished(1, ResultCode.NOENOUGHRESOURCE)
+        )
+
+    def test_nobodyTakesTheBuffer(self):
+        """Where the business server has gone meanwhile the sender hears of it."""
+        self.upload(b"abc", kind=TransferKind.BUFFER)
+        self.service.portion_offered(1, ResultCode.SERVERSDK_FAIL)
+        self.assertEqual(
+            self.commands[-1], TransferFinished(1, ResultCode.SERVERSDK_FAIL)
+        )
 
     def test_quotas(self):
         """A user's files and all files have bounds: 43."""
@@ -847,7 +890,8 @@ class StoreTests(StoreCase):
         self.patch(os, "writev", _full)
         self.assertEqual(self.upload(b"abc").code, 715)
         self.assertEqual(self.names(), [])
-        self.assertEqual(self.upload(b"x", 2, kind=TransferKind.BUFFER).data, b"x")
+        self.assertEqual(self.upload(b"x", 2, name="b").code, 715)
+        self.assertEqual(self.upload(b"x", 3, kind=TransferKind.BUFFER).data, b"x")
 
     def test_noDirectory(self):
         """Where nothing can be stored it is 710."""
