@@ -34,6 +34,10 @@ MAX_BYTES = 1 << 18
 #: And of them, audio and RTCP.
 MAX_SOUND = 1 << 16
 
+#: Seconds between two looks at all that waits: who puts in thousands of small
+#: packets makes none of the takes that follow slow.
+LOOK = 0.02
+
 _SSRC = slice(8, 12)
 
 
@@ -54,6 +58,7 @@ class MediaOutlet:
     __slots__ = (
         "_begun",
         "_drops",
+        "_looked",
         "_size",
         "_skipping",
         "_sound",
@@ -66,6 +71,7 @@ class MediaOutlet:
         self._sound: deque[_Waiting] = deque()
         self._video: deque[_Waiting] = deque()
         self._size = self._sound_size = 0
+        self._looked = float("-inf")
         self._skipping: set[int] = set()
         """Streams that go on with the start of a frame."""
         self._begun: set[int] = set()
@@ -127,7 +133,9 @@ class MediaOutlet:
             if item.since >= oldest:
                 return item.data
             self._drops.add(Drop.LINK_LATE)
-        if self._video and self._video[0].since < oldest:
+        late = self._video and self._video[0].since < oldest
+        if late and now >= self._looked + LOOK:
+            self._looked = now
             self._leave_late(oldest, now - MAX_FRAME)
         if not self._video:
             return None

@@ -125,6 +125,22 @@ class OutletTests(SynchronousTestCase):
         self.put(rtp(3, END), now=1.0)
         self.assertEqual(self.all(now=1.0), [rtp(3, END)])
 
+    def test_manySmallPackets(self):
+        """A long frame of small packets is not gone through for each of them."""
+
+        class Looks(MediaOutlet):
+            looks = 0
+
+            def _leave_late(self, *arguments):
+                Looks.looks += 1
+                super()._leave_late(*arguments)
+
+        self.outlet = Looks(self.drops)
+        self.put(rtp(0, START), *[rtp(n, MIDDLE) for n in range(1, 2000)])
+        self.assertEqual(self.outlet.take(0.0), rtp(0, START))
+        self.assertEqual(len(self.all(1.0)), 1999)
+        self.assertEqual(Looks.looks, 1)
+
     def test_frameForEver(self):
         """But not for ever."""
         self.put(rtp(1, START), rtp(2, MIDDLE), rtp(3, END))
