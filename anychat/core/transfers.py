@@ -66,8 +66,12 @@ MAX_BUFFER_EX = 1 << 20
 MAX_SENDING = 1024
 MAX_RECEIVING = 4096
 
-#: Tasks under way in all.
-MAX_TRANSFERS = 100_000
+#: Tasks under way in all: some 7 KB each at most, by names and user strings.
+MAX_TRANSFERS = 32_768
+
+#: Tasks of a sender where half of what a receiver or all may have is used up, so that
+#: a few cannot take everything.
+FEW_SENDING = 64
 
 #: Tasks of business servers under way in all.
 MAX_OF_BUSINESS = 256
@@ -95,7 +99,8 @@ def begin(
         raise Refused(ResultCode.FUNCOPTERROR)
     else:
         sink = _receiver(state, message.target).id
-    if len(asker.sending) >= MAX_SENDING or message.guid in asker.sending:
+    most = FEW_SENDING if _is_crowded(state, sink) else MAX_SENDING
+    if len(asker.sending) >= most or message.guid in asker.sending:
         raise Refused(ResultCode.TRANSBUF_CREATEFAIL)
     transfer = Transfer(
         id=_fresh(state),
@@ -307,6 +312,12 @@ def _receiver(state: State, user_id: int) -> Session:
     if len(session.receiving) >= MAX_RECEIVING:
         raise Refused(ResultCode.TRANSBUF_CREATEFAIL)
     return session
+
+
+def _is_crowded(state: State, sink: SessionId | None) -> bool:
+    return len(state.transfers) >= MAX_TRANSFERS // 2 or (
+        sink is not None and len(state.sessions[sink].receiving) >= MAX_RECEIVING // 2
+    )
 
 
 def _fresh(state: State) -> int:

@@ -150,6 +150,20 @@ class BeginTests(TransfersCase):
         self.begin(guid="2")
         self.assertEqual(self.refused(wish(self.ben_id, guid="3")), 700)
 
+    def test_crowd(self):
+        """When half of it is used up, those with many tasks get no more: 700."""
+        self.patch(transfers, "MAX_RECEIVING", 8)
+        self.patch(transfers, "FEW_SENDING", 3)
+        for number in range(4):
+            self.begin(guid=str(number))
+        self.assertEqual(self.refused(wish(self.ben_id, guid="4")), 700)
+        self.begin(0, guid="5")
+        ann, self.ann = self.ann, self.driver.login("cat")
+        self.begin(guid="6")
+        self.patch(transfers, "MAX_TRANSFERS", 12)
+        self.ann = ann
+        self.assertEqual(self.refused(wish(0, guid="7")), 700)
+
     def test_tooManyInAll(self):
         """There is a bound over all of them."""
         self.patch(transfers, "MAX_TRANSFERS", 1)
