@@ -406,7 +406,8 @@ class MediaServiceTestsMixin:
         report, relayed = (parse(data, key) for data in alice.receive())
         self.assertEqual((report.received, report.echo), (1, 5))
         self.assertEqual((relayed.source, relayed.forwarded), (7, 1))
-        self.assertEqual(self.media.counters().traces, 1)
+        counters = self.media.counters()
+        self.assertEqual((counters.traces, counters.probes_relayed), (1, 1))
 
     # Streams.
 
