@@ -114,6 +114,8 @@ class Transfers:
         """Of others, by who sends them; whoever came first is first."""
         self._receiving: Counter[int] = Counter()
         """How many of whose are being received."""
+        self._ending: set[int] = set()
+        """Tasks of which the server has not answered yet that they are over."""
         self._over: OrderedDict[int, TransTask] = OrderedDict()
 
     # Calls.
@@ -362,15 +364,23 @@ class Transfers:
 
     def _say(self, message: EndTransfer) -> None:
         """Tell the server how a task has ended; nothing hangs on its answer."""
+        self._ending.add(message.task_id)
         call = self._calls.submit(Need.SESSION, lambda: self._request(message))
+        call.addBoth(self._said, message.task_id)
         call.addErrback(lambda failure: failure.trap(Refused, SessionLost))
+
+    def _said(self, result: Any, task_id: int) -> Any:
+        self._ending.discard(task_id)
+        return result
 
     # Tasks of others.
 
     def _offered(self, offer: TransferOffered) -> None:
         known = self._incoming.get(offer.task_id)
-        if known is not None:
-            return  # offered again after a resync; `resumed` has spoken
+        if known is not None or offer.task_id in self._ending:
+            # Offered again after a resync: `resumed` has spoken, or the server is
+            # about to hear that it is over.
+            return
         task = Incoming(self, offer)
         code = ResultCode.SUCCESS
         if offer.kind is TransferKind.BUFFER:

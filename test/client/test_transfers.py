@@ -476,14 +476,16 @@ class ReceivingTests(TransfersCase):
     def test_tooLarge(self):
         """What is too large, or cannot be, is not taken."""
         self.transfers.maximum = 10
-        for kind, length, code in (
+        cases = (
             (FILE, 11, 712),
             (FILE, 0, 712),
             (BUFFER, 0, 21),
             (BUFFER, (1 << 20) + 1, 21),
-        ):
-            self.offer(kind=kind, length=length)
-            self.assertEqual(self.came(), [EndTransfer(4, kind, ResultCode(code))])
+        )
+        for task_id, (kind, length, code) in enumerate(cases, 4):
+            self.offer(task_id, kind=kind, length=length)
+            ended = EndTransfer(task_id, kind, ResultCode(code))
+            self.assertEqual(self.came(), [ended])
 
     def test_accept(self):
         """The program may decline, or say where it wants a file."""
@@ -491,8 +493,8 @@ class ReceivingTests(TransfersCase):
         self.offer(length=3)
         self.assertEqual(self.came(), [EndTransfer(4, FILE, ResultCode.CANCEL)])
         self.transfers.accept = lambda task: 1 / 0
-        self.offer(length=3)
-        self.assertEqual(self.came(), [EndTransfer(4, FILE, ResultCode.CANCEL)])
+        self.offer(5, length=3)
+        self.assertEqual(self.came(), [EndTransfer(5, FILE, ResultCode.CANCEL)])
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         own = Path(self.mktemp())
 
@@ -501,7 +503,7 @@ class ReceivingTests(TransfersCase):
             return True
 
         self.transfers.accept = accept
-        self.arrive(b"abc")
+        self.arrive(b"abc", task_id=6)
         self.assertEqual(own.read_bytes(), b"abc")
 
     def test_fullDisk(self):
@@ -589,6 +591,22 @@ class ReceivingTests(TransfersCase):
             self.clock.advance(0.01)
         self.assertEqual(len(self.told("on_trans_file")), 1000)
         self.assertEqual(len(os.listdir(self.transfers.directory)), 1000)
+
+    def test_offeredAgain(self):
+        """What has come whole is not received anew when it is offered once more."""
+        self.offer(length=3)
+        self.send(b"abc")
+        self.server.flush()
+        requests = [item for item in self.server.side.take() if item[0]]
+        self.say(Resync(7, 0))
+        self.say(TransferTasks((4,)))
+        self.offer(length=3)
+        self.assertEqual((self.came(), self.transfers.tasks), ([], ()))
+        ((request, ended),) = requests
+        self.assertEqual(ended, EndTransfer(4, FILE, OK))
+        self.say(Result(OK), request)
+        self.offer(length=3, guid="another")
+        self.assertEqual(len(self.transfers.tasks), 1)
 
     def test_slowSender(self):
         """Who sends a thousand files slowly keeps nobody else's waiting."""
