@@ -10,6 +10,7 @@ from anychat.media.outlet import (
     MAX_BYTES,
     MAX_FRAME,
     MAX_SOUND,
+    MAX_STREAMS,
     MediaOutlet,
 )
 from anychat.media.rtp import FrameMarking
@@ -124,6 +125,19 @@ class OutletTests(SynchronousTestCase):
         self.assertEqual(self.all(now=1.0), [rtp(2, MIDDLE)])
         self.put(rtp(3, END), now=1.0)
         self.assertEqual(self.all(now=1.0), [rtp(3, END)])
+
+    def test_manyStreams(self):
+        """However many streams begin and end, little is remembered of them."""
+        for ssrc in range(1, 3 * MAX_STREAMS):
+            self.put(rtp(1, START, ssrc), now=float(ssrc))
+            if ssrc % 2:
+                self.outlet.take(float(ssrc))
+            else:
+                self.put(rtp(2, START, ssrc), now=float(ssrc))
+                self.outlet.clear()
+        remembered = self.outlet._skipping, self.outlet._begun
+        self.assertLessEqual(max(map(len, remembered)), MAX_STREAMS)
+        self.assertEqual(len(self.outlet), 0)
 
     def test_manySmallPackets(self):
         """A long frame of small packets is not gone through for each of them."""
