@@ -507,6 +507,7 @@ class TransferService(Service):
             self._deactivate(task)
             if task.source is not None:
                 task.source.suspend()
+            self._take_back(task)
             self._wake(task)
             yielded.append(task)
         for task in yielded:
@@ -646,6 +647,16 @@ class TransferService(Service):
         del side.tasks[task.transfer.id]
         if not side.tasks:
             del sides[session]
+
+    def _take_back(self, task: Task) -> None:
+        """Throw away what waits for the receiver's link; it is sent again later."""
+        lane = self._lane_of(task)
+        if lane is not None:
+            for task_id, body in lane.queue:
+                if task_id == task.transfer.id:
+                    task.passed = place_of(body)[1]
+                    self._forget_queued(task)
+                    break
 
     def _forget_queued(self, task: Task) -> None:
         lane = self._lane_of(task)

@@ -571,6 +571,28 @@ class TurnTests(TransferCase):
         self.assertEqual(active[:PER_RECEIVER], [1, 2, 3, 4])
         self.assertTrue(self.service._tasks[1].active)
 
+    def test_receiverThatDoesNotRead(self):
+        """What waits for its link does not grow with the turns."""
+        most = PER_RECEIVER * (WINDOW + 18 * 46)
+        self.links.links[BEN].behind = True
+        for task_id in range(1, 41):
+            self.begin_ready(task_id, 10 + task_id, BEN)
+        for _ in range(20):
+            for task in list(self.service._tasks.values()):
+                while task.active and task.passed < task.limit:
+                    chunk = Chunk(task.passed, bytes(32), bytes(CHUNK))
+                    transfer = task.transfer
+                    self.send(chunk, task_id=transfer.id, session=transfer.source)
+            self.clock.advance(10.0)
+            queued = self.service.statistics()["queued_bytes"]
+            self.assertLessEqual(queued, most)
+        self.assertGreater(queued, 0)
+        self.links.links[BEN].behind = False
+        self.links.eased[0](BEN)
+        for task_id, chunk in self.came(BEN):
+            task = self.service._tasks[task_id]
+            self.assertLessEqual(chunk.end, task.passed)
+
     def test_standStill(self):
         """Who does nothing with its turns is given up all the same."""
         for task_id in range(1, 9):
