@@ -65,7 +65,7 @@ class SendFile:
         for task in self._tasks:
             if not task.over:
                 self._client.transfers.cancel(task)
-                code = CANNOT_CONNECT
+                code = REFUSED
         self._end(code if self._tasks else CANNOT_CONNECT)
         return self.done
 

@@ -47,7 +47,9 @@ class SendText:
 
     def finish(self, code: int) -> "Deferred[int]":
         """End it early: what has not been sent is not."""
-        self._end(code if self._sent == len(self._options.text) else CANNOT_CONNECT)
+        if self._sent < len(self._options.text):
+            code = REFUSED if self._client.user_id else CANNOT_CONNECT
+        self._end(code)
         return self.done
 
     @inlineCallbacks

@@ -147,8 +147,14 @@ class SendTextTests(SynchronousTestCase):
     def test_interrupted(self):
         """Ctrl-C: what was not sent is not, and the exit code says so."""
         job = self.command("x", "--to", "8", send=Deferred())
-        self.assertEqual(self.successResultOf(job.finish(FINE)), CANNOT_CONNECT)
+        self.assertEqual(self.successResultOf(job.finish(FINE)), REFUSED)
         self.assertEqual(self.complaints, [])
+
+    def test_interruptedEarly(self):
+        """Before there is a session nobody was reached."""
+        job = self.command("x", "--to", "8", connect=Deferred())
+        self.client.user_id = 0
+        self.assertEqual(self.successResultOf(job.finish(FINE)), CANNOT_CONNECT)
 
     def test_usage(self):
         """2 for what cannot be meant."""
