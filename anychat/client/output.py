@@ -77,6 +77,8 @@ class Output:
         self._names: dict[int, str] = {}
         self.broken = False
         """Whether nothing can be printed any more."""
+        self.error = ""
+        """Why not; empty where the reader of a pipe has gone, which is his right."""
 
     def event(self, name: str, arguments: tuple[Any, ...]) -> None:
         """Print an event of `ClientEvents`."""
@@ -115,9 +117,11 @@ class Output:
         try:
             self._stream.write(text + "\n")
             self._stream.flush()
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
             # The reader of the pipe has gone, or the disk is full.
             self.broken = True
+            if not isinstance(error, BrokenPipeError):
+                self.error = getattr(error, "strerror", None) or str(error)
             self._failed()
 
     # For people.
