@@ -15,6 +15,7 @@ from anychat.client.client import Client
 from anychat.client.join import FINE, exit_code
 from anychat.client.output import Output, explained
 from anychat.client.trace import PeerFigures, TraceFigures
+from anychat.client.transfers import no_files
 from anychat.client.verdict import Verdict, judge
 from anychat.codes import ResultCode
 from anychat.errors import Refused
@@ -62,6 +63,7 @@ class NetTest:
             media_at_login=True,
             auto_reconnect=False,
         )
+        self._client.transfers.accept = no_files
         running: Deferred[Any] = self._run(self._client)
         running.addCallbacks(self._fine, self._failed)
 

@@ -203,6 +203,11 @@ def _add_media(command: argparse.ArgumentParser, save: str) -> None:
         help="2: send the picture small as well, for members with thin links",
     )
     command.add_argument("--save", metavar="DIR", help=save)
+    command.add_argument(
+        "--accept-files",
+        metavar="DIR",
+        help="take files that others send; they are refused if not given",
+    )
     command.add_argument("--seconds", type=_seconds, metavar="N", help="in the room")
     command.add_argument(
         "--log", default=LOG_NAME, metavar="FILE", help=f"or {LOG_NAME}"

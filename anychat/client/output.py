@@ -103,6 +103,17 @@ class Output:
         """Print a line for people."""
         self._write(printable(text))
 
+    def file_refused(self, source: int, file_name: str, length: int) -> None:
+        """Print that a file was not taken, as nobody has asked for files."""
+        if self._as_json:
+            values = {"source": source, "file_name": file_name, "length": length}
+            self.object("file_refused", values)
+        else:
+            self.line(
+                f"{self._user(source)}: file {file_name} of {length} bytes refused; "
+                "--accept-files DIR takes files"
+            )
+
     def summary(self, values: dict[str, Any]) -> None:
         """Print what was received."""
         if self._as_json:

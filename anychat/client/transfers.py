@@ -16,7 +16,9 @@ import stat
 import uuid
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
+from inspect import isawaitable
 from pathlib import Path
+from types import CoroutineType
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -34,7 +36,7 @@ from anychat.codes import (
     TransferKind,
     TransTaskInfo,
 )
-from anychat.errors import PeerError, Refused
+from anychat.errors import LocalError, PeerError, Refused
 from anychat.messages import (
     EndTransfer,
     Message,
@@ -89,13 +91,13 @@ class Transfers:
         tell: ClientEvents,
         in_thread: InThread,
     ):
-        self.directory = Path(DIRECTORY)
-        """Where files of others go; made when the first one comes."""
+        self._directory = Path(DIRECTORY)
         self.maximum = 4 << 30
         """Bytes of a file that is sent or received at most (option 229)."""
         self.accept: Callable[[TransTask], bool] = lambda task: True
-        """Asked about each task of somebody else's; may set its ``path`` to
-        where a file is to be saved, name included."""
+        """Asked about each task of somebody else's, for True or False; may set its
+        ``path`` to where a file is to be saved, name included.  As it is, whoever
+        is logged in can fill this disk: see `no_files`."""
         self.seconds: Callable[[], float] = clock.seconds
         self.make_window: Callable[[], Window | None] = Window
         """What keeps a task from standing in the way of media; None: nothing."""
@@ -119,6 +121,15 @@ class Transfers:
         self._over: OrderedDict[int, TransTask] = OrderedDict()
 
     # Calls.
+
+    @property
+    def directory(self) -> Path:
+        """Where files of others go; made when the first one comes."""
+        return self._directory
+
+    @directory.setter
+    def directory(self, directory: Path | str) -> None:
+        self._directory = _path(directory)
 
     @property
     def bitrate_cap(self) -> int:
@@ -399,10 +410,18 @@ class Transfers:
 
     def _accepts(self, task: TransTask) -> bool:
         try:
-            return bool(self.accept(task))
+            accepted = self.accept(task)
+            if isawaitable(accepted):
+                # Which would be true, whatever comes of it.
+                if isinstance(accepted, CoroutineType):
+                    accepted.close()
+                raise LocalError("it has to answer at once, with True or False")
+            if accepted and task.path is not None:
+                task.path = _path(task.path)
         except Exception:
             self._log.failure("Transfers.accept of the program")
             return False
+        return bool(accepted)
 
     def _receive_next(self) -> None:
         for user_id in list(self._waiting):
@@ -595,6 +614,18 @@ class Transfers:
             # Next time it comes last.
             if task.task_id in self._outgoing:
                 self._outgoing[task.task_id] = self._outgoing.pop(task.task_id)
+
+
+def no_files(task: TransTask) -> bool:
+    """A `Transfers.accept` that takes big buffers, and no files of anybody."""
+    return task.kind is TransferKind.BUFFER
+
+
+def _path(path: Path | str) -> Path:
+    """A path, whichever way the program says it."""
+    if not isinstance(path, Path | str) or "\0" in str(path):
+        raise Refused(ResultCode.FUNCOPTERROR, f"no path: {path!r}")
+    return Path(path)
 
 
 def _no_task(kind: TransferKind) -> ResultCode:

@@ -28,6 +28,7 @@ class FakeClient:
 
     def __init__(self, reactor, **options):
         self.options = options
+        self.transfers = Namespace()
         self.world = World(reactor)
         self.user_id = 7
         self.members = {}

@@ -1,5 +1,7 @@
 """``anychat-client send-text``, with a client that the test plays."""
 
+from argparse import Namespace
+
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -17,6 +19,7 @@ class FakeClient:
 
     def __init__(self, reactor, **options):
         self.options = options
+        self.transfers = Namespace()
         self.user_id, self.room_id = 7, 0
         self.done = []
         self.outcomes = {}

@@ -4,14 +4,15 @@ import json
 import os
 from pathlib import Path
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from anychat.client import transfers as module
 from anychat.client.client import Client
-from anychat.client.transfers import RECEIVED_AT_ONCE, RECEIVED_OF_ALL
+from anychat.client.transfers import RECEIVED_AT_ONCE, RECEIVED_OF_ALL, no_files
 from anychat.codes import ResultCode, TransferKind, TransTaskInfo
-from anychat.errors import Refused
+from anychat.errors import LocalError, Refused
 from anychat.messages import (
     BeginTransfer,
     EndTransfer,
@@ -505,6 +506,52 @@ class ReceivingTests(TransfersCase):
         self.transfers.accept = accept
         self.arrive(b"abc", task_id=6)
         self.assertEqual(own.read_bytes(), b"abc")
+
+    def test_directory(self):
+        """Paths may be texts; what is no path is refused."""
+        self.transfers.directory = text = self.mktemp()
+        self.arrive(b"abc")
+        self.assertEqual((Path(text) / "a.txt").read_bytes(), b"abc")
+        for wrong in (None, 5, b"a", "a\0b"):
+            self.assertRaises(Refused, setattr, self.transfers, "directory", wrong)
+        self.assertEqual(self.transfers.directory, Path(text))
+
+    def test_acceptedPath(self):
+        """So may what `accept` sets; what is no path is the program's fault."""
+        own = self.mktemp()
+
+        def accept(task):
+            task.path = own
+            return True
+
+        self.transfers.accept = accept
+        self.arrive(b"abc")
+        self.assertEqual(Path(own).read_bytes(), b"abc")
+        own = 5
+        self.offer(5, length=3)
+        self.assertEqual(self.came(), [EndTransfer(5, FILE, ResultCode.CANCEL)])
+        self.assertEqual(len(self.flushLoggedErrors(Refused)), 1)
+
+    def test_acceptLater(self):
+        """What says yes or no later only has said neither."""
+
+        async def accept(task):
+            return True
+
+        for number, later in enumerate((accept, lambda task: Deferred()), 5):
+            self.transfers.accept = later
+            self.offer(number, length=3)
+            ended = EndTransfer(number, FILE, ResultCode.CANCEL)
+            self.assertEqual(self.came(), [ended])
+            self.assertEqual(len(self.flushLoggedErrors(LocalError)), 1)
+
+    def test_noFiles(self):
+        """Who wants no files of others still has their buffers."""
+        self.transfers.accept = no_files
+        self.offer(length=3)
+        self.assertEqual(self.came(), [EndTransfer(4, FILE, ResultCode.CANCEL)])
+        self.arrive(b"abc", kind=BUFFER, task_id=5)
+        self.assertEqual(len(self.told("on_trans_buffer_ex")), 1)
 
     def test_fullDisk(self):
         """A full disk is told the sender as 715, and nothing stays."""
