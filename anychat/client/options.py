@@ -335,6 +335,13 @@ def _add_nettest(commands: Any, common: argparse.ArgumentParser) -> None:
         "--peer", type=_user, metavar="ID", help="user id; of a guest: --peer=-2"
     )
     nettest.add_argument(
+        "--wait",
+        type=_seconds,
+        default=60.0,
+        metavar="N",
+        help="seconds for that user to come; 60 if not given",
+    )
+    nettest.add_argument(
         "--size",
         type=_number(64, 1200),
         default=1000,

@@ -22,7 +22,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 
-from anychat.codes import ResultCode, TraceMode
+from anychat.codes import ResultCode, StreamTransMode, TraceMode
 from anychat.errors import PeerError, Refused
 from anychat.media.quality import ArrivalCount
 from anychat.messages import MediaSetup, Message, SetUdpTrace
@@ -297,9 +297,10 @@ class UdpTrace:
     def bound(self) -> bool:
         """Whether UDP reaches the server.
 
-        :raises Refused: there is no media on this connection.
+        :raises Refused: there is no media on this connection, or all of it goes
+            over TCP as the server wants it.
         """
-        return bool(self._media().transport.udp.bound)
+        return bool(self._way().udp.bound)
 
     def figures(self) -> TraceFigures:
         """What the trace has found, while it runs and after."""
@@ -323,7 +324,7 @@ class UdpTrace:
         :param rate: bits a second: 8,000 to 10,000,000.
 
         Fails with 21, 205 (no such member here), 309 (in no room), 20 (no media on
-        this connection).
+        this connection, or none by UDP).
         """
         if not (
             control.MINIMUM <= size <= control.MAXIMUM
@@ -380,10 +381,18 @@ class UdpTrace:
     def _ask_off(self) -> None:
         self._ask(SetUdpTrace(TraceMode.OFF, 0)).addErrback(lambda _: None)
 
+    def _way(self) -> Any:
+        way = self._media().transport
+        if way.mode is StreamTransMode.TCP:
+            reason = "the server wants media over TCP (StreamTransMode=1), not UDP"
+            raise Refused(ResultCode.FUNCNOTALLOW, reason)
+        return way
+
     def _begin(self) -> TraceCount:
         setup = self._setup()
         if setup is None:
             raise Refused(ResultCode.FUNCNOTALLOW, "no media, so no trace")
+        self._way()
         self._give_up()
         self._final = False
         now = int(self._reactor.seconds() * 1000) & 0x3FFFFFFF
@@ -396,7 +405,7 @@ class UdpTrace:
         if self._starting is not count:
             return
         self._count = count
-        self._udp = self._media().transport.udp
+        self._udp = self._way().udp
         self._udp.on_control = self._received
 
     def _detach(self) -> None:

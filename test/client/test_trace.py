@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from anychat.client.trace import PeerFigures, TraceCount, TraceFigures, UdpTrace
 from anychat.client.verdict import judge
-from anychat.codes import ResultCode, TraceMode
+from anychat.codes import ResultCode, StreamTransMode, TraceMode
 from anychat.errors import Refused
 from anychat.ids import SessionId
 from anychat.media.counters import Drops
@@ -58,6 +58,7 @@ class World:
     def __init__(self, clock):
         self.udp = Udp(clock)
         self.transport = self
+        self.mode = StreamTransMode.UDP
 
 
 class UdpTraceTests(SynchronousTestCase):
@@ -129,6 +130,13 @@ class UdpTraceTests(SynchronousTestCase):
         self.assertLess(abs(figures.loss_down - 0.1), 0.045)
         verdict = judge(figures, 1000, 2.0, 500_000)
         self.assertIn("on the way down", " ".join(verdict.notes))
+
+    def test_overTCP(self):
+        """Where the server wants no UDP nothing is measured."""
+        self.media.mode = StreamTransMode.TCP
+        for call in self.trace.start, self.trace.listen, lambda: self.trace.bound:
+            self.assertRaises(Refused, call)
+        self.assertEqual(self.asked, [])
 
     def test_whileItRuns(self):
         """Figures do not take for lost what is under way."""
