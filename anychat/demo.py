@@ -29,6 +29,7 @@ from twisted.python.failure import Failure
 from anychat import banner
 from anychat.client.client import Client
 from anychat.client.media.sinks import NullSink
+from anychat.client.transfers import no_files
 from anychat.client.trust import Fingerprint
 from anychat.client.wishes import Publishing, Watching
 from anychat.codes import StreamKind
@@ -248,6 +249,8 @@ class Demo:
                 trust=Fingerprint(server.fingerprint),
                 log_path=str(folder / f"{name}.log"),
             )
+            # Whoever joins may send one.
+            client.transfers.accept = no_files
             self._sides.append(Side(name, client))
             await client.connect("127.0.0.1", server.tcp_port)
             await client.login(name, "any password will do")

@@ -921,6 +921,11 @@ class QueryStreamInfo(Message):
     info: StreamInfo
 
 
+@dataclass(frozen=True, slots=True)
+class RenewStreams(Message):
+    """Open all that one publishes anew: somebody was kicked out who has its keys."""
+
+
 # Video calls.
 
 

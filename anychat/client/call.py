@@ -118,6 +118,8 @@ class Call(_InCall):
     def _ring(self) -> Generator["Deferred[Any]", Any, None]:
         options = self._options
         user_id = yield self._find(options.callee)
+        if user_id == self.client.user_id:
+            raise Refused(ResultCode.FUNCOPTERROR, "nobody can call himself")
         yield self.client.video_calls.request(
             user_id, options.flags, options.param, options.text
         )

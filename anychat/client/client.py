@@ -73,6 +73,7 @@ from anychat.messages import (
     QueryRoomState,
     QueryRoomUsers,
     QueryUserState,
+    RenewStreams,
     Result,
     Resync,
     SDKFilterData,
@@ -719,6 +720,10 @@ class Client:
         if not first:
             self._streams.renew()
             self._tell.on_server_config_update(message)
+
+    @_take.register
+    def _(self, message: RenewStreams) -> None:
+        self._streams.renew()
 
     @_take.register
     def _(self, message: LogWanted) -> None:

@@ -22,6 +22,8 @@ from anychat.client.events import ClientEvents
 from anychat.client.link import NO_CONNECTION
 from anychat.client.output import EVENTS, Output, code_text, explained
 from anychat.client.summary import published_streams, watched_users
+from anychat.client.trans_task import TransTask
+from anychat.client.transfers import no_files
 from anychat.client.wishes import Publishing, Watching
 from anychat.codes import ResultCode
 from anychat.errors import Refused
@@ -102,6 +104,7 @@ class Join:
             media_at_login=options.media,
         )
         self.client.log.on_failure = self._no_log
+        self.client.transfers.accept = self._accepts
         self._source: Any = None
         self._lost: ResultCode | None = None
         """Why the connection was lost, while it is being restored."""
@@ -161,8 +164,11 @@ class Join:
         """What can be wrong before there is a connection."""
         options = self._options
         try:
-            if options.save is not None:
-                _make_directory(options.save)
+            for directory in options.save, options.accept_files:
+                if directory is not None:
+                    _make_directory(directory)
+            if options.accept_files is not None:
+                self.client.transfers.directory = options.accept_files
             if options.publish is not None:
                 self._source = yield deferToThreadPool(
                     self._reactor,
@@ -174,6 +180,12 @@ class Join:
             self._complain(str(error))
             return False
         return True
+
+    def _accepts(self, task: TransTask) -> bool:
+        accepted = self._options.accept_files is not None or no_files(task)
+        if not accepted:
+            self._output.file_refused(task.user_id, task.file_name, task.length)
+        return accepted
 
     def _no_log(self, error: OSError) -> None:
         self._complain(f"warning: no log in {self._options.log}: {error.strerror}")

@@ -15,14 +15,15 @@ from anychat.client.client import Client
 from anychat.client.join import FINE, exit_code
 from anychat.client.output import Output, explained
 from anychat.client.trace import PeerFigures, TraceFigures
+from anychat.client.transfers import no_files
 from anychat.client.verdict import Verdict, judge
 from anychat.codes import ResultCode
 from anychat.errors import Refused
 
 #: Seconds that UDP has to reach the server.
 BINDING = 5.0
-#: Seconds that the other user has to come, and until he listens.
-COMING, LISTENING = 60.0, 0.5
+#: Seconds until the other user listens.
+LISTENING = 0.5
 #: Seconds between two lines about how it goes.
 PROGRESS = 1.0
 _LOOK = 0.05
@@ -62,6 +63,7 @@ class NetTest:
             media_at_login=True,
             auto_reconnect=False,
         )
+        self._client.transfers.accept = no_files
         running: Deferred[Any] = self._run(self._client)
         running.addCallbacks(self._fine, self._failed)
 
@@ -88,6 +90,9 @@ class NetTest:
         host, port = options.address
         yield client.connect(host, port)
         yield client.login(options.user, options.password)
+        if options.peer == client.user_id:
+            reason = "that is oneself: another member has to run nettest, too"
+            raise Refused(ResultCode.FUNCOPTERROR, reason)
         room = yield client.enter_room(options.room, options.room_password)
         until = self._reactor.seconds() + BINDING
         while not client.trace.bound and not self._over:
@@ -126,8 +131,11 @@ class NetTest:
     ) -> Generator["Deferred[Any]", Any, bool]:
         """Whether the other one is in the room, and listens by now."""
         if peer not in client.members and not self._options.json:
-            self._output.line(f"user {client.user_id} waits for user {peer}")
-        until = self._reactor.seconds() + COMING
+            self._output.line(
+                f"user {client.user_id} waits for user {peer}, "
+                f"up to {self._options.wait:g} s"
+            )
+        until = self._reactor.seconds() + self._options.wait
         while peer not in client.members:
             if self._reactor.seconds() >= until or self._over:
                 return False

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import anychat
+from anychat.business_messages import MAX_NAME
 from anychat.client.address import parse_address
 from anychat.client.log import LOG_NAME
 from anychat.client.trace import LARGEST_RATE, SMALLEST_RATE
@@ -16,7 +17,7 @@ from anychat.client.trust import (
     KnownServers,
     Trust,
 )
-from anychat.codes import BUSINESS_SERVER, ResultCode, VideoCallFlag
+from anychat.codes import BUSINESS_SERVER, SELF, ResultCode, VideoCallFlag
 from anychat.errors import ConfigError
 
 #: UDPServicePort, unless the server has another.
@@ -202,6 +203,11 @@ def _add_media(command: argparse.ArgumentParser, save: str) -> None:
         help="2: send the picture small as well, for members with thin links",
     )
     command.add_argument("--save", metavar="DIR", help=save)
+    command.add_argument(
+        "--accept-files",
+        metavar="DIR",
+        help="take files that others send; they are refused if not given",
+    )
     command.add_argument("--seconds", type=_seconds, metavar="N", help="in the room")
     command.add_argument(
         "--log", default=LOG_NAME, metavar="FILE", help=f"or {LOG_NAME}"
@@ -219,7 +225,18 @@ _FORBIDS = {
 
 def _callee(text: str) -> int | str:
     """A user id, or else a name."""
-    return _user(text) if re.fullmatch(r"-?\d+", text) else text
+    if not re.fullmatch(r"-?\d+", text):
+        if not text.strip() or len(text) > MAX_NAME:
+            raise argparse.ArgumentTypeError(
+                f"a user's name has 1 to {MAX_NAME} characters"
+            )
+        return text
+    callee = _user(text)
+    if callee in (BUSINESS_SERVER, SELF):
+        raise argparse.ArgumentTypeError(
+            f"{callee} cannot be called: ids of users begin at 1, of guests at -2"
+        )
+    return callee
 
 
 def _flags(text: str) -> int:
@@ -316,6 +333,13 @@ def _add_nettest(commands: Any, common: argparse.ArgumentParser) -> None:
     nettest.add_argument("--room-password", default="", metavar="P")
     nettest.add_argument(
         "--peer", type=_user, metavar="ID", help="user id; of a guest: --peer=-2"
+    )
+    nettest.add_argument(
+        "--wait",
+        type=_seconds,
+        default=60.0,
+        metavar="N",
+        help="seconds for that user to come; 60 if not given",
     )
     nettest.add_argument(
         "--size",

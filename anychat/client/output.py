@@ -77,6 +77,8 @@ class Output:
         self._names: dict[int, str] = {}
         self.broken = False
         """Whether nothing can be printed any more."""
+        self.error = ""
+        """Why not; empty where the reader of a pipe has gone, which is his right."""
 
     def event(self, name: str, arguments: tuple[Any, ...]) -> None:
         """Print an event of `ClientEvents`."""
@@ -101,6 +103,17 @@ class Output:
         """Print a line for people."""
         self._write(printable(text))
 
+    def file_refused(self, source: int, file_name: str, length: int) -> None:
+        """Print that a file was not taken, as nobody has asked for files."""
+        if self._as_json:
+            values = {"source": source, "file_name": file_name, "length": length}
+            self.object("file_refused", values)
+        else:
+            self.line(
+                f"{self._user(source)}: file {file_name} of {length} bytes refused; "
+                "--accept-files DIR takes files"
+            )
+
     def summary(self, values: dict[str, Any]) -> None:
         """Print what was received."""
         if self._as_json:
@@ -115,9 +128,11 @@ class Output:
         try:
             self._stream.write(text + "\n")
             self._stream.flush()
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
             # The reader of the pipe has gone, or the disk is full.
             self.broken = True
+            if not isinstance(error, BrokenPipeError):
+                self.error = getattr(error, "strerror", None) or str(error)
             self._failed()
 
     # For people.

@@ -1,5 +1,6 @@
 """A progress bar for each task, on a terminal."""
 
+from contextlib import suppress
 from typing import TextIO
 
 from rich.console import Console
@@ -18,7 +19,10 @@ from anychat.client.trans_task import TransTask
 
 
 class ProgressBars:
-    """Shows how far transfers have come; nothing where there is no terminal."""
+    """Shows how far transfers have come; nothing where there is no terminal.
+
+    A terminal may go at any time, which ends the showing and nothing else.
+    """
 
     def __init__(self, stream: TextIO):
         self._progress = Progress(
@@ -35,7 +39,8 @@ class ProgressBars:
     def start(self) -> None:
         """Begin to show."""
         if self._progress.console.is_terminal:
-            self._progress.start()
+            with suppress(OSError):
+                self._progress.start()
 
     def show(self, task: TransTask) -> None:
         """Show how far a task has come by now."""
@@ -44,9 +49,11 @@ class ProgressBars:
             self._bars[task] = self._progress.add_task(name, total=task.length)
         self._progress.update(self._bars[task], completed=task.offset)
         if self._progress.live.is_started:
-            self._progress.refresh()
+            with suppress(OSError):
+                self._progress.refresh()
 
     def stop(self) -> None:
         """Leave the bars as they are."""
         if self._progress.live.is_started:
-            self._progress.stop()
+            with suppress(OSError):
+                self._progress.stop()

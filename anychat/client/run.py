@@ -3,6 +3,7 @@
 import signal
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol, TextIO
 
 from twisted.internet.defer import Deferred
@@ -16,7 +17,7 @@ from twisted.logger import (
 
 from anychat.client.call import Answer, Call
 from anychat.client.info import Info
-from anychat.client.join import FINE, Join
+from anychat.client.join import FINE, REFUSED, Join
 from anychat.client.nettest import NetTest
 from anychat.client.options import parse
 from anychat.client.output import Output
@@ -56,15 +57,19 @@ def make_job(reactor: Any, options: Namespace, stdout: TextIO, stderr: TextIO) -
     job: Job
 
     def complain(text: str) -> None:
-        print(f"anychat-client: {text}", file=stderr, flush=True)
+        # With the terminal gone there is nobody to tell, and all else goes on.
+        with suppress(OSError, ValueError):
+            print(f"anychat-client: {text}", file=stderr, flush=True)
 
-    output = Output(
-        stdout,
-        options.json,
-        reactor.seconds,
-        lambda: reactor.callLater(0, job.finish, FINE),
-    )
+    def failed() -> None:
+        if output.error:
+            complain(f"standard output cannot be written: {output.error}")
+        reactor.callLater(0, job.finish, REFUSED if output.error else FINE)
+
+    output = Output(stdout, options.json, reactor.seconds, failed)
     job = _JOBS[options.command](reactor, options, output, complain)
+    # Whoever reads a file that lacks something is not to take it for all.
+    job.done.addCallback(lambda code: code or (REFUSED if output.error else FINE))
     return job
 
 
@@ -80,35 +85,37 @@ def run(
     options = parse(arguments, environment)
     job = make_job(reactor, options, stdout, stderr)
     codes: list[int] = []
+    ending: list[bool] = []
 
-    def interrupted() -> "Deferred[int] | None":
-        if codes:
-            return None
-        # A second ctrl-C does not wait for the files.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        ended: Deferred[int] = Deferred()
-        # Not before the connection has returned from what it reports: the
-        # reactor closes what is still open at once.
-        job.finish(FINE).addCallback(
-            lambda code: reactor.callLater(0, ended.callback, code)
-        )
-        return ended
+    def interrupted() -> None:
+        if not ending:
+            ending.append(True)
+            # A second ctrl-C does not wait for the files.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            job.finish(FINE)
 
     def done(code: int) -> None:
         codes.append(code)
-        if reactor.running and not stopping:
-            reactor.stop()
+        # Not before the connection has returned from what it reports, and has
+        # sent it: the reactor closes what is still open at once.
+        reactor.callLater(0, reactor.stop)
 
-    stopping: list[bool] = []
-    reactor.addSystemEventTrigger("before", "shutdown", stopping.append, True)
-    reactor.addSystemEventTrigger("before", "shutdown", interrupted)
     job.done.addCallback(done)
+    reactor.callWhenRunning(_take_signals, reactor, interrupted)
     reactor.callWhenRunning(job.start)
-    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
-        # The reactor takes it over from Python only.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     reactor.run()
     return codes[0] if codes else FINE
+
+
+def _take_signals(reactor: Any, end: Callable[[], None]) -> None:
+    """Have what ends the program call `end`; what is ignored stays so.
+
+    The reactor's own answer is to stop, and the media session's to that to close
+    its ports, while the job still measures, or writes a file.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda *_: reactor.callFromThread(end))
 
 
 def _log_faults(stderr: TextIO) -> None:

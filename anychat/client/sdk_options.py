@@ -12,7 +12,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from twisted.python.failure import Failure
 
-from anychat.codes import ResultCode, SDKOption
+from anychat.codes import ResultCode, SDKOption, VideoCodec
 from anychat.errors import Refused
 from anychat.messages import (
     Message,
@@ -22,16 +22,18 @@ from anychat.messages import (
     SetSDKOption,
 )
 
-#: The media parameter that an option is about.
+#: The media parameter that an option is about, and what it may be: nothing that
+#: would end what is being published.
 _PARAMETERS = {
-    SDKOption.VIDEO_BITRATE: "video_bitrate",
-    SDKOption.VIDEO_QUALITY: "video_quality",
-    SDKOption.VIDEO_GOP: "video_gop",
-    SDKOption.VIDEO_FPS: "video_fps",
-    SDKOption.VIDEO_PRESET: "video_preset",
-    SDKOption.VIDEO_WIDTH: "video_width",
-    SDKOption.VIDEO_HEIGHT: "video_height",
-    SDKOption.VIDEO_CODEC: "video_codec",
+    SDKOption.VIDEO_BITRATE: ("video_bitrate", range(100_000_001)),
+    SDKOption.VIDEO_QUALITY: ("video_quality", range(1, 6)),
+    SDKOption.VIDEO_GOP: ("video_gop", range(1, 1001)),
+    SDKOption.VIDEO_FPS: ("video_fps", range(1, 121)),
+    SDKOption.VIDEO_PRESET: ("video_preset", range(1, 6)),
+    SDKOption.VIDEO_WIDTH: ("video_width", range(16, 7681)),
+    SDKOption.VIDEO_HEIGHT: ("video_height", range(16, 4321)),
+    # The one that this client encodes.
+    SDKOption.VIDEO_CODEC: ("video_codec", range(VideoCodec.H264, VideoCodec.H264 + 1)),
 }
 
 #: What the server keeps, and its value at first.
@@ -84,9 +86,11 @@ class SDKOptions:
         except ValueError:
             return fail(Refused(ResultCode.FUNCNOTALLOW, f"option {option!r}"))
         if known in _PARAMETERS:
-            if number not in range(100_000_001):
-                return fail(Refused(ResultCode.FUNCOPTERROR, f"number {number!r}"))
-            self._chosen[_PARAMETERS[known]] = number
+            name, allowed = _PARAMETERS[known]
+            if number not in allowed:
+                reason = f"{name}={number!r}: {allowed.start} to {allowed.stop - 1}"
+                return fail(Refused(ResultCode.FUNCOPTERROR, reason))
+            self._chosen[name] = number
             return succeed(None)
         if known in self.own:
             return maybeDeferred(self.own[known][1], number)
@@ -116,7 +120,7 @@ class SDKOptions:
         except ValueError:
             return fail(Refused(ResultCode.FUNCNOTALLOW, f"option {option!r}"))
         if known in _PARAMETERS:
-            return self._parameter(_PARAMETERS[known])
+            return self._parameter(_PARAMETERS[known][0])
         if known in self.own:
             return succeed(self.own[known][0]())
         if known is SDKOption.APPLY_PARAMETERS:

@@ -15,6 +15,7 @@ from anychat.client.join import CANNOT_CONNECT, FINE, LOGOUT_TIME, REFUSED, exit
 from anychat.client.output import Output, code_text, explained
 from anychat.client.progress import ProgressBars
 from anychat.client.trans_task import TransTask
+from anychat.client.transfers import no_files
 from anychat.codes import ResultCode
 from anychat.errors import Refused
 
@@ -48,6 +49,7 @@ class SendFile:
             plain=options.plain,
             log_path=None,
         )
+        self._client.transfers.accept = no_files
         self._tasks: list[TransTask] = []
         self._bars = ProgressBars(sys.stdout if terminal is None else terminal)
         self._looking = LoopingCall(self._look)
@@ -65,7 +67,7 @@ class SendFile:
         for task in self._tasks:
             if not task.over:
                 self._client.transfers.cancel(task)
-                code = CANNOT_CONNECT
+                code = REFUSED
         self._end(code if self._tasks else CANNOT_CONNECT)
         return self.done
 

@@ -10,6 +10,7 @@ from twisted.python.failure import Failure
 from anychat.client.client import Client
 from anychat.client.join import CANNOT_CONNECT, FINE, LOGOUT_TIME, REFUSED, exit_code
 from anychat.client.output import Output, explained
+from anychat.client.transfers import no_files
 from anychat.codes import WHOLE_ROOM, ResultCode
 from anychat.errors import Refused
 
@@ -37,6 +38,7 @@ class SendText:
             log_path=None,
             auto_reconnect=False,
         )
+        self._client.transfers.accept = no_files
         self._sent = 0
         self.done: Deferred[int] = Deferred()
         """Fires with the exit code."""
@@ -47,7 +49,9 @@ class SendText:
 
     def finish(self, code: int) -> "Deferred[int]":
         """End it early: what has not been sent is not."""
-        self._end(code if self._sent == len(self._options.text) else CANNOT_CONNECT)
+        if self._sent < len(self._options.text):
+            code = REFUSED if self._client.user_id else CANNOT_CONNECT
+        self._end(code)
         return self.done
 
     @inlineCallbacks

@@ -129,7 +129,7 @@ class Streams:
         publishing.withdraw()
 
     def renew(self) -> None:
-        """Open what is published anew: media parameters are others now."""
+        """Open what is published anew, under other keys and with today's parameters."""
         for publishing in self.publications:
             if publishing.opened:
                 publishing.halt()

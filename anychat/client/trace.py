@@ -14,6 +14,7 @@ which those see what was lost on their side of the server.  `TraceCount` is the
 arithmetic of it, pure; `UdpTrace` is what a client has.
 """
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +22,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 
-from anychat.codes import ResultCode, TraceMode
+from anychat.codes import ResultCode, StreamTransMode, TraceMode
 from anychat.errors import PeerError, Refused
 from anychat.media.quality import ArrivalCount
 from anychat.messages import MediaSetup, Message, SetUdpTrace
@@ -40,7 +41,7 @@ _BURST = 8
 _REQUESTS = (0.1, 0.2, 0.4, 0.8)
 #: Others that are counted.
 _MOST_PEERS = 64
-#: Round trips that the usual one is taken from.
+#: The latest round trips, that the usual one is taken from.
 _ROUND_TRIPS = 512
 _MICROSECONDS = 1_000_000
 
@@ -88,7 +89,7 @@ class TraceFigures:
     round_trip: float | None = None
     """The usual one (median), seconds; None: no report has come."""
     shortest: float | None = None
-    """The shortest round trip."""
+    """The shortest round trip lately."""
     reports: int = 0
     peers: dict[int, PeerFigures] = field(default_factory=dict)
     """Whose probes have come, by user id; with a trace to oneself that is us."""
@@ -154,7 +155,7 @@ class TraceCount:
         self._trace = trace
         self._sent = self._heard = self._reports = 0
         self._report: Report | None = None
-        self._round_trips: list[float] = []
+        self._round_trips: deque[float] = deque(maxlen=_ROUND_TRIPS)
         self._peers: dict[int, _Peer] = {}
 
     def probe(self, size: int, now: float) -> bytes:
@@ -201,7 +202,7 @@ class TraceCount:
         self._report = report
         self._reports += 1
         took = control.elapsed(control.stamp_of(now), report.echo)
-        if took >= 0 and len(self._round_trips) < _ROUND_TRIPS:
+        if took >= 0:
             self._round_trips.append(took)
 
     def _take_probe(self, probe: RelayedProbe, now: float) -> None:
@@ -276,6 +277,8 @@ class UdpTrace:
         self._setup = setup
         self._own_id = own_id
         self._count: TraceCount | None = None
+        self._starting: TraceCount | None = None
+        """The latest that the server was asked for."""
         self._udp: Any = None
         self._last_trace = 0
         self._timer: IDelayedCall | None = None
@@ -294,9 +297,10 @@ class UdpTrace:
     def bound(self) -> bool:
         """Whether UDP reaches the server.
 
-        :raises Refused: there is no media on this connection.
+        :raises Refused: there is no media on this connection, or all of it goes
+            over TCP as the server wants it.
         """
-        return bool(self._media().transport.udp.bound)
+        return bool(self._way().udp.bound)
 
     def figures(self) -> TraceFigures:
         """What the trace has found, while it runs and after."""
@@ -320,7 +324,7 @@ class UdpTrace:
         :param rate: bits a second: 8,000 to 10,000,000.
 
         Fails with 21, 205 (no such member here), 309 (in no room), 20 (no media on
-        this connection).
+        this connection, or none by UDP).
         """
         if not (
             control.MINIMUM <= size <= control.MAXIMUM
@@ -330,6 +334,8 @@ class UdpTrace:
         count = self._begin()
 
         def begun(_: None) -> None:
+            if self._starting is not count:
+                return
             self._attach(count)
             self._size, self._interval = size, size * 8 / rate
             self._next = self._reactor.seconds()
@@ -339,8 +345,11 @@ class UdpTrace:
 
     def stop(self) -> "Deferred[TraceFigures]":
         """Send no more; fires with all that was found, a second later at most."""
-        if self._count is None:
-            return succeed(TraceFigures())
+        starting, self._starting = self._starting, None
+        if self._udp is None:
+            if starting is not None:
+                self._ask_off()
+            return succeed(self.figures())
         if self._stopping is None:
             self._cancel()
             self._stopping = Deferred()
@@ -356,28 +365,47 @@ class UdpTrace:
 
     def forget(self) -> None:
         """The session is over."""
+        self._starting = None
+        self._give_up()
+
+    # Inside.
+
+    def _give_up(self) -> None:
+        """End it as it stands; who waits for its figures gets those."""
         self._cancel()
         self._detach()
         if self._stopping is not None:
             stopping, self._stopping = self._stopping, None
             stopping.callback(self.figures())
 
-    # Inside.
+    def _ask_off(self) -> None:
+        self._ask(SetUdpTrace(TraceMode.OFF, 0)).addErrback(lambda _: None)
+
+    def _way(self) -> Any:
+        way = self._media().transport
+        if way.mode is StreamTransMode.TCP:
+            reason = "the server wants media over TCP (StreamTransMode=1), not UDP"
+            raise Refused(ResultCode.FUNCNOTALLOW, reason)
+        return way
 
     def _begin(self) -> TraceCount:
         setup = self._setup()
         if setup is None:
             raise Refused(ResultCode.FUNCNOTALLOW, "no media, so no trace")
-        self._cancel()
-        self._detach()
+        self._way()
+        self._give_up()
         self._final = False
         now = int(self._reactor.seconds() * 1000) & 0x3FFFFFFF
         self._last_trace = max(self._last_trace + 1, now, 1)
-        return TraceCount(setup, self._last_trace)
+        self._starting = TraceCount(setup, self._last_trace)
+        return self._starting
 
     def _attach(self, count: TraceCount) -> None:
+        """The server has said yes, unless something else was wanted meanwhile."""
+        if self._starting is not count:
+            return
         self._count = count
-        self._udp = self._media().transport.udp
+        self._udp = self._way().udp
         self._udp.on_control = self._received
 
     def _detach(self) -> None:
@@ -422,7 +450,7 @@ class UdpTrace:
         self._final = True
         stopping, self._stopping = self._stopping, None
         figures = self.figures()
-        self._ask(SetUdpTrace(TraceMode.OFF, 0)).addErrback(lambda _: None)
+        self._ask_off()
         if stopping is not None:
             stopping.callback(figures)
 

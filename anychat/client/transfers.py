@@ -14,9 +14,11 @@ import errno
 import os
 import stat
 import uuid
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
+from inspect import isawaitable
 from pathlib import Path
+from types import CoroutineType
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -34,7 +36,7 @@ from anychat.codes import (
     TransferKind,
     TransTaskInfo,
 )
-from anychat.errors import PeerError, Refused
+from anychat.errors import LocalError, PeerError, Refused
 from anychat.messages import (
     EndTransfer,
     Message,
@@ -69,8 +71,9 @@ _PORTION, _GRANT = number_of(TransferPortion), number_of(TransferGrant)
 BUFFER_EX_MAXIMUM = 1 << 20
 #: Where files of others go, in the working directory.
 DIRECTORY = "temp"
-#: Tasks that are received at a time; the others wait.
-RECEIVED_AT_ONCE = 8
+#: Tasks of one sender, and of all, that are received at a time; the others wait.
+RECEIVED_AT_ONCE = 4
+RECEIVED_OF_ALL = 64
 #: Tasks that are over and can still be asked about.
 REMEMBERED = 1000
 
@@ -88,13 +91,13 @@ class Transfers:
         tell: ClientEvents,
         in_thread: InThread,
     ):
-        self.directory = Path(DIRECTORY)
-        """Where files of others go; made when the first one comes."""
+        self._directory = Path(DIRECTORY)
         self.maximum = 4 << 30
         """Bytes of a file that is sent or received at most (option 229)."""
         self.accept: Callable[[TransTask], bool] = lambda task: True
-        """Asked about each task of somebody else's; may set its ``path`` to
-        where a file is to be saved, name included."""
+        """Asked about each task of somebody else's, for True or False; may set its
+        ``path`` to where a file is to be saved, name included.  As it is, whoever
+        is logged in can fill this disk: see `no_files`."""
         self.seconds: Callable[[], float] = clock.seconds
         self.make_window: Callable[[], Window | None] = Window
         """What keeps a task from standing in the way of media; None: nothing."""
@@ -109,11 +112,24 @@ class Transfers:
         """Those of ours that are not over."""
         self._outgoing: dict[int, Outgoing] = {}
         self._incoming: dict[int, Incoming] = {}
-        self._waiting: deque[Incoming] = deque()
-        self._receiving = 0
+        self._waiting: dict[int, deque[Incoming]] = {}
+        """Of others, by who sends them; whoever came first is first."""
+        self._receiving: Counter[int] = Counter()
+        """How many of whose are being received."""
+        self._ending: set[int] = set()
+        """Tasks of which the server has not answered yet that they are over."""
         self._over: OrderedDict[int, TransTask] = OrderedDict()
 
     # Calls.
+
+    @property
+    def directory(self) -> Path:
+        """Where files of others go; made when the first one comes."""
+        return self._directory
+
+    @directory.setter
+    def directory(self, directory: Path | str) -> None:
+        self._directory = _path(directory)
 
     @property
     def bitrate_cap(self) -> int:
@@ -124,7 +140,9 @@ class Transfers:
     def bitrate_cap(self, bitrate: int) -> None:
         if not 0 <= bitrate < 1 << 40:
             raise Refused(ResultCode.FUNCOPTERROR, "no bit rate")
-        self._cap.bitrate = bitrate
+        self._cap.change(bitrate)
+        for task in list(self._outgoing.values()):
+            task.sender.pump()
 
     def add_options(self, options: SDKOptions) -> None:
         """Have options 46 and 229 set what they are about here."""
@@ -282,7 +300,8 @@ class Transfers:
             kind=kind,
             guid=guid,
             user_id=target,
-            file_name=path.name,
+            # A name on the disk need not be UTF-8.
+            file_name=path.name.encode("utf-8", "replace").decode("utf-8"),
             length=length,
             wparam=wparam,
             lparam=lparam,
@@ -356,15 +375,23 @@ class Transfers:
 
     def _say(self, message: EndTransfer) -> None:
         """Tell the server how a task has ended; nothing hangs on its answer."""
+        self._ending.add(message.task_id)
         call = self._calls.submit(Need.SESSION, lambda: self._request(message))
+        call.addBoth(self._said, message.task_id)
         call.addErrback(lambda failure: failure.trap(Refused, SessionLost))
+
+    def _said(self, result: Any, task_id: int) -> Any:
+        self._ending.discard(task_id)
+        return result
 
     # Tasks of others.
 
     def _offered(self, offer: TransferOffered) -> None:
         known = self._incoming.get(offer.task_id)
-        if known is not None:
-            return  # offered again after a resync; `resumed` has spoken
+        if known is not None or offer.task_id in self._ending:
+            # Offered again after a resync: `resumed` has spoken, or the server is
+            # about to hear that it is over.
+            return
         task = Incoming(self, offer)
         code = ResultCode.SUCCESS
         if offer.kind is TransferKind.BUFFER:
@@ -378,23 +405,40 @@ class Transfers:
             self._say(EndTransfer(task.task_id, task.kind, code))
             return
         self._incoming[task.task_id] = task
-        self._waiting.append(task)
+        self._waiting.setdefault(task.user_id, deque()).append(task)
         self._receive_next()
 
     def _accepts(self, task: TransTask) -> bool:
         try:
-            return bool(self.accept(task))
+            accepted = self.accept(task)
+            if isawaitable(accepted):
+                # Which would be true, whatever comes of it.
+                if isinstance(accepted, CoroutineType):
+                    accepted.close()
+                raise LocalError("it has to answer at once, with True or False")
+            if accepted and task.path is not None:
+                task.path = _path(task.path)
         except Exception:
             self._log.failure("Transfers.accept of the program")
             return False
+        return bool(accepted)
 
     def _receive_next(self) -> None:
-        while self._waiting and self._receiving < RECEIVED_AT_ONCE:
-            task = self._waiting.popleft()
-            if task.over:
-                continue
-            self._receiving += 1
+        for user_id in list(self._waiting):
+            self._receive_of(user_id)
+
+    def _receive_of(self, user_id: int) -> None:
+        waiting = self._waiting.get(user_id)
+        while (
+            waiting
+            and self._receiving[user_id] < RECEIVED_AT_ONCE
+            and self._receiving.total() < RECEIVED_OF_ALL
+        ):
+            task = waiting.popleft()
+            self._receiving[user_id] += 1
             task.receive(self._target(task), self._in_thread)
+        if not waiting:
+            self._waiting.pop(user_id, None)
 
     def _target(self, task: Incoming) -> Target:
         if task.kind is TransferKind.BUFFER:
@@ -467,10 +511,12 @@ class Transfers:
         elif isinstance(task, Incoming):
             self._incoming.pop(task.task_id, None)
             if task.receiving is not None:
-                self._receiving -= 1
+                self._receiving[task.user_id] -= 1
+                self._receiving += Counter()  # keeps those above 0
                 self._receive_next()
-            elif task in self._waiting:
-                self._waiting.remove(task)
+            elif task in self._waiting.get(task.user_id, ()):
+                self._waiting[task.user_id].remove(task)
+                self._receive_of(task.user_id)
         if task.task_id:
             self._over[task.task_id] = task
             self._over.move_to_end(task.task_id)
@@ -499,10 +545,11 @@ class Transfers:
         """The server has forgotten the session, and the tasks with it."""
         self._link = None
         for incoming in list(self._incoming.values()):
-            self._ended(incoming, ResultCode.TRANSFILE_FAILED)
+            self._ended(incoming, _gone(incoming.kind))
         outgoing, self._outgoing = self._outgoing, {}
         for task in outgoing.values():
             task.sender.suspend()
+            task.task_id = 0  # the next session may use the number for another
             self._begin(task)
 
     def closed(self, code: ResultCode) -> None:
@@ -567,6 +614,18 @@ class Transfers:
             # Next time it comes last.
             if task.task_id in self._outgoing:
                 self._outgoing[task.task_id] = self._outgoing.pop(task.task_id)
+
+
+def no_files(task: TransTask) -> bool:
+    """A `Transfers.accept` that takes big buffers, and no files of anybody."""
+    return task.kind is TransferKind.BUFFER
+
+
+def _path(path: Path | str) -> Path:
+    """A path, whichever way the program says it."""
+    if not isinstance(path, Path | str) or "\0" in str(path):
+        raise Refused(ResultCode.FUNCOPTERROR, f"no path: {path!r}")
+    return Path(path)
 
 
 def _no_task(kind: TransferKind) -> ResultCode:

@@ -13,6 +13,8 @@ LOSSES = ((1.0, 0), (3.0, 1), (8.0, 2), (20.0, 3))
 ROUND_TRIPS = ((150.0, 0), (300.0, 1), (500.0, 2), (1000.0, 3))
 JITTERS = ((20.0, 0), (40.0, 1), (80.0, 2), (160.0, 3))
 WORST = 4
+#: Probes that a verdict should have at least.
+FEW = 50
 
 _WORDS = (
     "very good: calls run as on a cable",
@@ -90,6 +92,8 @@ def _notes(
             f"about {through / 1000:.0f} of {rate / 1000:.0f} kbit/s get through up: "
             "try a lower --rate"
         )
+    if figures.sent < FEW:
+        notes.append(f"{figures.sent} probes say little: take more --seconds")
     if not figures.received:
         notes.append("nothing came back: no word on the way down")
     return notes

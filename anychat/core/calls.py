@@ -37,6 +37,7 @@ from anychat.codes import (
 )
 from anychat.core.changes import (
     CallEnded,
+    CallOverdue,
     CallRang,
     CallRoomsUsed,
     CallStarted,
@@ -120,6 +121,19 @@ def judged(turn: Turn, command: CallJudged) -> None:
     if asker is None or command.request not in asker.call_steps:
         return
     turn.changes.append(CallStepSettled(asker.id, command.request))
+    _settle(turn, asker, command)
+    # What was said in time counts, but nothing else delays the end.
+    call = None if asker.call is None else turn.state.calls[asker.call]
+    if (
+        call is not None
+        and call.overdue
+        and len(asker.call_steps) == 1
+        and not any(isinstance(c, CallStarted | CallEnded) for c in turn.changes)
+    ):
+        _time_out(turn, call)
+
+
+def _settle(turn: Turn, asker: Session, command: CallJudged) -> None:
     step, code = command.question, command.verdict.code
     if step.event == VideoCallEvent.REQUEST:
         if not asker.call_steps[command.request]:
@@ -380,8 +394,19 @@ def next_timeout(state: State) -> float | None:
 
 
 def tick(turn: Turn) -> None:
-    """Nobody has answered the call that has rung longest."""
+    """Nobody has answered the call that has rung longest.
+
+    An answer that waits for its verdict was given in time.
+    """
     call = turn.state.calls[next(iter(turn.state.ringing))]
+    if turn.state.sessions[call.callee].call_steps and not call.overdue:
+        until = turn.now + turn.settings.ring_time
+        turn.changes.append(CallOverdue(call.caller, until))
+    else:
+        _time_out(turn, call)
+
+
+def _time_out(turn: Turn, call: VideoCall) -> None:
     step = _by_itself(turn, call, ResultCode.VIDEOCALL_TIMEOUT)
     _end(turn, call, step, (call.caller, call.callee))
     _show(turn, call, step)
@@ -469,12 +494,18 @@ def _apply_rang(state: State, change: CallRang) -> None:
     state.ringing[change.caller] = change.until
 
 
+def _apply_overdue(state: State, change: CallOverdue) -> None:
+    state.calls[change.caller] = replace(state.calls[change.caller], overdue=True)
+    state.ringing[change.caller] = change.until
+    state.ringing.move_to_end(change.caller)
+
+
 def _apply_started(state: State, change: CallStarted) -> None:
     if change.room_id in state.rooms or change.room_id in state.reserved:
         raise LocalError(f"room {change.room_id} is not a call's")
     del state.ringing[change.caller]
     state.calls[change.caller] = replace(
-        state.calls[change.caller], room_id=change.room_id
+        state.calls[change.caller], room_id=change.room_id, overdue=False
     )
     state.call_rooms[change.room_id] = change.caller
     reserve(state, change.room_id, numbered_name(change.room_id))
@@ -510,6 +541,8 @@ def snapshot(state: State) -> list[Change]:
     for caller, until in state.ringing.items():
         call = state.calls[caller]
         changes.append(CallRang(caller, call.callee, call.flags, until))
+        if call.overdue:
+            changes.append(CallOverdue(caller, until))
     changes.append(CallRoomsUsed(state.next_call_room))
     changes.extend(
         CallStepAsked(session.id, request, target)
@@ -536,6 +569,7 @@ CHANGES: ChangeTable = {
     CallStepSettled: _apply_settled,
     CallWithdrawn: _apply_withdrawn,
     CallRang: _apply_rang,
+    CallOverdue: _apply_overdue,
     CallStarted: _apply_started,
     CallEnded: _apply_ended,
     CallRoomsUsed: _apply_used,

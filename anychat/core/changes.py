@@ -468,6 +468,15 @@ class CallRang(Change):
 
 
 @dataclass(frozen=True, slots=True)
+class CallOverdue(Change):
+    """The time to answer is up, but the callee waits for a verdict."""
+
+    caller: SessionId
+    until: float
+    """Monotonic seconds; then the call is over whatever he waits for."""
+
+
+@dataclass(frozen=True, slots=True)
 class CallStarted(Change):
     """A call was answered, and has a room."""
 

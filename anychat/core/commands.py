@@ -141,8 +141,15 @@ class TransferFinished(Command):
     code: ResultCode
     path: str = ""
     """Where a file for the server is stored."""
-    data: bytes = field(default=b"", repr=False)
-    """A buffer for the business server."""
+
+
+@dataclass(frozen=True, slots=True)
+class BufferPortion(Command):
+    """A portion of a buffer, which has come whole, for the business server."""
+
+    task_id: int
+    offset: int
+    data: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -239,6 +239,14 @@ class ResumeTransfers(Effect):
 
 
 @dataclass(frozen=True, slots=True)
+class OfferPortion(Effect):
+    """The same as `Offer` of a `BufferPortion`; its transfer hears what came of it."""
+
+    task_id: int
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
 class ReadStored(Effect):
     """Answer a `FilterCall` with a portion of a file that was stored."""
 

@@ -34,7 +34,7 @@ from anychat.core.state import Session, State
 from anychat.core.turn import ChangeTable, CommandTable, MessageTable, Turn
 from anychat.core.words import signed
 from anychat.errors import LocalError, Refused
-from anychat.messages import Result, UserInfoCommand
+from anychat.messages import RenewStreams, Result, UserInfoCommand
 
 #: Control codes of one session that may wait for their verdicts.
 MAX_CONTROLS = 16
@@ -124,9 +124,24 @@ def judged(turn: Turn, command: ControlJudged) -> None:
     if target is None:
         return
     if question.control_code == UserControl.KICKOUT:
-        end(turn, target, ResultCode.KICKOUT)
+        _kick_out(turn, target)
     else:
         turn.send((target.id,), _command(asker.user_id, question))
+
+
+def _kick_out(turn: Turn, user: Session) -> None:
+    """End a session, and the keys that its client has of its room.
+
+    It is sent nothing more, but might listen in on the way of the others.
+    """
+    members = {} if user.room_id is None else turn.state.rooms[user.room_id].members
+    owners = [
+        session
+        for session, membership in members.items()
+        if membership.published and session != user.id
+    ]
+    end(turn, user, ResultCode.KICKOUT)
+    turn.send(tuple(owners), RenewStreams())
 
 
 def _turn_picture(
@@ -202,7 +217,7 @@ def _user(state: State, user_id: int) -> Session:
 
 #: What business servers do to users who are there.
 _CONTROLS: dict[int, Callable[[Turn, Session, Control], None]] = {
-    UserControl.KICKOUT: lambda turn, user, call: end(turn, user, ResultCode.KICKOUT),
+    UserControl.KICKOUT: lambda turn, user, call: _kick_out(turn, user),
     UserControl.SYNCDATA: lambda turn, user, call: profiles.synchronise(turn, user),
     UserControl.ADDGROUP: lambda turn, user, call: profiles.add_group(
         turn, user, signed(call.wparam), call.text

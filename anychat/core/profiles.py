@@ -3,8 +3,9 @@
 Business servers own it, and say it anew when the server has restarted.  What
 is kept of a user ends with the user's session, but for information about one
 who is the friend of somebody signed in: that can be set and told while he is
-away.  Nothing of it reaches a client before its business server says so
-(SYNCDATA); from then on it is told when friends come and go.
+away.  No client is told anything of it before its business server says so
+(SYNCDATA); from then on it is told when friends come and go.  But information
+is no secret: whoever is signed in may ask for it (``queries``).
 
 All of it is bounded, for each user and for all together.
 """

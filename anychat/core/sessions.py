@@ -69,6 +69,8 @@ def link_resumed(turn: Turn, command: LinkResumed) -> None:
     session = turn.state.sessions.get(command.session)
     if session is None:
         return
+    if session.id not in turn.state.held:
+        transfers.suspend(turn, session)  # what its last link carried is lost
     turn.changes.append(SessionResumed(session.id, command.link, command.address))
     if command.resync:
         _resync(turn, session)

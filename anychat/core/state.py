@@ -128,6 +128,8 @@ class VideoCall:
     flags: int
     room_id: RoomId | None = None
     """Of a call that was answered."""
+    overdue: bool = False
+    """It rings on only because the callee waits for a verdict."""
 
     def other(self, session: SessionId) -> SessionId:
         """The other party."""

@@ -29,9 +29,15 @@ from anychat.core.changes import (
     TransferIdsGiven,
     TransferRemoved,
 )
-from anychat.core.commands import FilterCall, SessionMessage, TransferFinished
+from anychat.core.commands import (
+    BufferPortion,
+    FilterCall,
+    SessionMessage,
+    TransferFinished,
+)
 from anychat.core.effects import (
     FeedTransfer,
+    OfferPortion,
     ReadStored,
     ResumeTransfers,
     StartTransfer,
@@ -60,14 +66,15 @@ MAX_BUFFER_EX = 1 << 20
 MAX_SENDING = 1024
 MAX_RECEIVING = 4096
 
-#: Tasks under way in all.
-MAX_TRANSFERS = 100_000
+#: Tasks under way in all: some 7 KB each at most, by names and user strings.
+MAX_TRANSFERS = 32_768
+
+#: Tasks of a sender where half of what a receiver or all may have is used up, so that
+#: a few cannot take everything.
+FEW_SENDING = 64
 
 #: Tasks of business servers under way in all.
 MAX_OF_BUSINESS = 256
-
-#: Bytes of an `OnTransBufferEx` portion.
-PORTION = 57_344
 
 #: Bytes of a file's name in UTF-8.
 MAX_FILE_NAME = 1024
@@ -92,7 +99,8 @@ def begin(
         raise Refused(ResultCode.FUNCOPTERROR)
     else:
         sink = _receiver(state, message.target).id
-    if len(asker.sending) >= MAX_SENDING or message.guid in asker.sending:
+    most = FEW_SENDING if _is_crowded(state, sink) else MAX_SENDING
+    if len(asker.sending) >= most or message.guid in asker.sending:
         raise Refused(ResultCode.TRANSBUF_CREATEFAIL)
     transfer = Transfer(
         id=_fresh(state),
@@ -137,10 +145,7 @@ def finished(turn: Turn, command: TransferFinished) -> None:
     _finish(turn, transfer, command.code)
     if command.code != ResultCode.SUCCESS or transfer.sink is not None:
         return
-    if transfer.kind is TransferKind.BUFFER:
-        for offset in range(0, transfer.length, PORTION):
-            turn.effects.append(Tell(_portion(transfer, offset, command.data)))
-    else:
+    if transfer.kind is not TransferKind.BUFFER:
         turn.effects.append(
             Tell(
                 OnTransFile(
@@ -156,16 +161,21 @@ def finished(turn: Turn, command: TransferFinished) -> None:
         )
 
 
-def _portion(transfer: Transfer, offset: int, data: bytes) -> OnTransBufferEx:
-    return OnTransBufferEx(
+def portion(turn: Turn, command: BufferPortion) -> None:
+    """A buffer for the business server is there; it takes one portion at a time."""
+    transfer = turn.state.transfers.get(command.task_id)
+    if transfer is None or transfer.sink is not None:
+        return
+    event = OnTransBufferEx(
         transfer.source_id,
         transfer.wparam,
         transfer.lparam,
         transfer.id,
         transfer.length,
-        offset,
-        data[offset : offset + PORTION],
+        command.offset,
+        command.data,
     )
+    turn.effects.append(OfferPortion(transfer.id, event))
 
 
 # What a business server wants.
@@ -304,6 +314,12 @@ def _receiver(state: State, user_id: int) -> Session:
     return session
 
 
+def _is_crowded(state: State, sink: SessionId | None) -> bool:
+    return len(state.transfers) >= MAX_TRANSFERS // 2 or (
+        sink is not None and len(state.sessions[sink].receiving) >= MAX_RECEIVING // 2
+    )
+
+
 def _fresh(state: State) -> int:
     """The number of a new task.
 
@@ -404,7 +420,7 @@ def snapshot(state: State) -> list[Change]:
 MESSAGES: MessageTable = {BeginTransfer: begin, EndTransfer: end}
 
 #: What is decided here, by the type of the command.
-COMMANDS: CommandTable = {TransferFinished: finished}
+COMMANDS: CommandTable = {TransferFinished: finished, BufferPortion: portion}
 
 #: What is folded here, by the type of the change.
 CHANGES: ChangeTable = {

@@ -1434,11 +1434,11 @@ cdef class Forwarder:
             return False
         return state_of(destination.receiver.target) == GATED
 
-    def arrivals(self, ssrc, start, double now):
+    def arrivals(self, ssrc, start, double now, end=None):
         """See `routes.Forwarder.arrivals`."""
         cdef _Publication publication = self.publications.get(ssrc)
         cdef Stream *stream
-        cdef int64_t highest, index, elapsed, first = start
+        cdef int64_t highest, index, elapsed, after, first = start
         cdef uint64_t word, present = <uint64_t>(now * TICKS) & TICKS_MASK
         if publication is None:
             return []
@@ -1446,8 +1446,11 @@ cdef class Forwarder:
         highest = load_i64(&stream.highest, __ATOMIC_RELAXED)
         if first < highest - stream.came_mask:
             first = highest - stream.came_mask
+        after = highest + 1
+        if end is not None and end < after:
+            after = end
         came = []
-        for index in range(first if first > 0 else 0, highest + 1):
+        for index in range(first if first > 0 else 0, after):
             word = load_u64(&stream.came[index & stream.came_mask], __ATOMIC_RELAXED)
             if word == 0 or (word & 0xFFFF) != <uint64_t>(index & 0xFFFF):
                 continue

@@ -146,6 +146,13 @@ cdef inline void arrived(
     drop(lane, ARRIVAL_FULL, 1)
 
 
+cdef inline void forget_arrivals(Stream *stream) noexcept nogil:
+    """Of all packets so far."""
+    cdef uint32_t each
+    for each in range(stream.came_mask + 1):
+        store_u64(&stream.came[each], 0, __ATOMIC_RELAXED)
+
+
 cdef inline int64_t locate(Lane *lane, Stream *stream, int64_t sequence) noexcept nogil:
     """Index of a packet; -1 when it is dropped.  As `Forwarder._place`."""
     cdef int64_t highest = stream.highest
@@ -174,6 +181,9 @@ cdef inline int64_t locate(Lane *lane, Stream *stream, int64_t sequence) noexcep
         else:
             for skipped in range(highest + 1, index):
                 seen[skipped & (WINDOW - 1)] = 0
+        if ahead > stream.came_mask:
+            # The lower bits of indexes to come may be those of old ones.
+            forget_arrivals(stream)
         seen[index & (WINDOW - 1)] = 1
         store_i64(&stream.highest, index, __ATOMIC_RELAXED)
         store_i64(&stream.missing, stream.missing + ahead - 1, __ATOMIC_RELAXED)

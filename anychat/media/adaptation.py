@@ -150,8 +150,12 @@ class Adaptation:
         video = self._videos.get(stream)
         if video is None:
             self._videos[stream] = _Video(stream, layer)
-        else:
-            video.layer = layer
+            return
+        video.layer = layer
+        if layer is not None and video.spared:
+            # There is a better way to send less of it.
+            video.spared = False
+            self._actions.append(Spare(stream, False))
 
     def remove(self, stream: Ssrc) -> None:
         """The leg gets that video no longer."""

@@ -230,3 +230,7 @@ class MediaCounters:
     """Clients that send UDP traces."""
     probes: int = 0
     """Probes of traces that were taken."""
+    probes_relayed: int = 0
+    """Copies of them that were passed on."""
+    layers_switched: int = 0
+    """Times that a receiver went over to the other layer of a video."""

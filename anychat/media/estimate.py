@@ -10,6 +10,11 @@ seconds, is what it stood in queues.  The clocks of both ends need not agree,
 only run alike.  Of the packets of one report the least counts (`queue`): it is
 the queue that stands, and not the one that a frame makes for itself.
 
+A full queue that stays just as long for `STEADY_SPAN`, without loss, while not even
+half as much gets through as before, is none of ours: a clock was set, or the way has
+become a longer one.  What it takes is then the least, and what got through before is
+the estimate.
+
 **Loss.**  The share of the latest packets, at least `LOSS_PACKETS` of them over
 `LOSS_SPAN`, that did not arrive when first sent.  A repair is a loss too.
 
@@ -72,6 +77,10 @@ LONG_AGO = 10.0
 LEAST = 20_000.0
 #: Seconds after which the least time under way may be forgotten.
 _BASE_SPAN = 30.0
+#: Seconds after which a queue that does not shrink is none, and by how much it may
+#: differ meanwhile.
+STEADY_SPAN = 3.0
+_STEADY = 0.020
 #: Seconds that a report needs at least to tell of what was changed.
 _REACTION = 0.2
 #: Most packets whose fate is remembered.
@@ -97,6 +106,15 @@ class Condition(Enum):
     OVERUSED = "overused"
 
 
+class _Steady(NamedTuple):
+    """A full queue that has not changed since."""
+
+    since: float
+    queue: float
+    delivered: float
+    """What got through then, bits per second."""
+
+
 class BandwidthEstimate:
     """Of one direction of one leg."""
 
@@ -109,6 +127,7 @@ class BandwidthEstimate:
         "_growing",
         "_held_until",
         "_reported",
+        "_steady",
         "_troubled",
         "condition",
         "delivered",
@@ -136,6 +155,7 @@ class BandwidthEstimate:
         self._reported = 0.0
         self._held_until = float("-inf")
         self._troubled = float("-inf")
+        self._steady: _Steady | None = None
 
     @property
     def least_transit(self) -> float | None:
@@ -162,6 +182,8 @@ class BandwidthEstimate:
             self._measure_queue(min(transits), now)
         self._measure_loss(now)
         self._measure_delivery()
+        if transits:
+            self._measure_steadiness(min(transits), now)
         elapsed = min(1.0, max(0.0, now - self._reported))
         self._reported = now
         self.condition = self._judge()
@@ -207,6 +229,26 @@ class BandwidthEstimate:
             arrivals.popleft()
         span = max(_LEAST_DELIVERY_SPAN, last - min(came for came, _ in arrivals))
         self.delivered = sum(size for _, size in arrivals) * 8 / span
+
+    def _measure_steadiness(self, transit: float, now: float) -> None:
+        """See whether what looks like a queue is one."""
+        steady = self._steady
+        if self.queue <= QUEUE_FULL or self.loss >= LOSS_LOW:
+            self._steady = None
+        elif steady is None or abs(self.queue - steady.queue) > _STEADY:
+            self._steady = _Steady(now, self.queue, self.delivered)
+        elif (
+            now - steady.since >= STEADY_SPAN
+            and self.delivered <= steady.delivered / 2
+            and self.rate is not None
+        ):
+            # With so much less it would be shorter by now.
+            self._steady = self._base_before = None
+            self._base, self._base_since = transit, now
+            self.queue = 0.0
+            self._growing = 0
+            self.rate = max(self.rate, steady.delivered)
+            self._troubled = self._held_until = float("-inf")
 
     def _judge(self) -> Condition:
         if (

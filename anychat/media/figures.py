@@ -1,8 +1,9 @@
 """Network figures of a user, as AnyChat's user states have them (9, 10, 12, 14, 22).
 
-They are computed when somebody asks, from what the server has anyway: when the
-latest packets of the user's streams came (`routes.Forwarder.arrivals`), his
-receiver reports, and his congestion control feedback.
+They are computed when somebody asks, at most every `FRESH` seconds, from what the
+server has anyway: when the latest packets of the user's streams came
+(`routes.Forwarder.arrivals`), his receiver reports, and his congestion control
+feedback.
 
 =====================  ========================================================
 bit rate               of all his streams of that kind, the last second
@@ -22,6 +23,8 @@ from anychat.media.routes import PacketArrival
 
 #: Seconds that losses look back on, as far as arrivals are kept.
 SPAN = 5.0
+#: Seconds for which figures are not computed again, whoever asks for them.
+FRESH = 0.2
 #: Seconds that bit rates look back on.
 RATE_SPAN = 1.0
 #: What is just good enough for each quality from 0 to 3: loss, loss after

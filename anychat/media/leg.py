@@ -50,6 +50,8 @@ from anychat.media.figures import Losses, NetworkFigures
 from anychat.media.leg_state import (
     NO_STREAMS,
     REPORTS_KEPT,
+    TOLD_BLOCK,
+    TOLD_ONCE,
     Credentials,
     Incoming,
     Leg,
@@ -66,6 +68,7 @@ from anychat.media.routes import (
     Missing,
     PacketArrival,
 )
+from anychat.media.sequence import extend
 from anychat.media.signals import LeftOut, ProbeResult, Signal, unwrap, wrap
 from anychat.media.srtp import SrtcpSender
 from anychat.media.switching import LayerSwitching
@@ -238,11 +241,17 @@ class Legs:
         return {ssrc: reports[-1] for ssrc, reports in incoming.receptions.items()}
 
     def figures(self, leg: SessionId, now: float) -> NetworkFigures:
-        """How the network is doing for a leg.
+        """How the network is doing for a leg, or did a moment ago.
 
         :raise LocalError: no such leg.
         """
         state = self._leg(leg)
+        if state.figures is None or now - state.figured >= figures.FRESH:
+            state.figures = self._figures(state, now)
+            state.figured = now
+        return state.figures
+
+    def _figures(self, state: Leg, now: float) -> NetworkFigures:
         bitrates = dict.fromkeys(StreamKind, 0)
         losses = []
         for ssrc in state.published:
@@ -256,7 +265,7 @@ class Legs:
                 reported_losses(reports, now)
                 for reports in state.incoming.receptions.values()
             ]
-        queue, loss = self.switching.condition(leg)
+        queue, loss = self.switching.condition(state.leg)
         return NetworkFigures(
             bitrates[StreamKind.VIDEO],
             bitrates[StreamKind.AUDIO],
@@ -332,9 +341,11 @@ class Legs:
         """ROC and sequence number of a stream's latest packet."""
         return self._routes.position(ssrc)
 
-    def arrivals(self, ssrc: Ssrc, start: int, now: float) -> list[PacketArrival]:
+    def arrivals(
+        self, ssrc: Ssrc, start: int, now: float, end: int | None = None
+    ) -> list[PacketArrival]:
         """When the latest packets of a stream came."""
-        return self._routes.arrivals(ssrc, start, now)
+        return self._routes.arrivals(ssrc, start, now, end)
 
     def signal(self, leg: SessionId, signal: Signal) -> None:
         """Tell the leg's client something."""
@@ -583,7 +594,7 @@ class Legs:
             case rtcp.Pli():
                 self._receive_pli(state, packet, now)
             case rtcp.CongestionFeedback():
-                self._receive_feedback(state, packet, now)
+                self._receive_feedback(state, incoming, packet, now)
             case rtcp.Application():
                 signal = unwrap(packet)
                 if isinstance(signal, ProbeResult):
@@ -605,7 +616,11 @@ class Legs:
                         )
 
     def _receive_feedback(
-        self, state: Leg, feedback: rtcp.CongestionFeedback, now: float
+        self,
+        state: Leg,
+        incoming: Incoming,
+        feedback: rtcp.CongestionFeedback,
+        now: float,
     ) -> None:
         blocks = tuple(
             block
@@ -616,9 +631,15 @@ class Legs:
         if len(blocks) < len(feedback.blocks):
             # Of a layer that it was switched from, mostly.
             self.drops.add(Drop.NOT_SUBSCRIBED, len(feedback.blocks) - len(blocks))
-        if blocks:
-            feedback = replace(feedback, blocks=blocks)
-            self.switching.feedback(state.leg, feedback, state.round_trip, now)
+        if not blocks:
+            return
+        told = sum(len(block.offsets) for block in blocks)
+        cost = TOLD_ONCE + TOLD_BLOCK * len(blocks) + told
+        if incoming.told.take(now, cost) < cost:
+            self.drops.add(Drop.RTCP_RATE)
+            return
+        feedback = replace(feedback, blocks=blocks)
+        self.switching.feedback(state.leg, feedback, state.round_trip, now)
 
     def _receive_pli(self, state: Leg, pli: rtcp.Pli, now: float) -> None:
         ssrc = Ssrc(pli.media_ssrc)
@@ -637,27 +658,30 @@ class Legs:
         if self._leaves_out(state, now):
             self.drops.add(Drop.LEFT_OUT, len(nack.sequences))
             return
-        sequences = nack.sequences
-        if self.switching.spares(state.leg, ssrc):
-            sequences = self._without_spared(state, ssrc, sequences, now)
-        wanted = len(sequences)
+        wanted = len(nack.sequences)
         granted = incoming.retransmissions.take(now, wanted)
         if granted < wanted:
             self.drops.add(Drop.RETRANSMIT_RATE, wanted - granted)
+        sequences = nack.sequences[:granted]
+        if self.switching.spares(state.leg, ssrc):
+            sequences = self._without_spared(state, ssrc, sequences, now)
         # What is not kept is not asked of the publisher on the receiver's
         # word: if it was lost on the way up, the server saw the gap itself,
         # and what comes then goes to all.
-        self._routes.retransmit(ssrc, state.leg, list(sequences[:granted]), now)
+        self._routes.retransmit(ssrc, state.leg, list(sequences), now)
 
     def _without_spared(
         self, state: Leg, ssrc: Ssrc, sequences: tuple[int, ...], now: float
     ) -> tuple[int, ...]:
         """Those packets that were not left out; the leg is told of the others."""
-        left_out = {
-            came.position & 0xFFFF
-            for came in self._routes.arrivals(ssrc, 0, now)
-            if came.discardable
-        }
+        roc, sequence = self._routes.position(ssrc)
+        highest = roc << 16 | sequence
+        left_out = set()
+        for each in sequences:
+            index = extend(each, highest)
+            for came in self._routes.arrivals(ssrc, index, now, index + 1):
+                if came.discardable:
+                    left_out.add(each)
         told = tuple(each for each in sequences if each in left_out)
         if told:
             self.signal(state.leg, LeftOut(ssrc, told))

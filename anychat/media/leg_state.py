@@ -14,7 +14,7 @@ from anychat.media import figures
 from anychat.media.buckets import Limit, TokenBucket
 from anychat.media.demux import Kind
 from anychat.media.feedback import KeyFrames
-from anychat.media.figures import Losses
+from anychat.media.figures import Losses, NetworkFigures
 from anychat.media.path import Address, Path
 from anychat.media.routes import Datagram, Filled, Missing
 from anychat.media.srtp import SrtcpReceiver, SrtcpSender
@@ -24,6 +24,11 @@ from anychat.media.uplink import Arrivals
 FEEDBACK = Limit(rate=250, burst=500)
 #: Packets sent again to one leg.
 RETRANSMISSIONS = Limit(rate=2000, burst=1000)
+#: Packets whose arrival one leg may tell of, beyond what any receives; a feedback
+#: counts for so many more, and each of its blocks, since they are work as well.
+TOLD = Limit(rate=10_000, burst=10_000)
+TOLD_ONCE = 100
+TOLD_BLOCK = 8
 #: Receiver reports that are kept of each stream: some seconds' worth.
 REPORTS_KEPT = 6
 
@@ -107,7 +112,7 @@ class Reception:
 class Incoming:
     """The RTCP of a leg that has sent some."""
 
-    __slots__ = ("feedback", "receiver", "receptions", "retransmissions")
+    __slots__ = ("feedback", "receiver", "receptions", "retransmissions", "told")
 
     def __init__(self, credentials: Credentials):
         self.receiver = SrtcpReceiver(
@@ -115,6 +120,7 @@ class Incoming:
         )
         self.feedback = TokenBucket(FEEDBACK)
         self.retransmissions = TokenBucket(RETRANSMISSIONS)
+        self.told = TokenBucket(TOLD)
         self.receptions: dict[Ssrc, deque[Reception]] = {}
         """The latest reports on each stream, oldest first."""
 
@@ -124,6 +130,8 @@ class Leg:
 
     __slots__ = (
         "credentials",
+        "figured",
+        "figures",
         "incoming",
         "leg",
         "link_since",
@@ -149,6 +157,9 @@ class Leg:
         # Made when first needed: most legs of a big server are idle.
         self.incoming: Incoming | None = None
         self.sender: SrtcpSender | None = None
+        self.figures: NetworkFigures | None = None
+        """As they were found when last asked for."""
+        self.figured = 0.0
 
 
 class Publication:

@@ -34,6 +34,12 @@ MAX_BYTES = 1 << 18
 #: And of them, audio and RTCP.
 MAX_SOUND = 1 << 16
 
+#: Streams that it is known of how far a frame has come.
+MAX_STREAMS = 256
+#: Seconds between two looks at all that waits: who puts in thousands of small
+#: packets makes none of the takes that follow slow.
+LOOK = 0.02
+
 _SSRC = slice(8, 12)
 
 
@@ -54,6 +60,7 @@ class MediaOutlet:
     __slots__ = (
         "_begun",
         "_drops",
+        "_looked",
         "_size",
         "_skipping",
         "_sound",
@@ -66,9 +73,10 @@ class MediaOutlet:
         self._sound: deque[_Waiting] = deque()
         self._video: deque[_Waiting] = deque()
         self._size = self._sound_size = 0
-        self._skipping: set[int] = set()
+        self._looked = float("-inf")
+        self._skipping: dict[int, None] = {}
         """Streams that go on with the start of a frame."""
-        self._begun: set[int] = set()
+        self._begun: dict[int, None] = {}
         """Streams of whose frame a part has gone out."""
 
     def __len__(self) -> int:
@@ -104,10 +112,10 @@ class MediaOutlet:
         ssrc = int.from_bytes(data[_SSRC], "big")
         full = self._size + len(data) > MAX_BYTES
         if full or (ssrc in self._skipping and not marking.start):
-            self._skipping.add(ssrc)
+            _remember(self._skipping, ssrc)
             self._drops.add(Drop.LINK_FULL)
             return
-        self._skipping.discard(ssrc)
+        self._skipping.pop(ssrc, None)
         self._video.append(_Waiting(data, now, ssrc, marking.start, marking.end))
         self._size += len(data)
 
@@ -127,22 +135,24 @@ class MediaOutlet:
             if item.since >= oldest:
                 return item.data
             self._drops.add(Drop.LINK_LATE)
-        if self._video and self._video[0].since < oldest:
+        late = self._video and self._video[0].since < oldest
+        if late and now >= self._looked + LOOK:
+            self._looked = now
             self._leave_late(oldest, now - MAX_FRAME)
         if not self._video:
             return None
         item = self._video.popleft()
         if item.ends:
-            self._begun.discard(item.ssrc)
+            self._begun.pop(item.ssrc, None)
         else:
-            self._begun.add(item.ssrc)
+            _remember(self._begun, item.ssrc)
         self._size -= len(item.data)
         return item.data
 
     def clear(self) -> None:
         """Leave out all that waits; streams go on with a frame."""
         for item in self._video:
-            self._skipping.add(item.ssrc)
+            _remember(self._skipping, item.ssrc)
         self._drops.add(Drop.LINK_LATE, len(self))
         self._sound.clear()
         self._video.clear()
@@ -177,5 +187,13 @@ class MediaOutlet:
             else:
                 kept.append(item)
         # Of a frame that goes on the rest may still come.
-        self._skipping |= late - going_on
+        for ssrc in late - going_on:
+            _remember(self._skipping, ssrc)
         self._video = kept
+
+
+def _remember(streams: dict[int, None], ssrc: int) -> None:
+    """Note a stream; what is remembered of those that are over is bounded."""
+    streams[ssrc] = None
+    if len(streams) > MAX_STREAMS:
+        del streams[next(iter(streams))]

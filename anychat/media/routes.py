@@ -657,12 +657,15 @@ class Forwarder:
         destination = stream.destinations.get(leg) if stream else None
         return destination is not None and destination.state == _GATED
 
-    def arrivals(self, ssrc: Ssrc, start: int, now: float) -> list[PacketArrival]:
+    def arrivals(
+        self, ssrc: Ssrc, start: int, now: float, end: int | None = None
+    ) -> list[PacketArrival]:
         """When the latest packets came, in the order of their indexes.
 
         :param start: the first index that is of interest; at most
             `ARRIVALS_KEPT` indexes up to the latest one are looked at.
         :param now: the present, by which the times are told.
+        :param end: the index after the last one of interest; None: the latest is.
         """
         stream = self._streams.get(ssrc)
         if stream is None:
@@ -670,7 +673,8 @@ class Forwarder:
         came, highest = stream.came, stream.highest
         kept = len(came)
         found = []
-        for index in range(max(start, highest + 1 - kept, 0), highest + 1):
+        after = highest + 1 if end is None else min(end, highest + 1)
+        for index in range(max(start, highest + 1 - kept, 0), after):
             arrival = came[index & kept - 1]
             if arrival is not None and arrival.position == index:
                 found.append(arrival)

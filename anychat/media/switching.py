@@ -51,7 +51,9 @@ class Ways(Protocol):
     def position(self, ssrc: Ssrc) -> tuple[int, int]:
         """ROC and sequence number of its latest packet."""
 
-    def arrivals(self, ssrc: Ssrc, start: int, now: float) -> list[PacketArrival]:
+    def arrivals(
+        self, ssrc: Ssrc, start: int, now: float, end: int | None = None
+    ) -> list[PacketArrival]:
         """When its latest packets came, and were sent on."""
 
     def signal(self, leg: SessionId, signal: Signal) -> None:
@@ -198,14 +200,11 @@ class LayerSwitching:
         first = extend(block.first, highest)
         if not highest - _FARTHEST < first <= highest:
             return
-        told = len(block.offsets)
-        for came in self._ways.arrivals(ssrc, first, now):
-            place = came.position - first
-            if place >= told:
-                break
+        told = first + len(block.offsets)
+        for came in self._ways.arrivals(ssrc, first, now, told):
             # What did not come here could not be sent on: no loss of his; nor is
             # what was left out.
-            offset = block.offsets[place]
+            offset = block.offsets[came.position - first]
             if offset is None and spared and came.discardable:
                 continue
             yield Sample(

@@ -32,7 +32,9 @@ MOST_TOLD = 400
 class Arrivals(Protocol):
     """What of a forwarder is asked here."""
 
-    def arrivals(self, ssrc: Ssrc, start: int, now: float) -> list[PacketArrival]:
+    def arrivals(
+        self, ssrc: Ssrc, start: int, now: float, end: int | None = None
+    ) -> list[PacketArrival]:
         """When the latest packets came, in the order of their indexes."""
 
 

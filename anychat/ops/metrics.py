@@ -186,6 +186,8 @@ class Metrics:
             ("packets_asked", "Packets asked of publishers", media.packets_asked),
             ("stun_answered", "Plain Binding requests answered", media.answered),
             ("trace_probes", "Probes of UDP traces taken", media.probes),
+            ("trace_copies", "Probes passed on", media.probes_relayed),
+            ("layers_switched", "Receivers switched over", media.layers_switched),
             ("receive_errors", "Failed receives", media.port.receive_errors),
             ("send_errors", "Failed sends, media left out", media.port.send_errors),
             ("failures", "Bugs met, see the log", media.port.failures),

@@ -122,6 +122,7 @@ REGISTRY: tuple[Format, ...] = (
     Format(101, messages.QuerySDKOption, _CLIENT, people.QUERY_SDK_OPTION),
     Format(102, messages.OptionValue, _SERVER, people.OPTION_VALUE),
     Format(103, messages.QueryStreamInfo, _CLIENT, people.QUERY_STREAM_INFO),
+    Format(104, messages.RenewStreams, _SERVER, people.RENEW_STREAMS),
     Format(110, messages.SetUdpTrace, _CLIENT, quality.SET_UDP_TRACE),
     Format(111, messages.MediaTransport, _SERVER, quality.MEDIA_TRANSPORT),
     Format(112, messages.LogWanted, _SERVER, quality.LOG_WANTED),

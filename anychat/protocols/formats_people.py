@@ -16,6 +16,7 @@ from anychat.messages import (
     QueryInfoFromServer,
     QuerySDKOption,
     QueryStreamInfo,
+    RenewStreams,
     SetSDKOption,
     SyncData,
     UserFriends,
@@ -154,3 +155,5 @@ QUERY_STREAM_INFO = record(
     "stream_index" / U8,
     "info" / enumerated(U8, StreamInfo),
 )
+
+RENEW_STREAMS = record(RenewStreams)

@@ -41,6 +41,7 @@ from anychat.core.effects import (
     AskVerifyUser,
     AskVideoCall,
     Offer,
+    OfferPortion,
     Tell,
     WithdrawQuestion,
 )
@@ -53,9 +54,9 @@ Asking: TypeAlias = (
     AskVerifyUser | AskPrepareEnterRoom | AskUserInfoControl | AskVideoCall
 )
 
-#: Effects for the plug-in; an `Offer` comes with who wants to know its outcome.
+#: Effects for the plug-in; an offered event comes with who wants to know its outcome.
 _ForPlugIn: TypeAlias = (
-    Asking | WithdrawQuestion | Tell | tuple[Offer, Callable[[ResultCode], None]]
+    Asking | WithdrawQuestion | Tell | tuple[Event, Callable[[ResultCode], None]]
 )
 
 #: What is answered for a plug-in that is not there, or has failed.
@@ -128,9 +129,11 @@ class FilterSlot:
         if self._filter is not None or not isinstance(effect, Tell):
             self._waiting.append(effect)
 
-    def offer(self, effect: Offer, answer: Callable[[ResultCode], None]) -> None:
+    def offer(
+        self, effect: Offer | OfferPortion, answer: Callable[[ResultCode], None]
+    ) -> None:
         """The same, of an event that may be refused; told how that ends."""
-        self._waiting.append((effect, answer))
+        self._waiting.append((effect.event, answer))
 
     def answer(self, number: int, answer: Answer) -> None:
         """What came of a call."""
@@ -151,8 +154,8 @@ class FilterSlot:
         if isinstance(effect, Tell):
             self._tell(effect.event)
         elif isinstance(effect, tuple):
-            offer, answer = effect
-            answer(self._tell(offer.event))
+            event, answer = effect
+            answer(self._tell(event))
         elif isinstance(effect, AskVerifyUser):
             session = effect.session
             self._ask(

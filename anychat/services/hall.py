@@ -254,6 +254,12 @@ class Effects:
         self._transfers.resume(effect.session)
 
     @execute.register
+    def _(self, effect: effects.OfferPortion) -> None:
+        self._plug_in.offer(
+            effect, lambda code: self._transfers.portion_offered(effect.task_id, code)
+        )
+
+    @execute.register
     def _(self, effect: effects.ReadStored) -> None:
         self._transfers.read(effect.number, effect.task_id, effect.offset, effect.size)
 

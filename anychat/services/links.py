@@ -411,8 +411,7 @@ class ClientLinks(Service):
 
     def link_hello(self, link: ServerLink, hello: ClientHello) -> None:
         """Plain links are for loopback, unless the configuration says else."""
-        if self._is_blocked(link.address):
-            raise PeerError("address is blocked", ResultCode.CONNECT_IPFORBID)
+        self._refuse_blocked(link)
         if not (link.secure or self._settings.allow_plain or is_loopback(link.address)):
             raise PeerError(
                 "plain link from beyond loopback", ResultCode.CERTHIGHSECURITY
@@ -420,6 +419,7 @@ class ClientLinks(Service):
 
     def link_login(self, link: ServerLink, request: int, message: Login) -> None:
         """Let the core decide, which may take a while."""
+        self._refuse_blocked(link)
         if self._signatures.require:
             self._counters["logins_refused"] += 1
             link.refuse(request, ResultCode.APPID_SIGNEED)
@@ -441,6 +441,7 @@ class ClientLinks(Service):
 
     def link_login_ex(self, link: ServerLink, request: int, message: LoginEx) -> None:
         """Look at the signature, and let the core decide."""
+        self._refuse_blocked(link)
         session = SessionId(next(self._session_ids))
         self._logins[link.id] = session
         self._submit(
@@ -460,6 +461,7 @@ class ClientLinks(Service):
 
     def link_resume(self, link: ServerLink, request: int, message: Resume) -> None:
         """A client wants its session back, on this link."""
+        self._refuse_blocked(link)
         session = self._tokens.find(message.token)
         if session is None or (session.secure and not link.secure):
             self._counters["resumes_refused"] += 1
@@ -617,6 +619,11 @@ class ClientLinks(Service):
         )
 
     # The rest.
+
+    def _refuse_blocked(self, link: ServerLink) -> None:
+        """Also who was not blocked yet at his hello gets no session."""
+        if self._is_blocked(link.address):
+            raise PeerError("address is blocked", ResultCode.CONNECT_IPFORBID)
 
     def _bind(self, session: Session, link: ServerLink) -> None:
         if self._media is not None and session.link is not None:

@@ -301,6 +301,8 @@ class MediaService(Service):
             links_waiting=self._links.waiting,
             traces=len(self._traces),
             probes=self._traces.probes,
+            probes_relayed=self._traces.relayed,
+            layers_switched=self._legs.switching.switched,
             answered=self._legs.bindings.answered,
             key_frames_asked=self._legs.key_frames_asked,
             packets_asked=self._legs.uplink.asked,

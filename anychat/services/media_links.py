@@ -60,7 +60,10 @@ class MediaLinks:
         if not self.offered:
             self._drops.add(Drop.NOT_OFFERED)
             return False
-        self._linked[session] = _Linked(link, self._drops)
+        linked = self._linked.get(session)
+        if linked is None or linked.link is not link:
+            self.end(session)
+            self._linked[session] = _Linked(link, self._drops)
         return True
 
     def end(self, session: SessionId) -> None:

@@ -46,6 +46,10 @@ DATA = (OnRecvUserFilterData, OnTransBuffer, OnTransBufferEx)
 #: What clients say, be it to others; all other events are few.
 _PASSING = (*DATA, OnRecvUserTextMsg)
 
+#: Questions of which one client may have several: half of the places is theirs,
+#: so that logins and entries find one whatever those who are in ask.
+_SEVERAL = (OnVideoCallEvent, OnUserInfoControl)
+
 #: What tells whose an event or a question is, where that is not ``user_id``.
 _USER = {
     OnRecvUserTextMsg: "source_id",
@@ -124,6 +128,7 @@ class Recipient:
         self._events: frozenset[str] = frozenset()
         # In the order of asking, as a set that keeps it.
         self._opened: dict[Opened, None] = {}
+        self._several = 0  # of them, see `_SEVERAL`
         self._left: dict[Opened, None] = {}
         # The same by the identity of their questions.
         self._by_question: dict[int, Opened] = {}
@@ -250,14 +255,19 @@ class Recipient:
     def ask(self, question: Question) -> "Deferred[Verdict]":
         """Fires with the verdict, 207 if there is none in time."""
         self._counters["questions"] += 1
-        if max(len(self._opened), self.queue.questions) >= self._questions:
+        several = isinstance(question, _SEVERAL)
+        waiting = max(len(self._opened), self.queue.questions)
+        if waiting >= self._questions or (
+            several and self._several >= self._questions // 2
+        ):
             self._counters["questions_refused"] += 1
             self._notices.say(
                 "questions",
-                f"Warning:Business server({self.name}) has {self._questions} questions "
-                "open, the next are answered with 207.",
+                f"Warning:Business server({self.name}) has {waiting} questions open, "
+                f"the next {type(question).__name__} are answered with 207.",
             )
             return succeed(Verdict(ResultCode.SERVERSDK_TIMEOUT))
+        self._several += several
         opened = Opened(question)
         opened.timer = self._clock.callLater(self._answer_timeout, self._expire, opened)
         self._opened[opened] = None
@@ -301,6 +311,7 @@ class Recipient:
     def _settle(self, opened: Opened, verdict: Verdict) -> None:
         if self._by_question.get(id(opened.question)) is opened:
             del self._by_question[id(opened.question)]
+        self._several -= isinstance(opened.question, _SEVERAL)
         opened.question = opened.asked = None
         self._opened.pop(opened, None)
         timer, opened.timer = opened.timer, None

@@ -13,12 +13,14 @@ and those that are just coming included.  What is old is removed.
 import errno
 import hashlib
 import os
-from collections import OrderedDict
+import stat
+import tempfile
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 from anychat.codes import ResultCode, TransferKind
 from anychat.core.state import Transfer
@@ -105,7 +107,7 @@ class DiskStaging:
         self.length = length
         self._directory = directory
         self._freed: Callable[[], None] | None = freed
-        self._descriptor = -1
+        self._file: IO[bytes] | None = None
         self._available = 0
 
     @property
@@ -117,34 +119,40 @@ class DiskStaging:
         """See `Staging`."""
         if self._freed is None:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-        if self._descriptor < 0:
+        if self._file is None:
             os.makedirs(self._directory, mode=0o700, exist_ok=True)
-            flags = os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC
-            self._descriptor = os.open(self._directory, flags, 0o600)
+            self._file = tempfile.TemporaryFile(  # noqa: SIM115 - closed by close()
+                buffering=0, dir=self._directory
+            )
         rest = memoryview(data)
         while rest:
-            written = os.pwrite(self._descriptor, rest, self._available)
+            written = os.pwrite(self._file.fileno(), rest, self._available)
             self._available += written
             rest = rest[written:]
 
     def read(self, offset: int, size: int) -> bytes:
         """See `Staging`."""
-        return os.pread(self._descriptor, size, offset)
+        if self._file is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        return os.pread(self._file.fileno(), size, offset)
 
     def close(self) -> None:
         """See `Staging`."""
         freed, self._freed = self._freed, None
         if freed is not None:
             freed()
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
 
 class _Reserved:
-    """A target that gives its place back when it is over, whatever comes of it."""
+    """A target that gives its place back when it is over, whatever comes of it.
 
-    def __init__(self, target: Target, release: Callable[[], None]):
+    :param release: called, in a thread, with the bytes that it leaves behind.
+    """
+
+    def __init__(self, target: FileTarget, release: Callable[[int], None]):
         self._target = target
         self._release = release
         self.open = target.open
@@ -153,19 +161,18 @@ class _Reserved:
 
     def finish(self) -> "Path | bytes":
         """See `Target`."""
-        result = self._target.finish()
-        self._release()
-        return result
+        return self._target.finish()
 
     def close(self) -> None:
         """See `Target`."""
+        kept = self._target.kept()
         self._target.close()
-        self._release()
+        self._release(kept)
 
     def discard(self) -> None:
         """See `Target`."""
         self._target.discard()
-        self._release()
+        self._release(0)
 
 
 class FileStore:
@@ -179,6 +186,8 @@ class FileStore:
         self._now = now
         self._coming: dict[int, tuple[int, int]] = {}
         """User and bytes of what is on its way, by task."""
+        self._released: deque[tuple[int, int]] = deque()
+        """Tasks that are over, and the bytes they left; threads add to it."""
         self._parts: dict[int, str] = {}
         """Names of their files."""
         self._staged = 0
@@ -187,6 +196,8 @@ class FileStore:
         """Bytes of the files that are there, by user, as the last look found."""
         self._since: dict[int, int] = {}
         """The same of those that have come since that look began."""
+        self._meanwhile: dict[int, int] = {}
+        """The same of those before that, while a look is under way."""
 
     # Files and buffers of clients.
 
@@ -200,32 +211,46 @@ class FileStore:
         user_id, length = int(transfer.source_id), transfer.length
         task = hashlib.sha256(transfer.guid.encode()).hexdigest()[:32]
         place = self._settings.directory / str(user_id)
-        tables = self._used, self._since
+        self._settle()
+        tables = self._used, self._since, self._meanwhile
         mine = sum(table.get(user_id, 0) for table in tables)
         mine += sum(size for user, size in self._coming.values() if user == user_id)
-        if mine + length > self._settings.user_quota:
+        # What is there of it is counted already.
+        more = length - _kept(place / (task + PART), length)
+        if mine + more > self._settings.user_quota:
             raise Refused(ResultCode.DISKSPACELIMITED)
-        if self.used + length > self._settings.total_quota:
+        if self.used + more > self._settings.total_quota:
             raise Refused(ResultCode.DISKSPACELIMITED)
         self._coming[transfer.id] = user_id, length
         self._parts[transfer.id] = task + PART
         target = FileTarget(place, task, transfer.file_name, length)
-        return _Reserved(target, lambda: self._release(transfer.id))
+        return _Reserved(
+            target, lambda kept: self._released.append((transfer.id, kept))
+        )
 
-    def _release(self, task_id: int) -> None:
-        self._coming.pop(task_id, None)
+    def _settle(self) -> None:
+        """Book what threads have said."""
+        while self._released:
+            self._release(*self._released.popleft())
+
+    def _release(self, task_id: int, kept: int) -> None:
+        """A file comes no more, but so much of it stays."""
         self._parts.pop(task_id, None)
+        user_id, _ = self._coming.pop(task_id, (0, 0))
+        if user_id and kept:
+            self._since[user_id] = self._since.get(user_id, 0) + kept
 
     @property
     def used(self) -> int:
         """Bytes that count against the quota of all."""
-        here = sum(self._used.values()) + sum(self._since.values())
+        self._settle()
+        tables = self._used, self._since, self._meanwhile
+        here = sum(sum(table.values()) for table in tables)
         return here + sum(size for _, size in self._coming.values()) + self._staged
 
     def keep(self, transfer: Transfer, path: Path) -> None:
         """A file is whole: it can be fetched from now on."""
-        user_id = int(transfer.source_id)
-        self._since[user_id] = self._since.get(user_id, 0) + transfer.length
+        self._release(transfer.id, transfer.length)
         self._known[transfer.id] = path
         self._known.move_to_end(transfer.id)
         if len(self._known) > _KNOWN:
@@ -258,9 +283,14 @@ class FileStore:
     # Files and buffers of business servers.
 
     def staging(self, kind: TransferKind, length: int) -> Staging:
-        """Where a business server's content waits until it is sent."""
+        """Where a business server's content waits until it is sent.
+
+        :raises Refused: 43, the quota of all would be passed.
+        """
         if kind is TransferKind.BUFFER:
             return MemoryStaging(length)
+        if self.used + length > self._settings.total_quota:
+            raise Refused(ResultCode.DISKSPACELIMITED)
         self._staged += length
 
         def freed() -> None:
@@ -272,13 +302,16 @@ class FileStore:
 
     def look(self) -> "Callable[[], dict[int, int]]":
         """What is to be done once a minute, in a thread: `looked` gets the result."""
+        self._settle()
         now, coming = self._now(), set(self._parts.values())
-        self._since = {}
+        # Those count until the look, which may take its time, has seen them.
+        self._meanwhile, self._since = self._since, {}
         return lambda: self._look(now, coming)
 
     def looked(self, used: dict[int, int]) -> None:
         """Bytes of each user, as `look` found them."""
         self._used = used
+        self._meanwhile = {}
 
     def _look(self, now: float, coming: set[str]) -> dict[int, int]:
         """Remove what is old, and say how much is left."""
@@ -292,23 +325,34 @@ class FileStore:
     def _expire(self, place: Path, now: float, coming: set[str]) -> int:
         """Bytes of what is left in a user's directory."""
         part_time, file_time = self._settings.part_time, self._settings.file_time
-        size = 0
-        with suppress(OSError):
-            entries = list(os.scandir(place))
-            left = len(entries)
+        size, left = 0, False
+        with suppress(OSError), os.scandir(place) as entries:
             for entry in entries:
                 if entry.name in coming or not entry.is_file(follow_symlinks=False):
+                    left = True
                     continue
-                status = entry.stat(follow_symlinks=False)
-                keep = part_time if entry.name.endswith(PART) else file_time
-                if keep and now - status.st_mtime > keep:
-                    os.unlink(entry.path)
-                    left -= 1
-                else:
-                    size += status.st_size
-            if not left:
+                # Somebody may take it away at any moment.
+                with suppress(OSError):
+                    status = entry.stat(follow_symlinks=False)
+                    keep = part_time if entry.name.endswith(PART) else file_time
+                    if keep and now - status.st_mtime > keep:
+                        os.unlink(entry.path)
+                    else:
+                        size += status.st_size
+                        left = True
+        if not left:
+            with suppress(OSError):
                 os.rmdir(place)
         return size
+
+
+def _kept(part: Path, length: int) -> int:
+    """Bytes of an unfinished file that another attempt goes on with."""
+    try:
+        status = os.lstat(part)
+    except OSError:
+        return 0
+    return min(status.st_size, length) if stat.S_ISREG(status.st_mode) else 0
 
 
 def _directories(root: Path) -> list[Path]:

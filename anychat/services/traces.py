@@ -23,7 +23,8 @@ from anychat.protocols.control import Probe, RelayedProbe, Report, ReportRequest
 #: Probes of one sender, and bytes of them.
 PROBES = Limit(rate=1500, burst=1500)
 BYTES = Limit(rate=1_250_000, burst=1_250_000)
-#: Copies that all senders together may have made.
+#: Copies that one sender, and all senders together, may have made.
+COPIES_EACH = Limit(rate=5_000, burst=2_500)
 COPIES = Limit(rate=10_000, burst=5_000)
 #: Reports to one sender: with the first probe after a while, then so many.
 REPORTS = Limit(rate=20, burst=5)
@@ -42,6 +43,7 @@ class _Sender:
     forwarded: dict[SessionId, int] = field(default_factory=dict)
     probes: TokenBucket = field(default_factory=lambda: TokenBucket(PROBES))
     bytes: TokenBucket = field(default_factory=lambda: TokenBucket(BYTES))
+    copies: TokenBucket = field(default_factory=lambda: TokenBucket(COPIES_EACH))
     reports: TokenBucket = field(default_factory=lambda: TokenBucket(REPORTS))
 
     def restart(self, trace: int) -> None:
@@ -88,6 +90,8 @@ class Traces:
         """A leg is gone."""
         self._legs.pop(leg, None)
         self._senders.pop(leg, None)
+        for sender in self._senders.values():
+            sender.forwarded.pop(leg, None)
 
     def route(
         self, leg: SessionId, user_id: int, receivers: tuple[SessionId, ...] | None
@@ -154,9 +158,24 @@ class Traces:
         out = []
         if sender.reports.take(now):
             out.append((leg, self._report(keys, sender, probe.stamp)))
-        for receiver in sender.receivers:
+        for receiver in self._granted(sender, probe.number, now):
             out += self._relay(receiver, sender, probe, size, now)
         return out
+
+    def _granted(
+        self, sender: _Sender, number: int, now: float
+    ) -> tuple[SessionId, ...]:
+        """Those receivers that there may be copies for, other ones each time; what
+        is too much is never looked at one by one."""
+        receivers = sender.receivers
+        wanted = len(receivers)
+        granted = self._copies.take(now, sender.copies.take(now, wanted))
+        if granted == wanted:
+            return receivers
+        self._drops.add(Drop.CONTROL_RATE, wanted - granted)
+        start = number * granted % wanted
+        turned = receivers[start : start + granted]
+        return turned + receivers[: granted - len(turned)]
 
     def _relay(
         self,
@@ -167,8 +186,8 @@ class Traces:
         now: float,
     ) -> list[tuple[SessionId, bytes]]:
         keys = self._legs.get(receiver)
-        if keys is None or not self._copies.take(now):
-            self._drops.add(Drop.CONTROL_RATE)
+        if keys is None:
+            self._drops.add(Drop.CONTROL_UNKNOWN)
             return []
         forwarded = sender.forwarded.get(receiver, 0) + 1
         sender.forwarded[receiver] = forwarded

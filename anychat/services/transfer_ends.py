@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from anychat.codes import ResultCode
 from anychat.services.store import Staging
@@ -69,6 +69,63 @@ class FedSource:
     def sending_failed(self, code: ResultCode) -> None:
         """See `Outlet`."""
         self._failed(code)
+
+
+#: Bytes of a buffer that the business server gets at a time.
+PORTION = 57_344
+
+#: Seconds between two of them, and until one that was not taken is offered again.
+_PAUSE, _AGAIN = 0.01, 0.25
+
+
+class HandOver:
+    """Gives a buffer to the business server, as fast as that one takes it.
+
+    :param offer: offers a portion; `answered` is called with what came of it.
+    :param ended: called once, when all of it was taken or none there takes it.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        content: bytes,
+        offer: Callable[[int, bytes], None],
+        ended: Callable[[ResultCode], None],
+    ):
+        self.offset = 0
+        """Bytes that were taken."""
+        self._clock = clock
+        self._content = content
+        self._offer = offer
+        self._ended = ended
+        self._later: IDelayedCall | None = None
+        self._size = 0
+
+    def next(self) -> None:
+        """Offer what comes next."""
+        self._later = None
+        data = self._content[self.offset : self.offset + PORTION]
+        self._size = len(data)
+        self._offer(self.offset, data)
+
+    def answered(self, code: ResultCode) -> None:
+        """What came of the last offer."""
+        if code == ResultCode.NOENOUGHRESOURCE:
+            # Too much of its user waits there: it has to wait its turn.
+            self._later = self._clock.callLater(_AGAIN, self.next)
+            return
+        if code == ResultCode.SUCCESS:
+            self.offset += self._size
+            if self.offset < len(self._content):
+                self._later = self._clock.callLater(_PAUSE, self.next)
+                return
+        self._ended(code)
+
+    def stop(self) -> None:
+        """Offer no more."""
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
 
 
 class LocalSink:

@@ -4,61 +4,45 @@ For each task it knows three offsets: what the receiver has said to have, what
 came of the sender, and up to where that one may send.  It never looks into a
 chunk: the body that came is the body that goes.
 
-What bounds it: a window for each task, and so many tasks at a time for each
-receiver, for each sender and in all.  The others wait without a grant.  A
-chunk is written while nothing else waits on a link; what comes meanwhile
-queues here, at most a window for each of the link's tasks.
+What bounds it: a window for each task, and as many tasks with a window at a time
+as `transfer_windows` lets go on.
 """
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 
 from anychat.business_messages import Answer
-from anychat.codes import ResultCode, TransferKind
+from anychat.codes import ResultCode
 from anychat.core.commands import Command, TransferFinished
 from anychat.core.state import Transfer
 from anychat.errors import PeerError, Refused
 from anychat.ids import SessionId
-from anychat.messages import (
-    TransferData,
-    TransferGrant,
-    TransferPortion,
-    TransferTaken,
-)
+from anychat.messages import TransferData, TransferTaken
 from anychat.protocols.formats import number_of
-from anychat.protocols.framing import encode_frame
-from anychat.protocols.signalling import ServerLink
+from anychat.services.server_ends import ServerEnds
 from anychat.services.store import FileStore
-from anychat.services.transfer_ends import FedSource, LocalSink
+from anychat.services.transfer_links import Links, TransferLinks
+from anychat.services.transfer_patience import LOOK, Patience
+from anychat.services.transfer_task import Task
+from anychat.services.transfer_windows import Windows
 from anychat.transfers.chunks import (
     WINDOW,
     Grant,
     decode_chunk,
     decode_taken,
-    encode_grant,
     place_of,
 )
-from anychat.transfers.pace import Window
+from anychat.transfers.pace import SMALLEST, Window
 
-_DATA, _PORTION = number_of(TransferData), number_of(TransferPortion)
-_TAKEN, _GRANT = number_of(TransferTaken), number_of(TransferGrant)
-
-#: Tasks that have a window at a time: to one receiver, of one sender, in all.
-PER_RECEIVER = 4
-PER_SENDER = 16
-OVERALL = 256
+_DATA, _TAKEN = number_of(TransferData), number_of(TransferTaken)
 
 #: Statistics that go up and down.
 GAUGES = frozenset({"tasks", "tasks_active", "queued_bytes", "stored_bytes"})
-
-#: Seconds without progress after which a task is given up, and between looks.
-PATIENCE = 60.0
-_LOOK = 10.0
 
 #: Seconds between two looks at what is stored.
 _STORE_LOOK = 60.0
@@ -68,70 +52,6 @@ _RESTARTS = 8
 
 #: A sender hears of room for so many bytes more.
 _STEP = WINDOW // 4
-
-
-class Links(Protocol):
-    """The clients' links."""
-
-    carried: "dict[int, Callable[[Any, bytes], bool]]"
-    """Who takes the session messages that carry no number, by type."""
-    eased: "list[Callable[[SessionId], None]]"
-    """Who is told that a link has caught up."""
-
-    def link_of(self, session: SessionId) -> ServerLink | None:
-        """The link that a session has."""
-
-
-class Task:
-    """A transfer under way."""
-
-    __slots__ = (
-        "active",
-        "length",
-        "limit",
-        "mark",
-        "passed",
-        "quiet",
-        "ready",
-        "restart",
-        "restarts",
-        "sink",
-        "source",
-        "stored",
-        "taken",
-        "told",
-        "transfer",
-    )
-
-    def __init__(self, transfer: Transfer):
-        self.transfer = transfer
-        self.length = transfer.length
-        self.source: FedSource | None = None
-        """The server's own end that sends, if it is the server."""
-        self.sink: LocalSink | None = None
-        """The server's own end that receives."""
-        self.ready = False
-        """The receiver has said where to go on, and its link stands."""
-        self.active = False
-        """It has a window."""
-        self.restart = True
-        """The sender has not been told where to go on."""
-        self.taken = self.passed = self.limit = self.told = 0
-        self.restarts = 0
-        self.mark = -1
-        self.quiet = 0.0
-        """Seconds that nothing came of it."""
-
-
-class Lane:
-    """What waits for one receiver's link."""
-
-    __slots__ = ("active", "queue", "tasks")
-
-    def __init__(self) -> None:
-        self.tasks: dict[int, Task] = {}
-        self.queue: deque[tuple[int, bytes]] = deque()
-        self.active = 0
 
 
 class TransferService(Service):
@@ -154,19 +74,16 @@ class TransferService(Service):
         in_thread: "Callable[..., Deferred[Any]]",
         make_window: Callable[[], Window | None] = Window,
     ):
-        self._reactor = reactor
-        self._links = links
         self._submit = submit
         self._answer = answer
         self._store = store
         self._in_thread = in_thread
-        self._make_window = make_window
         self._tasks: dict[int, Task] = {}
-        self._lanes: dict[SessionId, Lane] = {}
-        """Of receivers that have tasks."""
-        self._senders: dict[SessionId, Lane] = {}
-        """Of senders that have tasks; nothing queues there."""
-        self._active = 0
+        self._links = TransferLinks(links)
+        has_link = self._links.has_link
+        self._windows = Windows(has_link, self._grant, self._interrupt)
+        self._patience = Patience(self._windows, has_link)
+        self._ends = ServerEnds(reactor, self, submit, store, in_thread, make_window)
         self._counters: Counter[str] = Counter()
         self._sweep = LoopingCall(self.sweep)
         self._sweep.clock = reactor
@@ -174,14 +91,14 @@ class TransferService(Service):
         self._store_sweep.clock = reactor
         links.carried[_DATA] = self._data
         links.carried[_TAKEN] = self._taken
-        links.eased.append(self._drain)
+        links.eased.append(self._links.drain)
 
     # Service.
 
     def startService(self) -> None:
         """Begin to look after tasks that stand still."""
         super().startService()
-        self._sweep.start(_LOOK, now=False)
+        self._sweep.start(LOOK, now=False)
         self._store_sweep.start(_STORE_LOOK)
 
     def stopService(self) -> "Deferred[Any] | None":
@@ -203,11 +120,9 @@ class TransferService(Service):
             "bytes": self._counters["bytes"],
             "chunks_dropped": self._counters["chunks_dropped"],
             "tasks": len(self._tasks),
-            "tasks_active": self._active,
+            "tasks_active": self._windows.active,
             "stored_bytes": self._store.used,
-            "queued_bytes": sum(
-                len(body) for lane in self._lanes.values() for _, body in lane.queue
-            ),
+            "queued_bytes": self._links.queued,
         }
 
     # What effects ask.
@@ -217,21 +132,10 @@ class TransferService(Service):
         task = Task(transfer)
         self._tasks[transfer.id] = task
         self._counters["begun"] += 1
-        if transfer.source is not None:
-            self._enter(self._senders, transfer.source, task)
-        else:
-            task.source = FedSource(
-                transfer.id,
-                self._store.staging(transfer.kind, transfer.length),
-                self._reactor,
-                self._in_thread,
-                lambda body: self._pass_on(task, body),
-                lambda code: self._finish(task, code),
-                self._make_window(),
-            )
-        if transfer.sink is not None:
-            self._enter(self._lanes, transfer.sink, task)
-        else:
+        self._windows.enter(task)
+        if transfer.source is None:
+            self._ends.open_source(task)
+        if transfer.sink is None:
             task.ready = True
             self._grant(task)
 
@@ -246,37 +150,27 @@ class TransferService(Service):
         task = self._tasks.pop(task_id, None)
         if task is None:
             return
-        transfer = task.transfer
         self._counters["done" if code == ResultCode.SUCCESS else "failed"] += 1
-        if task.source is not None:
-            task.source.stop()
-        if task.sink is not None:
-            task.sink.stop(keep=code not in (ResultCode.CANCEL, ResultCode.SUCCESS))
-        self._deactivate(task)
-        if transfer.sink is not None:
-            self._forget_queued(task)
-            self._leave(self._lanes, transfer.sink, task)
-        if transfer.source is not None:
-            self._leave(self._senders, transfer.source, task)
-        self._wake(task)
+        self._ends.close(task, code)
+        if task.transfer.sink is not None:
+            self._links.forget(task.transfer.sink, task_id)
+        self._windows.leave(task)
 
     def suspend(self, session: SessionId) -> None:
         """A session's link is gone: its tasks wait, and their windows are free."""
-        for task in self._of(session):
-            transfer = task.transfer
+        for task in self._windows.tasks_of(session):
             task.restarts = 0
             task.restart = True
-            if transfer.sink == session:
+            if task.transfer.sink == session:
                 task.ready = False
-                self._forget_queued(task)
+                self._links.forget(session, task.transfer.id)
                 if task.source is not None:
                     task.source.suspend()
-            self._deactivate(task)
-            self._wake(task)
+            self._windows.release(task)
 
     def resume(self, session: SessionId) -> None:
         """A session has a link again; as receiver it speaks first."""
-        for task in self._of(session):
+        for task in self._windows.tasks_of(session):
             if task.transfer.source == session:
                 task.restart = True
                 self._grant(task)
@@ -289,6 +183,12 @@ class TransferService(Service):
             self._answer(number, Answer(refused.code))
         else:
             self._answer(number, Answer(ResultCode.SUCCESS, length=length, data=data))
+
+    def portion_offered(self, task_id: int, code: ResultCode) -> None:
+        """What came of a portion for the business server."""
+        task = self._tasks.get(task_id)
+        if task is not None and task.hand_over is not None:
+            task.hand_over.answered(code)
 
     # What comes over links.
 
@@ -304,34 +204,13 @@ class TransferService(Service):
             return False
         if offset + size > task.limit:
             raise PeerError("sends more of a transfer than was granted")
+        if size < SMALLEST and offset + size < task.length:
+            # A window of them would take many times its bytes in memory.
+            raise PeerError(f"sends a chunk of {size} bytes in mid-transfer")
         if task.sink is not None and not task.sink.take(decode_chunk(body)[1]):
             return False
-        self._pass_on(task, body)
+        self.pass_on(task, body)
         return True
-
-    def _pass_on(self, task: Task, body: bytes) -> None:
-        size = place_of(body)[2]
-        task.passed += size
-        self._counters["bytes"] += size
-        sink = task.transfer.sink
-        if sink is None:
-            return
-        lane, link = self._lanes[sink], self._links.link_of(sink)
-        if link is None:
-            return
-        if lane.queue or link.behind:
-            lane.queue.append((task.transfer.id, body))
-        else:
-            _write(link, _PORTION, body)
-
-    def _drain(self, session: SessionId) -> None:
-        lane = self._lanes.get(session)
-        if lane is None:
-            return
-        link = self._links.link_of(session)
-        while lane.queue and link is not None and not link.behind and not link.closed:
-            _, body = lane.queue.popleft()
-            _write(link, _PORTION, body)
 
     def _taken(self, session: Any, body: bytes) -> bool:
         taken = decode_taken(body)
@@ -346,32 +225,27 @@ class TransferService(Service):
             task.restarts += 1
             if task.restarts > _RESTARTS:
                 raise PeerError("begins a transfer again and again")
-            self._forget_queued(task)
+            self._links.forget(session.id, taken.task_id)
         elif not task.ready or taken.offset <= task.taken:
             return False
         elif taken.offset > task.passed:
             raise PeerError("takes more of a transfer than was sent")
-        self._take(task, taken.offset, restart=taken.restart)
-        return not taken.restart
+        # Who has hardly more says it at the cost of a message.
+        step = min(SMALLEST, task.passed - task.taken)
+        news = not taken.restart and taken.offset - task.taken >= step
+        self.take(task, taken.offset, restart=taken.restart)
+        return news
 
-    def _take(self, task: Task, offset: int, *, restart: bool) -> None:
-        """The receiver has everything before the offset."""
-        task.taken = offset
-        if restart:
-            task.ready = task.restart = True
-            task.passed = offset
-        self._grant(task)
-
-    # Windows.
+    # Grants.
 
     def _grant(self, task: Task) -> None:
         """Tell the sender what it may send, if that is news."""
-        if not task.ready or not (task.active or self._activate(task)):
+        if not task.ready or not (task.active or self._windows.open(task)):
             return
         if task.sink is None and task.transfer.sink is None:
-            self._open_sink(task)
-        if task.sink is not None and not task.sink.open:
-            return  # it says itself where to begin
+            self._ends.open_sink(task)
+        if task.transfer.sink is None and not (task.sink and task.sink.open):
+            return  # it says itself where to begin, or there is no room for it
         limit = min(task.length, task.taken + WINDOW)
         if not task.restart and not (
             limit - task.limit >= _STEP
@@ -387,168 +261,50 @@ class TransferService(Service):
             task.source.grant(offset, limit, restart=restart)
             return
         source = task.transfer.source
-        link = self._links.link_of(source) if source is not None else None
-        if link is None:
+        grant = Grant(task.transfer.id, offset, limit, restart)
+        if source is None or not self._links.grant(source, grant):
             task.restart = True
-            self._deactivate(task)
-            return
-        _write(
-            link,
-            _GRANT,
-            encode_grant(Grant(task.transfer.id, offset, limit, restart)),
-        )
+            self._windows.close(task)
 
-    def _activate(self, task: Task) -> bool:
-        """Give a task a window if there is one."""
-        sender, lane = self._sender_of(task), self._lane_of(task)
-        source = task.transfer.source
-        if (
-            self._active >= OVERALL
-            or (sender is not None and sender.active >= PER_SENDER)
-            or (lane is not None and lane.active >= PER_RECEIVER)
-            or (source is not None and self._links.link_of(source) is None)
-        ):
-            return False
-        task.active = True
-        task.restart = True
-        self._active += 1
-        for side in sender, lane:
-            if side is not None:
-                side.active += 1
-        return True
-
-    def _deactivate(self, task: Task) -> None:
-        if task.active:
-            task.active = False
-            self._active -= 1
-            for side in self._sender_of(task), self._lane_of(task):
-                if side is not None:
-                    side.active -= 1
-
-    def _wake(self, task: Task) -> None:
-        """A window may be free: give it to whoever waits at either end, or else."""
-        for side in self._lane_of(task), self._sender_of(task):
-            if side is not None:
-                self._wake_among(side.tasks)
-        if self._active == OVERALL - 1:
-            self._wake_among(self._tasks)
-
-    def _wake_among(self, tasks: dict[int, Task]) -> None:
-        for task in list(tasks.values()):
-            if self._active >= OVERALL:
-                return
-            if task.ready and not task.active:
-                self._grant(task)
-
-    def _sender_of(self, task: Task) -> Lane | None:
-        source = task.transfer.source
-        return self._senders.get(source) if source is not None else None
-
-    def _lane_of(self, task: Task) -> Lane | None:
+    def _interrupt(self, task: Task) -> None:
+        """Its window is another's: what has not gone out is sent again later."""
+        if task.source is not None:
+            task.source.suspend()
         sink = task.transfer.sink
-        return self._lanes.get(sink) if sink is not None else None
+        if sink is not None:
+            back = self._links.take_back(sink, task.transfer.id)
+            task.passed = task.passed if back is None else back
 
-    # The server's own ends.
+    # What the server's own ends ask; see `Relay`.
 
-    def _open_sink(self, task: Task) -> None:
-        transfer = task.transfer
+    def pass_on(self, task: Task, body: bytes) -> None:
+        """A chunk of the sender's goes to the receiver."""
+        size = place_of(body)[2]
+        task.passed += size
+        self._counters["bytes"] += size
+        if task.transfer.sink is not None:
+            self._links.pass_on(task.transfer.sink, task.transfer.id, body)
 
-        try:
-            target = self._store.open(transfer)
-        except Refused as refused:
-            self._finish(task, refused.code)
-            return
-        task.sink = LocalSink(
-            target,
-            transfer.length,
-            self._in_thread,
-            lambda offset, restart: self._take(task, offset, restart=restart),
-            lambda result: self._received(task, result),
-            lambda code: self._finish(task, code),
-        )
-        task.sink.start()
+    def take(self, task: Task, offset: int, *, restart: bool) -> None:
+        """The receiver has everything before the offset."""
+        task.taken = offset
+        if restart:
+            task.ready = task.restart = True
+            task.passed = offset
+        self._grant(task)
 
-    def _received(self, task: Task, result: Any) -> None:
-        transfer = task.transfer
-        if transfer.kind is TransferKind.BUFFER:
-            self._submit(TransferFinished(transfer.id, ResultCode.SUCCESS, data=result))
-        else:
-            self._store.keep(transfer, result)
-            self._submit(
-                TransferFinished(transfer.id, ResultCode.SUCCESS, path=str(result))
-            )
-
-    def _finish(self, task: Task, code: ResultCode) -> None:
+    def finish(self, task: Task, code: ResultCode) -> None:
+        """A task has ended here: the core is to know."""
         if task.transfer.id in self._tasks:
             self._submit(TransferFinished(task.transfer.id, code))
 
     # Time.
 
     def sweep(self) -> None:
-        """Give up what stands still though it could go on."""
-        for task in list(self._tasks.values()):
-            transfer = task.transfer
-            mark = task.taken + task.passed
-            ends = (transfer.source, transfer.sink)
-            if (
-                mark != task.mark
-                or self._has_to_wait(task)
-                or any(end and self._links.link_of(end) is None for end in ends)
-            ):
-                task.mark, task.quiet = mark, 0.0
-                continue
-            task.quiet += _LOOK
-            if task.quiet >= PATIENCE:
-                self._finish(task, gone(transfer.kind))
+        """Give up what stands still, and pass windows on."""
+        for task, code in self._patience.look(list(self._tasks.values())):
+            self.finish(task, code)
+        self._windows.pass_on(self._tasks.values(), LOOK)
 
     def _look(self) -> "Deferred[None]":
         return self._in_thread(self._store.look()).addCallback(self._store.looked)
-
-    def _has_to_wait(self, task: Task) -> bool:
-        """Whether others go first."""
-        if task.ready:
-            return not task.active
-        lane = self._lane_of(task)
-        return lane is not None and lane.active > 0
-
-    # The rest.
-
-    def _of(self, session: SessionId) -> list[Task]:
-        found: dict[int, Task] = {}
-        for sides in self._senders, self._lanes:
-            side = sides.get(session)
-            if side is not None:
-                found.update(side.tasks)
-        return list(found.values())
-
-    def _enter(
-        self, sides: dict[SessionId, Lane], session: SessionId, task: Task
-    ) -> None:
-        sides.setdefault(session, Lane()).tasks[task.transfer.id] = task
-
-    def _leave(
-        self, sides: dict[SessionId, Lane], session: SessionId, task: Task
-    ) -> None:
-        side = sides[session]
-        del side.tasks[task.transfer.id]
-        if not side.tasks:
-            del sides[session]
-
-    def _forget_queued(self, task: Task) -> None:
-        lane = self._lane_of(task)
-        if lane is not None and lane.queue:
-            number = task.transfer.id
-            lane.queue = deque([item for item in lane.queue if item[0] != number])
-
-
-def gone(kind: TransferKind) -> ResultCode:
-    """What becomes of a task of that kind whose other end is of no use."""
-    if kind is TransferKind.BUFFER:
-        return ResultCode.TRANSBUF_NOTASK
-    return ResultCode.TRANSFILE_FAILED
-
-
-def _write(link: ServerLink, type: int, body: bytes) -> None:
-    session = link.session
-    if session is not None:
-        link.write(encode_frame(type, body, ack=session.last_taken()))

@@ -20,6 +20,9 @@ PART = ".part"
 #: Names that are tried for a file that is whole.
 _TRIES = 10_000
 
+#: Unfinished files that attempts at the same content may have at a time, and one.
+_ATTEMPTS = 5
+
 #: Bytes that are read at a time of what was kept.
 _BLOCK = 16 * CHUNK
 
@@ -175,6 +178,7 @@ class FileTarget:
         self._name = safe_name(name)
         self._length = length
         self._path = path
+        self._whole: Path | None = None
         self._descriptor = -1
 
     def open(self, digest: Hash) -> int:
@@ -182,11 +186,7 @@ class FileTarget:
 
         :raises OSError: it cannot be had, or there is not enough room on the disk.
         """
-        os.makedirs(self._directory, mode=0o700, exist_ok=True)
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_APPEND
-        self._descriptor = os.open(self._part, flags, 0o600)
-        # Another attempt at the same may not have ended yet.
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._take_part()
         kept = min(os.fstat(self._descriptor).st_size, self._length - 1)
         kept -= kept % CHUNK
         os.ftruncate(self._descriptor, kept)
@@ -197,6 +197,30 @@ class FileTarget:
             size = min(_BLOCK, kept - offset)
             digest.update(os.pread(self._descriptor, size, offset))
         return kept
+
+    def _take_part(self) -> None:
+        """Open an unfinished file that no other attempt has."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_APPEND
+        first = self._part
+        for number in range(1, _ATTEMPTS):
+            # Whoever tidies up may have removed the directory since, as it was empty.
+            os.makedirs(self._directory, mode=0o700, exist_ok=True)
+            try:
+                descriptor = os.open(self._part, flags, 0o600)
+            except FileNotFoundError:
+                continue
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.samestat(os.fstat(descriptor), os.lstat(self._part)):
+                    self._descriptor = descriptor
+                    return
+            except FileNotFoundError:
+                pass  # the other attempt was discarded meanwhile
+            except BlockingIOError:
+                # Another attempt at the same has not ended yet: leave it alone.
+                self._part = first.with_stem(f"{first.stem}-{number + 1}")
+            os.close(descriptor)
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
 
     def write(self, pieces: Sequence[bytes]) -> None:
         """See `Target`."""
@@ -213,9 +237,10 @@ class FileTarget:
 
     def finish(self) -> Path:
         """See `Target`."""
-        self.close()
         path = self._path if self._path is not None else self._place()
         os.replace(self._part, path)
+        self._whole = path
+        self._close()
         return path
 
     def _place(self) -> Path:
@@ -233,14 +258,32 @@ class FileTarget:
             return path
         raise OSError(errno.EEXIST, "too many files of that name", self._name)
 
+    def kept(self) -> int:
+        """Bytes that are there."""
+        if self._whole is not None:
+            return self._length
+        return os.fstat(self._descriptor).st_size if self._descriptor >= 0 else 0
+
     def close(self) -> None:
-        """See `Target`."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        """See `Target`; if it is whole, nobody has heard of it: unfinished again."""
+        if self._whole is not None:
+            os.replace(self._whole, self._part)
+            self._whole = None
+        elif self._descriptor >= 0 and not os.fstat(self._descriptor).st_size:
+            self._part.unlink(missing_ok=True)
+        self._close()
 
     def discard(self) -> None:
         """See `Target`."""
-        if self._descriptor >= 0:
-            self.close()
+        if self._whole is not None:
+            self._whole.unlink(missing_ok=True)
+            self._whole = None
+        elif self._descriptor >= 0:
+            # Before the lock is gone: then the name may be another attempt's.
             self._part.unlink(missing_ok=True)
+        self._close()
+
+    def _close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1

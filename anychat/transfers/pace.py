@@ -93,6 +93,18 @@ class Cap:
         self.bitrate = bitrate
         self._free_at = 0.0
 
+    @property
+    def chunk(self) -> int:
+        """Bytes of a chunk: half a second's, so that a low rate has no long gaps."""
+        if not self.bitrate:
+            return CHUNK
+        return min(CHUNK, max(SMALLEST, self.bitrate // 16 // SMALLEST * SMALLEST))
+
+    def change(self, bitrate: int) -> None:
+        """From now on it is another one, whatever has gone out."""
+        self.bitrate = bitrate
+        self._free_at = 0.0
+
     def wait(self, now: float) -> float:
         """Seconds until the next chunk may go out."""
         return max(0.0, self._free_at - now) if self.bitrate else 0.0

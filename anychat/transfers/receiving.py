@@ -49,7 +49,7 @@ class Receiving:
         self._pending: list[Chunk] = []
         self._hash: Any = hashlib.sha256()
         self._unproven = False
-        self._opened = self._whole = False
+        self._opened = False
         self._busy = False
         self._ending: Callable[[], None] | None = None
         self._over = False
@@ -87,7 +87,7 @@ class Receiving:
         self._pending.clear()
         if self._busy:
             self._ending = ending
-        elif not self._whole:
+        else:
             self._in_thread(ending).addErrback(_ignore)
 
     def _run(
@@ -134,7 +134,7 @@ class Receiving:
 
     def _wind_up(self) -> None:
         ending, self._ending = self._ending, None
-        if ending is not None and not self._whole:
+        if ending is not None:
             self._in_thread(ending).addErrback(_ignore)
 
     # The work, and what follows from it.
@@ -177,9 +177,7 @@ class Receiving:
         self._work()
 
     def _finish(self) -> "Path | bytes":
-        result = self._target.finish()
-        self._whole = True
-        return result
+        return self._target.finish()
 
     def _done(self, result: "Path | bytes") -> None:
         self._over = True

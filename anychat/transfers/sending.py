@@ -169,7 +169,9 @@ class Sending:
     def _read_ahead(self) -> None:
         content, head = self.content, self._head
         waiting = len(self._chunks) - self._cursor
-        size = self._window.chunk if self._window is not None else CHUNK
+        size = self._cap.chunk
+        if self._window is not None:
+            size = min(size, self._window.chunk)
         end = min(content.available, head + size * AHEAD)
         if (
             self._reading

@@ -126,6 +126,15 @@ class CallTests(CallTestCase):
         self.assertEqual(self.end(), 1)
         self.assertIn("100102 VIDEOCALL_OFFLINE", self.complaints[0])
 
+    def test_oneself(self):
+        """By id or by name: it says why, and asks for nothing."""
+        self.verb = ("call", "host", "me")
+        self.begin()
+        self.serve(InfoValue(OK.code, str(self.join.client.user_id)))
+        self.assertEqual(self.end(), 1)
+        self.assertIn("21 FUNCOPTERROR", self.complaints[0])
+        self.assertIn("nobody can call himself", self.complaints[0])
+
     def test_notToBeHad(self):
         """What the server refuses is said once: exit code 1."""
         self.begin()
@@ -206,6 +215,16 @@ class CallTests(CallTestCase):
         ):
             error = self.assertRaises(SystemExit, self.quietly, [*way, *wrong])
             self.assertEqual(error.code, 2)
+
+    def test_callee(self):
+        """Neither is who cannot be called."""
+        for callee in "0", "-1", "", " ", "x" * 129, "99999999999":
+            arguments = ["call", "host", callee, "--user", "me"]
+            error = self.assertRaises(SystemExit, self.quietly, arguments)
+            self.assertEqual(error.code, 2)
+        for callee in "x" * 128, "-2", "1":
+            options = self.quietly(["call", "host", callee, "--user", "me"])
+            self.assertEqual(str(options.callee), callee)
 
     def quietly(self, arguments):
         """Parse without a word."""

@@ -16,9 +16,10 @@ from anychat.client.client import Client
 from anychat.client.join import Join, file_name
 from anychat.client.options import parse
 from anychat.client.output import Output
-from anychat.codes import ResultCode, StreamKind
+from anychat.codes import ResultCode, StreamKind, TransferKind
 from anychat.messages import (
     CloseStream,
+    EndTransfer,
     EnterRoomResult,
     LinkClose,
     Logout,
@@ -28,6 +29,8 @@ from anychat.messages import (
     SendText,
     StreamOpened,
     TextMessage,
+    TransferOffered,
+    TransferTaken,
     UserAtRoom,
     UserCameraControl,
     UserSpeakControl,
@@ -36,7 +39,7 @@ from test.client.fakes import FakeMedia, FakeSent, FakeStatistics, granted
 from test.client.server import FakeServer
 
 VIDEO, AUDIO = StreamKind.VIDEO, StreamKind.AUDIO
-OK = Result(ResultCode.SUCCESS)
+OK, CANCEL = Result(ResultCode.SUCCESS), ResultCode.CANCEL
 ANN = Member(5, 0, "ann")
 BOB = Member(6, 0, "bob/..")
 
@@ -248,6 +251,50 @@ class JoinTests(JoinTestCase):
         self.assertEqual(self.lines()[-1], "ann (5): hi\\x1b[2J\\x0athere")
         self.reactor.advance(5)
         self.end()
+
+    def offer(self, kind=TransferKind.FILE, task_id=4):
+        """User 5 sends a file; what the client says to it."""
+        self.server.side.take()
+        offered = TransferOffered(task_id, 5, kind, "g", "a.txt", 3, 0, 0, 0, "")
+        self.tell(offered)
+        return [message for _, message in self.server.side.take()]
+
+    def test_refusedFile(self):
+        """Files are not taken unless asked for; their senders and people hear it."""
+        self.begin()
+        self.enter(ANN)
+        for task_id, kind in enumerate((TransferKind.FILE, TransferKind.FILE_EX)):
+            refused = EndTransfer(task_id, kind, CANCEL)
+            self.assertEqual(self.offer(kind, task_id), [refused])
+            line = "ann (5): file a.txt of 3 bytes refused; --accept-files DIR takes "
+            self.assertEqual(self.lines()[-1], line + "files")
+        self.join.finish(0)
+        self.assertEqual(self.end(), 0)
+
+    def test_refusedFileJSON(self):
+        """The same as an object."""
+        self.begin("--json")
+        self.enter(ANN)
+        self.offer()
+        refused = self.objects()[-1]
+        self.assertEqual(
+            (refused["event"], refused["source"], refused["length"]),
+            ("file_refused", 5, 3),
+        )
+        self.join.finish(0)
+        self.end()
+
+    def test_acceptFiles(self):
+        """With a directory they are taken, and go there."""
+        self.begin("--accept-files", self.directory)
+        self.enter(ANN)
+        self.assertEqual(self.offer(), [TransferTaken(4, 0, True)])
+        transfers = self.join.client.transfers
+        self.assertEqual(transfers.directory, Path(self.directory))
+        self.assertEqual(len(transfers.tasks), 1)
+        self.assertTrue(os.path.isdir(self.directory))
+        self.join.finish(0)
+        self.assertEqual(self.end(), 0)
 
     def test_watchAll(self):
         """Who is in the room and who comes later is watched; the end has sums."""

@@ -7,7 +7,13 @@ from twisted.internet.defer import Deferred, fail
 from anychat.client.session import SignedUser
 from anychat.codes import ResultCode, SignatureScheme
 from anychat.errors import Refused
-from anychat.messages import LoginEx, OpenStream, SetSDKOption, StreamOpened
+from anychat.messages import (
+    LoginEx,
+    OpenStream,
+    RenewStreams,
+    SetSDKOption,
+    StreamOpened,
+)
 from test.client.server import PARAMETERS
 from test.client.test_client import OK, ClientTestCase
 
@@ -137,8 +143,9 @@ class LoginExTests(SignedTestCase):
 class ParametersTests(SignedTestCase):
     """Publications follow the media parameters."""
 
-    def test_renewed(self):
-        """What is published is opened anew; there are no keys used twice."""
+    def setUp(self):
+        """Publish something in a room."""
+        super().setUp()
         self.successResultOf(self.connect(self.sign))
         self.server.side.take()
         self.client.enter_room(1)
@@ -147,11 +154,23 @@ class ParametersTests(SignedTestCase):
         published = self.client.publish(object())
         for ssrc in (100, 101):
             self.serve(StreamOpened(ResultCode.SUCCESS, ssrc, b"k" * 16, b"s" * 12))
-        publishing = self.successResultOf(published)
+        self.publishing = self.successResultOf(published)
         self.server.side.received.clear()
+
+    def test_renewed(self):
+        """What is published is opened anew; there are no keys used twice."""
         self.tell(replace(PARAMETERS, video_fps=5))
+        self.check_renewed()
+
+    def test_kickedOut(self):
+        """So it is when the server says that somebody has the old keys."""
+        self.tell(RenewStreams())
+        self.check_renewed()
+
+    def check_renewed(self):
+        """Both streams come back under keys of their own."""
         opened = [m for _, m in self.server.side.received if isinstance(m, OpenStream)]
         self.assertEqual(len(opened), 1)
         for ssrc in (102, 103):
             self.serve(StreamOpened(ResultCode.SUCCESS, ssrc, b"l" * 16, b"s" * 12))
-        self.assertEqual(sorted(publishing.opened.values()), [102, 103])
+        self.assertEqual(sorted(self.publishing.opened.values()), [102, 103])

@@ -7,10 +7,10 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from anychat.client.join import CANNOT_CONNECT, FINE, REFUSED
-from anychat.client.nettest import BINDING, COMING, NetTest
+from anychat.client.nettest import BINDING, NetTest
 from anychat.client.options import parse
 from anychat.client.trace import UdpTrace
-from anychat.codes import ResultCode
+from anychat.codes import ResultCode, StreamTransMode
 from anychat.errors import Refused
 from anychat.messages import SetUdpTrace
 from test.client.test_nat import Printed
@@ -28,6 +28,7 @@ class FakeClient:
 
     def __init__(self, reactor, **options):
         self.options = options
+        self.transfers = Namespace()
         self.world = World(reactor)
         self.user_id = 7
         self.members = {}
@@ -145,12 +146,39 @@ class NetTestTests(SynchronousTestCase):
         self.assertIn(SetUdpTrace(2, -3), self.client.asked)
 
     def test_peerDoesNotCome(self):
-        """But not for ever."""
-        job = self.command("--peer=-3")
+        """But not for ever, and it says for how long."""
+        job = self.command("--peer=-3", "--wait", "3")
         job.start()
-        self.advance(COMING + 2)
+        self.advance(2)
+        self.assertIn("up to 3 s", self.printed.lines[0])
+        self.advance(2)
         self.assertEqual(self.finished(job), REFUSED)
         self.assertIn("205", self.complaints[0])
+
+    def test_peerIsOneself(self):
+        """Nobody waits for himself."""
+        job = self.command("--peer", "7")
+        job.start()
+        self.assertEqual(self.finished(job), REFUSED)
+        self.assertIn("21 FUNCOPTERROR", self.complaints[0])
+        self.assertEqual(self.printed.lines, [])
+
+    def test_overTCP(self):
+        """A server that wants no UDP is not called a network that lets none pass."""
+        self.prepare = lambda client: setattr(client.world, "mode", StreamTransMode.TCP)
+        job = self.command()
+        job.start()
+        self.assertEqual(self.finished(job), REFUSED)
+        self.assertIn("StreamTransMode=1", self.complaints[0])
+        self.assertEqual(self.printed.lines, [])
+
+    def test_fewProbes(self):
+        """What a moment shows is not said without a word of caution."""
+        job = self.command("--seconds", "0.1")
+        job.start()
+        self.advance(3)
+        self.assertEqual(self.finished(job), FINE)
+        self.assertIn("say little", self.printed.lines[-1])
 
     def test_noServer(self):
         """No connection: code 3."""

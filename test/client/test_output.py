@@ -1,5 +1,6 @@
 """What the console client prints."""
 
+import errno
 import io
 import json
 
@@ -154,6 +155,19 @@ class OutputTests(SynchronousTestCase):
         output.line("b")
         self.assertEqual(told, [1])
         self.assertTrue(output.broken)
+        self.assertIn("closed file", output.error)
+
+    def test_brokenWhy(self):
+        """A full disk is an error, a reader who has had enough is none."""
+        for number, text in ((errno.ENOSPC, "full"), (errno.EPIPE, "")):
+
+            def fails(_, number=number):
+                raise OSError(number, "full")
+
+            self.stream.write = fails
+            output = Output(self.stream, False, self.clock.seconds)
+            output.line("a")
+            self.assertEqual((output.broken, output.error), (True, text))
 
     def test_userLine(self):
         """A user's sums in one line."""

@@ -247,8 +247,17 @@ class OptionTests(SynchronousTestCase):
             (213, 0, 21),
             (213, 60_001, 21),
             (30, -1, 21),
+            (31, 6, 21),
+            (32, 0, 21),
+            (33, 0, 21),
+            (33, "5", 21),
+            (34, 0, 21),
+            (38, 15, 21),
+            (39, 0, 21),
+            (93, 2, 21),
         ):
             self.assertEqual(self.set(option, number), code)
+        self.assertEqual((self.set(35, 1), self.applied), (0, [{}]))
         self.assertEqual((self.get(7), self.get(110)), (-20, -20))
         self.assertEqual((self.set(213, 50), self.get(213)), (0, 50))
 

@@ -1,5 +1,6 @@
 """``anychat-client send-file``, with a server that the test plays."""
 
+import errno
 import io
 import json
 from pathlib import Path
@@ -189,8 +190,24 @@ class SendFileTests(SynchronousTestCase):
         self.say(TransferBegun(OK, 9), request)
         job.finish(FINE)
         self.server.flush()
-        self.assertEqual(self.codes, [CANNOT_CONNECT])
+        self.assertEqual(self.codes, [REFUSED])
+        self.assertEqual(self.objects()[-1]["code"], REFUSED)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_terminalGone(self):
+        """Bars that cannot be shown any more stop nothing."""
+        self.run_command(self.file(), "--to", "5", json=0)
+        ((request, _),) = self.requests()
+        self.say(TransferBegun(OK, 9), request)
+
+        def gone(*_):
+            raise OSError(errno.EIO, "the terminal is gone")
+
+        self.terminal.write = self.terminal.flush = gone
+        self.clock.advance(0.2)
+        self.say(TransferEnded(9, OK))
+        self.log_out()
+        self.assertEqual(self.codes, [FINE])
 
     def test_interruptedEarly(self):
         """Ctrl-C before there is a connection ends it too."""

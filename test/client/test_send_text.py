@@ -1,5 +1,7 @@
 """``anychat-client send-text``, with a client that the test plays."""
 
+from argparse import Namespace
+
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -17,6 +19,7 @@ class FakeClient:
 
     def __init__(self, reactor, **options):
         self.options = options
+        self.transfers = Namespace()
         self.user_id, self.room_id = 7, 0
         self.done = []
         self.outcomes = {}
@@ -147,8 +150,14 @@ class SendTextTests(SynchronousTestCase):
     def test_interrupted(self):
         """Ctrl-C: what was not sent is not, and the exit code says so."""
         job = self.command("x", "--to", "8", send=Deferred())
-        self.assertEqual(self.successResultOf(job.finish(FINE)), CANNOT_CONNECT)
+        self.assertEqual(self.successResultOf(job.finish(FINE)), REFUSED)
         self.assertEqual(self.complaints, [])
+
+    def test_interruptedEarly(self):
+        """Before there is a session nobody was reached."""
+        job = self.command("x", "--to", "8", connect=Deferred())
+        self.client.user_id = 0
+        self.assertEqual(self.successResultOf(job.finish(FINE)), CANNOT_CONNECT)
 
     def test_usage(self):
         """2 for what cannot be meant."""

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from anychat.client.trace import PeerFigures, TraceCount, TraceFigures, UdpTrace
 from anychat.client.verdict import judge
-from anychat.codes import ResultCode, TraceMode
+from anychat.codes import ResultCode, StreamTransMode, TraceMode
 from anychat.errors import Refused
 from anychat.ids import SessionId
 from anychat.media.counters import Drops
@@ -58,6 +58,7 @@ class World:
     def __init__(self, clock):
         self.udp = Udp(clock)
         self.transport = self
+        self.mode = StreamTransMode.UDP
 
 
 class UdpTraceTests(SynchronousTestCase):
@@ -130,6 +131,13 @@ class UdpTraceTests(SynchronousTestCase):
         verdict = judge(figures, 1000, 2.0, 500_000)
         self.assertIn("on the way down", " ".join(verdict.notes))
 
+    def test_overTCP(self):
+        """Where the server wants no UDP nothing is measured."""
+        self.media.mode = StreamTransMode.TCP
+        for call in self.trace.start, self.trace.listen, lambda: self.trace.bound:
+            self.assertRaises(Refused, call)
+        self.assertEqual(self.asked, [])
+
     def test_whileItRuns(self):
         """Figures do not take for lost what is under way."""
         self.trace.start()
@@ -172,6 +180,53 @@ class UdpTraceTests(SynchronousTestCase):
         first, second = self.trace.stop(), self.trace.stop()
         self.advance(2.0)
         self.assertEqual(self.successResultOf(first), self.successResultOf(second))
+
+    def test_stopLater(self):
+        """Who stops what has ended long ago gets its figures."""
+        figures = self.run_trace()
+        self.assertEqual(self.successResultOf(self.trace.stop()), figures)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_startTwice(self):
+        """The later one counts, and probes leave at its rate alone."""
+        answers = [Deferred(), Deferred()]
+        waiting = list(answers)
+        self.answer = lambda: waiting.pop(0)
+        self.trace.start(rate=5_000_000)
+        self.trace.start(rate=80_000)
+        self.answer = lambda: succeed(None)
+        for answer in answers:
+            answer.callback(None)
+        self.advance(2.0)
+        self.assertLess(self.media.udp.sent, 25)
+        self.trace.stop()
+        self.advance(2.0)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_startWhileStopping(self):
+        """Who waits for the figures gets what there is; the new one goes on."""
+        self.trace.start()
+        self.advance(0.5)
+        stopping = self.trace.stop()
+        self.trace.start()
+        self.assertGreater(self.successResultOf(stopping).sent, 0)
+        self.advance(0.5)
+        self.assertTrue(self.trace.sending)
+        stopping = self.trace.stop()
+        self.advance(2.0)
+        self.assertLess(self.successResultOf(stopping).loss_up, 0.01)
+
+    def test_stopBeforeTheAnswer(self):
+        """What is stopped before the server has said yes does not begin."""
+        waiting = Deferred()
+        self.answer = lambda: waiting
+        self.trace.start()
+        self.answer = lambda: succeed(None)
+        self.assertEqual(self.successResultOf(self.trace.stop()), TraceFigures())
+        waiting.callback(None)
+        self.advance(0.5)
+        self.assertEqual(self.media.udp.sent, 0)
+        self.assertEqual(self.asked[-1], SetUdpTrace(TraceMode.OFF, 0))
 
     def test_sessionOver(self):
         """A trace that is being stopped when the session ends is not left open."""

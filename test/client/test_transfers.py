@@ -4,14 +4,15 @@ import json
 import os
 from pathlib import Path
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from anychat.client import transfers as module
 from anychat.client.client import Client
-from anychat.client.transfers import RECEIVED_AT_ONCE
+from anychat.client.transfers import RECEIVED_AT_ONCE, RECEIVED_OF_ALL, no_files
 from anychat.codes import ResultCode, TransferKind, TransTaskInfo
-from anychat.errors import Refused
+from anychat.errors import LocalError, Refused
 from anychat.messages import (
     BeginTransfer,
     EndTransfer,
@@ -270,11 +271,11 @@ class SendingTests(TransfersCase):
 
     def test_cap(self):
         """Option 46 holds all of it back."""
-        self.transfers.bitrate_cap = 8 * CHUNK
+        self.transfers.bitrate_cap = 16 * CHUNK
         self.begin(content_of(10 * CHUNK))
         self.assertEqual(self.grant(0, 10 * CHUNK, True), [0])
         for number in range(1, 4):
-            self.clock.advance(1.0)
+            self.clock.advance(0.5)
             self.assertEqual(
                 [m.offset for m in self.came() if isinstance(m, TransferData)],
                 [number * CHUNK],
@@ -331,6 +332,35 @@ class SendingTests(TransfersCase):
         self.say(TransferEnded(3, OK))
         self.assertIs(self.successResultOf(self.outcome), task)
 
+    def test_capLifted(self):
+        """What waited for a low cap goes on when it is lifted."""
+        self.transfers.bitrate_cap = 100
+        self.begin(content_of(4 * 4096))
+        self.assertEqual(self.grant(0, 4 * 4096, True), [0])
+        self.transfers.bitrate_cap = 0
+        self.assertEqual(len(self.came()), 3)
+
+    def test_strangeName(self):
+        """A file whose name is no text can be sent; it is called something like it."""
+        path = self.file(b"abc", name=os.fsdecode(b"a\xd6\xd0.txt"))
+        self.transfers.trans_file(5, path)
+        (asked,) = self.came()
+        self.assertEqual(asked.file_name, "a??.txt")
+
+    def test_cancelledAfterLostSession(self):
+        """The number that a task had in a lost session is not its own any more."""
+        task = self.begin()
+        self.server.resume_code = ResultCode.SESSIONNOTEXIST
+        self.server.cut()
+        self.clock.advance(1.0)
+        self.came()
+        self.transfers.cancel(task)
+        self.assertFails(task, 6)
+        self.assertEqual(
+            [m for m in self.came() if isinstance(m, EndTransfer)],
+            [],
+        )
+
     def test_resync(self):
         """What the server does not name after a resync is over."""
         self.begin()
@@ -379,9 +409,11 @@ class SendingTests(TransfersCase):
 class ReceivingTests(TransfersCase):
     """What others send."""
 
-    def offer(self, task_id=4, kind=FILE, *, length, name="a.txt", guid="g"):
+    def offer(self, task_id=4, kind=FILE, *, length, name="a.txt", guid="g", source=5):
         """Somebody sends something."""
-        self.say(TransferOffered(task_id, 5, kind, guid, name, length, 1, 2, 3, "note"))
+        self.say(
+            TransferOffered(task_id, source, kind, guid, name, length, 1, 2, 3, "note")
+        )
 
     def send(self, content, task_id=4, start=0):
         """The chunks of it."""
@@ -445,14 +477,16 @@ class ReceivingTests(TransfersCase):
     def test_tooLarge(self):
         """What is too large, or cannot be, is not taken."""
         self.transfers.maximum = 10
-        for kind, length, code in (
+        cases = (
             (FILE, 11, 712),
             (FILE, 0, 712),
             (BUFFER, 0, 21),
             (BUFFER, (1 << 20) + 1, 21),
-        ):
-            self.offer(kind=kind, length=length)
-            self.assertEqual(self.came(), [EndTransfer(4, kind, ResultCode(code))])
+        )
+        for task_id, (kind, length, code) in enumerate(cases, 4):
+            self.offer(task_id, kind=kind, length=length)
+            ended = EndTransfer(task_id, kind, ResultCode(code))
+            self.assertEqual(self.came(), [ended])
 
     def test_accept(self):
         """The program may decline, or say where it wants a file."""
@@ -460,8 +494,8 @@ class ReceivingTests(TransfersCase):
         self.offer(length=3)
         self.assertEqual(self.came(), [EndTransfer(4, FILE, ResultCode.CANCEL)])
         self.transfers.accept = lambda task: 1 / 0
-        self.offer(length=3)
-        self.assertEqual(self.came(), [EndTransfer(4, FILE, ResultCode.CANCEL)])
+        self.offer(5, length=3)
+        self.assertEqual(self.came(), [EndTransfer(5, FILE, ResultCode.CANCEL)])
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         own = Path(self.mktemp())
 
@@ -470,8 +504,54 @@ class ReceivingTests(TransfersCase):
             return True
 
         self.transfers.accept = accept
-        self.arrive(b"abc")
+        self.arrive(b"abc", task_id=6)
         self.assertEqual(own.read_bytes(), b"abc")
+
+    def test_directory(self):
+        """Paths may be texts; what is no path is refused."""
+        self.transfers.directory = text = self.mktemp()
+        self.arrive(b"abc")
+        self.assertEqual((Path(text) / "a.txt").read_bytes(), b"abc")
+        for wrong in (None, 5, b"a", "a\0b"):
+            self.assertRaises(Refused, setattr, self.transfers, "directory", wrong)
+        self.assertEqual(self.transfers.directory, Path(text))
+
+    def test_acceptedPath(self):
+        """So may what `accept` sets; what is no path is the program's fault."""
+        own = self.mktemp()
+
+        def accept(task):
+            task.path = own
+            return True
+
+        self.transfers.accept = accept
+        self.arrive(b"abc")
+        self.assertEqual(Path(own).read_bytes(), b"abc")
+        own = 5
+        self.offer(5, length=3)
+        self.assertEqual(self.came(), [EndTransfer(5, FILE, ResultCode.CANCEL)])
+        self.assertEqual(len(self.flushLoggedErrors(Refused)), 1)
+
+    def test_acceptLater(self):
+        """What says yes or no later only has said neither."""
+
+        async def accept(task):
+            return True
+
+        for number, later in enumerate((accept, lambda task: Deferred()), 5):
+            self.transfers.accept = later
+            self.offer(number, length=3)
+            ended = EndTransfer(number, FILE, ResultCode.CANCEL)
+            self.assertEqual(self.came(), [ended])
+            self.assertEqual(len(self.flushLoggedErrors(LocalError)), 1)
+
+    def test_noFiles(self):
+        """Who wants no files of others still has their buffers."""
+        self.transfers.accept = no_files
+        self.offer(length=3)
+        self.assertEqual(self.came(), [EndTransfer(4, FILE, ResultCode.CANCEL)])
+        self.arrive(b"abc", kind=BUFFER, task_id=5)
+        self.assertEqual(len(self.told("on_trans_buffer_ex")), 1)
 
     def test_fullDisk(self):
         """A full disk is told the sender as 715, and nothing stays."""
@@ -558,6 +638,43 @@ class ReceivingTests(TransfersCase):
             self.clock.advance(0.01)
         self.assertEqual(len(self.told("on_trans_file")), 1000)
         self.assertEqual(len(os.listdir(self.transfers.directory)), 1000)
+
+    def test_offeredAgain(self):
+        """What has come whole is not received anew when it is offered once more."""
+        self.offer(length=3)
+        self.send(b"abc")
+        self.server.flush()
+        requests = [item for item in self.server.side.take() if item[0]]
+        self.say(Resync(7, 0))
+        self.say(TransferTasks((4,)))
+        self.offer(length=3)
+        self.assertEqual((self.came(), self.transfers.tasks), ([], ()))
+        ((request, ended),) = requests
+        self.assertEqual(ended, EndTransfer(4, FILE, OK))
+        self.say(Result(OK), request)
+        self.offer(length=3, guid="another")
+        self.assertEqual(len(self.transfers.tasks), 1)
+
+    def test_slowSender(self):
+        """Who sends a thousand files slowly keeps nobody else's waiting."""
+        for number in range(1, 101):
+            self.offer(number, length=3, guid=str(number))
+        self.offer(200, length=3, guid="200", source=8)
+        self.send(b"abc", 200)
+        self.assertEqual(len(self.told("on_trans_file")), 1)
+        self.assertEqual(
+            len(os.listdir(self.transfers.directory)), RECEIVED_AT_ONCE + 1
+        )
+
+    def test_manySenders(self):
+        """There is a bound for all senders together, too."""
+        for number in range(1, 101):
+            self.offer(number, length=3, guid=str(number), source=number)
+        files = os.listdir(self.transfers.directory)
+        self.assertEqual(len(files), RECEIVED_OF_ALL)
+        for number in range(1, 101):
+            self.send(b"abc", number)
+        self.assertEqual(len(self.told("on_trans_file")), 100)
 
     def test_strangeChunks(self):
         """Chunks of nothing are ignored, and do no harm."""

@@ -23,6 +23,7 @@ from anychat.messages import (
     FriendStatus,
     MicStateChange,
     OnlineUser,
+    RenewStreams,
     Resync,
     RoomMembers,
     SDKFilterData,
@@ -151,6 +152,9 @@ class Client:
         assert self.friends.get(message.user_id) is not message.online
         self.friends[message.user_id] = message.online
 
+    def receive_RenewStreams(self, message):
+        assert self.room_id is not None
+
     def receive_UserInfoCommand(self, message):
         assert message.control_code >= 100
 
@@ -205,6 +209,7 @@ NOTIFICATIONS = {
     CameraState,
     MicStateChange,
     StreamEnded,
+    RenewStreams,
     Resync,
     TextMessage,
     TransBufferData,
@@ -463,6 +468,10 @@ class Audience:
 
     def Offer(self, effect):
         assert effect.session in self.clients
+        self.arbiter.tell(effect.event)
+
+    def OfferPortion(self, effect):
+        assert effect.event.offset + len(effect.event.data) <= effect.event.length
         self.arbiter.tell(effect.event)
 
     def AnswerCall(self, effect):

@@ -19,6 +19,7 @@ from anychat.core.effects import (
     AnswerCall,
     AskVerifyUser,
     Offer,
+    OfferPortion,
     QuestionClosed,
     RefuseLogin,
     Reply,
@@ -54,6 +55,9 @@ OPUS = StreamFormat(payload_type=111, clock_rate=48000, bitrate=16000, channels=
 
 FORMATS = {StreamKind.VIDEO: H264, StreamKind.AUDIO: OPUS}
 
+#: What the plug-in hears.
+_TOLD = Tell | Offer | OfferPortion
+
 
 class Driver:
     """A hall, its journal, and a supply of fresh ids."""
@@ -86,7 +90,7 @@ class Driver:
             self.journal.append(change)
             self.hall.apply(change)
         effects = list(decision.effects)
-        told = [effect for effect in effects if isinstance(effect, Tell | Offer)]
+        told = [effect for effect in effects if isinstance(effect, _TOLD)]
         self.told += [effect.event for effect in told]
         return [effect for effect in effects if not isinstance(effect, Tell)]
 

@@ -772,8 +772,38 @@ class JudgeTests(CallTestCase):
         """A verdict on a step of a call that is over meets 100107."""
         self.ring()
         effect = self.asked(self.ben, REPLY, 1)
+        self.core.step(self.ann, FINISH, 2)
+        self.core.lose(self.ann)
         self.core.wait(30)
         self.assertEqual(self.core.judge(effect), [Reply(self.ben, 7, Result(IDLE))])
+
+    def test_answeredInTime(self):
+        """An answer that waits for its verdict when the time is up is none too late."""
+        own = ResultCode(4711)
+        for code, event, error in (OK, START, OK), (own, REPLY, TIMEOUT):
+            self.ring()
+            effect = self.asked(self.ben, REPLY, 1)
+            self.assertEqual(self.core.wait(30.5), [])
+            self.assertEqual(self.core.copy().state, self.core.state)
+            effects = self.core.judge(effect, code)
+            self.assertIn(Reply(self.ben, 7, Result(code)), effects)
+            for session in self.ann, self.ben:
+                (notice,) = sent(effects, session)
+                self.assertEqual((notice.event, notice.error), (event, error))
+            if event is START:
+                self.core.judge(self.asked(self.ben, FINISH, 1))
+        self.assertEqual(self.core.state.calls, {})
+
+    def test_tooManyAnswers(self):
+        """Whatever the callee asks about, it rings no more than twice as long."""
+        self.ring()
+        self.asked(self.ben, REPLY, 1, request=1)
+        self.core.wait(29)
+        self.asked(self.ben, REPLY, 1, request=2)
+        self.core.wait(1)
+        self.assertTrue(self.core.state.ringing)
+        self.core.wait(30)
+        self.assertEqual(self.core.state.calls, {})
 
     def test_shown(self):
         """Of START, time-outs and lost links it hears without being waited for."""

@@ -76,6 +76,20 @@ class ChannelTests(SynchronousTestCase):
             [Send((self.alice,), TransBufferData(4, bytes(1000)))],
         )
 
+    def test_toOneself(self):
+        """What one sends to oneself arrives, as with anybody else."""
+        for message, arrives in (
+            (SendText(1, True, "note"), TextMessage(1, 1, True, "note")),
+            (TransBuffer(1, b"note"), TransBufferData(1, b"note")),
+        ):
+            self.assertEqual(
+                self.core.ask(self.alice, message),
+                [
+                    Send((self.alice,), arrives),
+                    Reply(self.alice, 7, Result(ResultCode.SUCCESS)),
+                ],
+            )
+
     def test_bufferRefused(self):
         """1 to 1000 bytes, not from outside to a room, no business server."""
         cases = [

@@ -24,6 +24,7 @@ from anychat.core.turn import Decision
 from anychat.messages import (
     Logout,
     QueryUserState,
+    RenewStreams,
     Result,
     SetSDKOption,
     UserInfoCommand,
@@ -79,6 +80,29 @@ class BusinessControlTests(PeopleTestCase):
         ]
         self.assertEqual(
             (left.message.entered, left.message.member.user_id), (False, 1)
+        )
+
+    def test_keysOfTheRoom(self):
+        """Who publishes where one is kicked out is to take new keys; nobody else."""
+        cat, dan = self.core.login("cat"), self.core.login("dan")
+        for session, room in ((self.ann, 1), (self.ben, 1), (cat, 1), (dan, 2)):
+            self.core.enter(session, room)
+        for session in (self.ann, self.ben, dan):
+            self.core.publish(session)
+        effects, _ = self.control(1, 1)
+        renewed = Send((self.ben,), RenewStreams())
+        self.assertIn(renewed, effects)
+        self.assertGreater(
+            effects.index(renewed),
+            effects.index(EndSession(self.ann, ResultCode.KICKOUT)),
+        )
+        effects, _ = self.control(4, 1)
+        self.assertFalse(
+            [e for e in effects if getattr(e, "message", 0) == RenewStreams()]
+        )
+        self.assertNotIn(
+            RenewStreams(),
+            [getattr(e, "message", None) for e in self.core.ask(cat, Logout())],
         )
 
     def test_ofTheApplication(self):

@@ -47,6 +47,7 @@ from anychat.codes import (
 from anychat.core.changes import CallRang, CallStarted, RoomEntered, TermsSet
 from anychat.core.commands import (
     ArbitersChanged,
+    BufferPortion,
     CallJudged,
     ControlJudged,
     FilterCall,
@@ -741,9 +742,10 @@ class Theatre:
     def finish_transfer(self, task_id, code):
         """The server's own end has done with a task, if it has one there."""
         transfer = self.hall.state.transfers.get(task_id)
-        data = b"b" * transfer.length if transfer is not None else b""
-        if transfer is None or transfer.length <= 1 << 20:
-            self.run(TransferFinished(task_id, code, "/temp/1/name", data))
+        if transfer is not None and transfer.kind is TransferKind.BUFFER:
+            size = min(transfer.length, 100)
+            self.run(BufferPortion(task_id, transfer.length - size, bytes(size)))
+        self.run(TransferFinished(task_id, code, "/temp/1/name"))
 
     def lose(self, who):
         self.run(LinkLost(self.session(who)))

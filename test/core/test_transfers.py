@@ -12,9 +12,10 @@ from anychat.business_messages import (
 )
 from anychat.codes import ResultCode, TransferKind
 from anychat.core import transfers
-from anychat.core.commands import FilterCall, TransferFinished
+from anychat.core.commands import BufferPortion, FilterCall, TransferFinished
 from anychat.core.effects import (
     FeedTransfer,
+    OfferPortion,
     ReadStored,
     Reply,
     ResumeTransfers,
@@ -149,6 +150,20 @@ class BeginTests(TransfersCase):
         self.begin(guid="2")
         self.assertEqual(self.refused(wish(self.ben_id, guid="3")), 700)
 
+    def test_crowd(self):
+        """When half of it is used up, those with many tasks get no more: 700."""
+        self.patch(transfers, "MAX_RECEIVING", 8)
+        self.patch(transfers, "FEW_SENDING", 3)
+        for number in range(4):
+            self.begin(guid=str(number))
+        self.assertEqual(self.refused(wish(self.ben_id, guid="4")), 700)
+        self.begin(0, guid="5")
+        ann, self.ann = self.ann, self.driver.login("cat")
+        self.begin(guid="6")
+        self.patch(transfers, "MAX_TRANSFERS", 12)
+        self.ann = ann
+        self.assertEqual(self.refused(wish(0, guid="7")), 700)
+
     def test_tooManyInAll(self):
         """There is a bound over all of them."""
         self.patch(transfers, "MAX_TRANSFERS", 1)
@@ -234,16 +249,21 @@ class EndTests(TransfersCase):
         )
 
     def test_handedOver(self):
-        """A buffer for the business server comes whole, in portions that fit."""
+        """A buffer for the business server is offered in portions, and then done."""
         self.driver.arbiters(hears=True)
-        data = bytes(range(250)) * 400
-        task = self.begin(0, kind=BUFFER, length=len(data))
-        del self.driver.told[:]
-        self.driver.run(TransferFinished(task, ResultCode.SUCCESS, data=data))
-        self.assertTrue(all(isinstance(e, OnTransBufferEx) for e in self.driver.told))
-        self.assertEqual(b"".join(e.data for e in self.driver.told), data)
-        self.assertEqual([e.offset for e in self.driver.told], [0, 57344])
-        self.assertEqual({e.length for e in self.driver.told}, {len(data)})
+        task = self.begin(0, kind=BUFFER, length=900)
+        user_id = self.state.sessions[self.ann].user_id
+        for offset in (0, 450):
+            event = OnTransBufferEx(user_id, 1, 2, task, 900, offset, b"x" * 450)
+            self.assertEqual(
+                self.driver.run(BufferPortion(task, offset, b"x" * 450)),
+                [OfferPortion(task, event)],
+            )
+        effects = self.driver.run(TransferFinished(task, ResultCode.SUCCESS))
+        self.assertEqual(
+            sent(effects, self.ann), [TransferEnded(task, ResultCode.SUCCESS)]
+        )
+        self.assertEqual(self.driver.run(BufferPortion(task, 0, b"x")), [])
 
     def test_failedAtServer(self):
         """A full disk is the sender's 715, and nobody else hears of it."""
@@ -268,6 +288,15 @@ class LinkTests(TransfersCase):
         for session in (self.ann, self.ben):
             self.assertEqual(self.driver.lose(session), [SuspendTransfers(session)])
             self.assertEqual(self.driver.resume(session), [ResumeTransfers(session)])
+
+    def test_clientNoticesFirst(self):
+        """What a link carried is lost, too, when another one takes its place."""
+        self.begin()
+        for session in (self.ann, self.ben):
+            self.assertEqual(
+                self.driver.resume(session),
+                [SuspendTransfers(session), ResumeTransfers(session)],
+            )
 
     def test_resync(self):
         """After a resync the tasks are named, and offers made again."""

@@ -30,9 +30,11 @@ class BlockedUdpTests(TestCase):
         )
         if probe[2]:
             raise SkipTest("no filter in network namespaces here")
+        # The programs run elsewhere.
+        place = os.path.abspath(self.mktemp())
         out, err, code = await getProcessOutputAndValue(
             shutil.which("unshare"),
-            ["--net", sys.executable, "-m", "test.live.blocked", self.mktemp()],
+            ["--net", sys.executable, "-m", "test.live.blocked", place],
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             path=str(ROOT),
         )
@@ -51,5 +53,5 @@ class BlockedUdpTests(TestCase):
         self.assertLess(told["back_on_udp"], 3.0, told)
         self.assertLess(max(told["gap_to_udp"]), 1.0, told)
         self.assertGreater(min(told["fps_by_udp"]), 10, told)
-        self.assertLess(told["back_over_link"], 7.0, told)
+        self.assertLess(told["back_over_link"], 4.0, told)
         self.assertEqual(told["streams_changed"], [0, 0])

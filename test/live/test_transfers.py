@@ -160,6 +160,15 @@ class TransferTests(LiveClientCase):
         code = await self.code(shop.fetch_file(999))
         self.assertEqual(code, ResultCode.TRANSFILE_NOTASK)
 
+    async def test_largestToBusinessServer(self):
+        """The largest buffers reach the business server whole, one after the other."""
+        shop = await self.shop()
+        sent = [os.urandom(MB) for _ in range(4)]
+        for task in [self.ann.transfers.trans_buffer_ex(0, data) for data in sent]:
+            await task.done()
+        await until(lambda: sum(map(len, shop.buffers.values())) == 4 * MB)
+        self.assertEqual(sorted(shop.buffers.values()), sorted(sent))
+
     async def test_ofBusinessServer(self):
         """A business server sends files and buffers as user 0."""
         shop = await self.shop()

@@ -266,6 +266,15 @@ class DecisionTests(SynchronousTestCase):
         self.assertEqual(actions, [Spare(FULL, False)])
         self.assertFalse(self.adaptation.spares(FULL))
 
+    def test_layerComes(self):
+        """A video that gets a layer is not spared any more, but switched."""
+        self.adaptation.add(FULL, None)
+        self.assertEqual(self.congest(), [Spare(FULL, True)])
+        self.adaptation.add(FULL, SMALL)
+        self.assertFalse(self.adaptation.spares(FULL))
+        self.assertEqual(self.adaptation.actions(), [Spare(FULL, False)])
+        self.assertEqual(self.congest(), [Switch(FULL, True)])
+
     def test_mistakeCosts(self):
         """Who has to go down soon after going up waits longer and longer."""
         self.adaptation.add(FULL, SMALL)

@@ -90,6 +90,23 @@ class EstimateTests(SynchronousTestCase):
             if samples:
                 self.assertFalse(self.estimate.report(samples, sender.now, ROUND_TRIP))
 
+    def test_clockThatIsSet(self):
+        """A clock that is set, or a way that is longer from one moment to the next,
+        costs some seconds, and no queue that stands is taken for one."""
+        for step in (0.3, 5.0, -0.3):
+            self.setUp()
+            sender = Sender(Link(10e6))
+            self.drive(sender, 20)
+            sender._offset += step
+            self.drive(sender, 15)
+            self.assertIs(self.estimate.condition, Condition.CALM)
+            self.assertGreater(self.estimate.rate or 1e6, 7e5)
+        link = Link(4e5, 250_000)
+        sender = Sender(link)
+        self.setUp()
+        self.drive(sender, 60, 5e5)
+        self.assertGreater(self.estimate.queue, 2.0)
+
     def test_someLoss(self):
         """A few per cent of loss cut nothing; a lot does."""
         random = Random(1)

@@ -10,6 +10,7 @@ from anychat.media.outlet import (
     MAX_BYTES,
     MAX_FRAME,
     MAX_SOUND,
+    MAX_STREAMS,
     MediaOutlet,
 )
 from anychat.media.rtp import FrameMarking
@@ -124,6 +125,35 @@ class OutletTests(SynchronousTestCase):
         self.assertEqual(self.all(now=1.0), [rtp(2, MIDDLE)])
         self.put(rtp(3, END), now=1.0)
         self.assertEqual(self.all(now=1.0), [rtp(3, END)])
+
+    def test_manyStreams(self):
+        """However many streams begin and end, little is remembered of them."""
+        for ssrc in range(1, 3 * MAX_STREAMS):
+            self.put(rtp(1, START, ssrc), now=float(ssrc))
+            if ssrc % 2:
+                self.outlet.take(float(ssrc))
+            else:
+                self.put(rtp(2, START, ssrc), now=float(ssrc))
+                self.outlet.clear()
+        remembered = self.outlet._skipping, self.outlet._begun
+        self.assertLessEqual(max(map(len, remembered)), MAX_STREAMS)
+        self.assertEqual(len(self.outlet), 0)
+
+    def test_manySmallPackets(self):
+        """A long frame of small packets is not gone through for each of them."""
+
+        class Looks(MediaOutlet):
+            looks = 0
+
+            def _leave_late(self, *arguments):
+                Looks.looks += 1
+                super()._leave_late(*arguments)
+
+        self.outlet = Looks(self.drops)
+        self.put(rtp(0, START), *[rtp(n, MIDDLE) for n in range(1, 2000)])
+        self.assertEqual(self.outlet.take(0.0), rtp(0, START))
+        self.assertEqual(len(self.all(1.0)), 1999)
+        self.assertEqual(Looks.looks, 1)
 
     def test_frameForEver(self):
         """But not for ever."""

@@ -18,7 +18,7 @@ from anychat.media.counters import Drop
 from anychat.media.demux import Kind
 from anychat.media.path import UPWARD, Address, Path
 from anychat.media.routes import ARRIVALS, COPIES, RING_SIZES, SourceLimit
-from anychat.media.rtp import MAX_PAYLOAD
+from anychat.media.rtp import MAX_PAYLOAD, FrameMarking
 from test.media.test_routes import (
     ALICE,
     AUDIO,
@@ -577,7 +577,12 @@ class StrangerTests(SynchronousTestCase):
 
 # The two forwarders side by side.
 
-markings = st.sampled_from((None, START, MIDDLE, KEY_START, KEY_MIDDLE))
+SPARE_START = FrameMarking(start=True, discardable=True)
+SPARE_MIDDLE = FrameMarking(discardable=True)
+
+markings = st.sampled_from(
+    (None, START, MIDDLE, KEY_START, KEY_MIDDLE, SPARE_START, SPARE_MIDDLE)
+)
 ssrcs = st.sampled_from((SSRC, OTHER, Ssrc(7)))
 legs = st.sampled_from((ALICE, BOB, CAROL))
 numbers = st.integers(1, 9)
@@ -626,6 +631,8 @@ commands = st.one_of(
     st.tuples(st.just("add"), ssrcs, legs, paths, st.booleans()),
     st.tuples(st.just("move"), ssrcs, legs, paths),
     st.tuples(st.just("remove"), ssrcs, legs),
+    st.tuples(st.just("spare"), ssrcs, legs, st.booleans()),
+    st.tuples(st.just("admit"), datagrams),
     st.tuples(st.just("refuse"), numbers, st.sampled_from((None, 11, 101, 111, 22))),
     st.tuples(st.just("whole"), numbers, st.sampled_from((0, *NO_SEGMENTS))),
     st.tuples(st.just("again"), ssrcs, legs, st.lists(sequences, max_size=8)),
@@ -671,6 +678,15 @@ class Twin:
     def __init__(self, rig: Rig) -> None:
         self.rig = rig
         self.forwarder = rig.forwarder
+        self.placed: dict[object, set[SessionId]] = {}
+        """Which legs have had a stream at an address."""
+
+    def place(self, ssrc, leg, number):
+        """Note it, and return the path."""
+        if isinstance(number, int):
+            key = ssrc.to_bytes(4, "big"), self.rig.address(number)
+            self.placed.setdefault(key, set()).add(leg)
+        return self.path(number)
 
     def path(self, number: object) -> Path | None:
         """From a command."""
@@ -710,15 +726,23 @@ class Twin:
 
     def add(self, ssrc, leg, number, gated):
         """At an address, at none, or in Python."""
-        self.forwarder.add_destination(ssrc, leg, self.path(number), gated)
+        self.forwarder.add_destination(ssrc, leg, self.place(ssrc, leg, number), gated)
 
     def move(self, ssrc, leg, number):
         """The same."""
-        self.forwarder.move_destination(ssrc, leg, self.path(number))
+        self.forwarder.move_destination(ssrc, leg, self.place(ssrc, leg, number))
 
     def remove(self, ssrc, leg):
         """Any."""
         self.forwarder.remove_destination(ssrc, leg)
+
+    def spare(self, ssrc, leg, sparing):
+        """Any."""
+        self.forwarder.spare_destination(ssrc, leg, sparing)
+
+    def admit(self, data):
+        """By another way than a socket."""
+        self.forwarder.admit(data, self.rig.now())
 
     def refuse(self, number, error):
         """As the kernel might."""
@@ -760,12 +784,16 @@ class Twin:
         return taken
 
     def sent(self):
-        """For each stream and address, in order."""
+        """For each stream and address, in order; where two legs share an address
+        theirs may be mixed in any way."""
         sent = {}
         for data, address in self.rig.sent():
             report = 192 <= data[1] <= 223
             ssrc = data[4:8] if report else data[8:12]
             sent.setdefault((ssrc, address), []).append(data)
+        for key, datagrams in sent.items():
+            if len(self.placed.get(key, ())) > 1:
+                datagrams.sort()
         return sent
 
     def state(self):
@@ -782,11 +810,23 @@ class Twin:
             ),
             self.forwarder.waiting(),
             [
-                (self.forwarder.gated(ssrc), self.forwarder.key_frames(ssrc))
+                (
+                    self.forwarder.gated(ssrc),
+                    self.forwarder.key_frames(ssrc),
+                    [self.forwarder.is_gated(ssrc, leg) for leg in (ALICE, BOB, CAROL)],
+                    self.came(ssrc),
+                )
                 for ssrc in (SSRC, OTHER, Ssrc(7))
             ],
             self.do(("position_of", SSRC)),
         )
+
+    def came(self, ssrc):
+        """What is known of a stream's arrivals; times as precise as they are."""
+        return [
+            (came.position, round(came.when, 3), came.size, came.late, came.discardable)
+            for came in self.forwarder.arrivals(ssrc, 0, self.rig.now())
+        ]
 
     def position_of(self, ssrc):
         """Where a stream is."""

@@ -1110,6 +1110,16 @@ class ForwarderTestsMixin:
         )
         self.assertEqual([came[0] for came in self.arrivals(65537)], [65537, 65538])
         self.assertEqual(self.arrivals(70000), [])
+        now = self.rig.now()
+        for start, end, positions in (
+            (0, 65536, [65534, 65535]),
+            (65535, 65538, [65535, 65537]),
+            (65537, 99999, [65537, 65538]),
+            (65538, 65538, []),
+            (-9, -8, []),
+        ):
+            came = self.forwarder.arrivals(SSRC, start, now, end)
+            self.assertEqual([each.position for each in came], positions)
         self.assertEqual(self.forwarder.arrivals(OTHER, 0, self.rig.now()), [])
 
     def test_arrivalsKept(self):
@@ -1123,6 +1133,14 @@ class ForwarderTestsMixin:
         self.assertEqual(
             known, [each for each in range(2 * kept, 3 * kept) if each != 3 * kept - 5]
         )
+
+    def test_arrivalsAfterJumps(self):
+        """What came a whole turn of sequence numbers ago is not taken for what has
+        not come."""
+        self.open(VIDEO)
+        for sequence in (0, 3, 32770, 1):
+            self.deliver(rtp(sequence))
+        self.assertEqual([came[0] for came in self.arrivals()], [65537])
 
     def test_arrivalsAfterDays(self):
         """The times are right however long the machine has been running."""

@@ -9,7 +9,8 @@ from anychat.errors import LocalError
 from anychat.ids import SessionId, Ssrc
 from anychat.media import rtcp
 from anychat.media.counters import Drop
-from anychat.media.figures import Losses
+from anychat.media.figures import FRESH, Losses
+from anychat.media.leg_state import RETRANSMISSIONS, TOLD, TOLD_BLOCK, TOLD_ONCE
 from anychat.media.rtp import FrameMarking
 from anychat.media.signals import LayerPlace, LeftOut, Probe, ProbeResult, unwrap, wrap
 from anychat.media.switching import GIVE_UP, LOOK, TELL_AGAIN
@@ -23,6 +24,31 @@ START = FrameMarking(start=True)
 SPARE = FrameMarking(start=True, end=True, discardable=True)
 #: Bytes of a packet.
 PAYLOAD = bytes(1100)
+
+
+class LinkPeer:
+    """A peer whose RTCP goes over his TCP link."""
+
+    def __init__(self, world, peer):
+        self.world = world
+        self.peer = peer
+        self.leg = peer.leg
+        self.credentials = peer.credentials
+
+    def report(self, *packets):
+        """Send RTCP under the leg's keys."""
+        data = self.peer.sender.protect(rtcp.build(packets))
+        self.world.legs.receive_from_link(self.leg, data, self.world.now)
+
+    def places(self):
+        """Of layers that he was told."""
+        told = [
+            unwrap(packet)
+            for data, leg in self.world.legs.to_links()
+            if leg == self.leg
+            for packet in rtcp.parse(self.peer.receiver.unprotect(data))
+        ]
+        return [signal for signal in told if isinstance(signal, LayerPlace)]
 
 
 class SwitchingTests(SynchronousTestCase):
@@ -166,6 +192,23 @@ class SwitchingTests(SynchronousTestCase):
         self.frames(3)
         self.assertEqual(self.got(self.bob), [FULL])
 
+    def test_overLink(self):
+        """Over a TCP link it is the same: what waited too long, or was left out,
+        shows in the feedback."""
+        self.legs.over_link(BOB, True, self.world.now)
+        peer = LinkPeer(self.world, self.bob)
+        self.frames(1, KEY_START)
+        for lost in (0, 0, 0, 15):
+            self.frames(5)
+            self.feedback(peer, lost=lost)
+        self.assertEqual([place.ssrc for place in peer.places()], [SMALL])
+        self.frames(1, KEY_START)
+        self.frames(5)
+        self.world.wait(LOOK)
+        copies = self.world.forwarder.take_copies(1000)
+        self.assertEqual({copy.leg for copy in copies}, {BOB})
+        self.assertEqual(copies[-1].ssrc, SMALL)
+
     def test_layerLeftOut(self):
         """What the publisher leaves out is left for the other one, by all."""
         self.frames(1, KEY_START)
@@ -227,6 +270,24 @@ class SwitchingTests(SynchronousTestCase):
         self.frames(5)
         self.assertEqual(self.got(self.bob), [FULL])
 
+    def test_feedbackIsLimited(self):
+        """A leg's feedback is read as far as anybody can have something to tell;
+        a flood of it, large or small, is dropped and counted."""
+        self.frames(1, KEY_START)
+        self.frames(20)
+        own = self.bob.credentials.client_ssrc
+        for count in (0, 400):
+            self.world.now += TOLD.burst / TOLD.rate
+            block = rtcp.StreamArrivals(FULL, 0, (0,) * count)
+            read = TOLD.burst // (TOLD_ONCE + TOLD_BLOCK + count)
+            before = self.legs.drops[Drop.RTCP_RATE]
+            for _ in range(read):
+                self.bob.report(rtcp.CongestionFeedback(own, (block,), 0))
+            self.assertEqual(self.legs.drops[Drop.RTCP_RATE], before)
+            for _ in range(50):
+                self.bob.report(rtcp.CongestionFeedback(own, (block,), 0))
+            self.assertEqual(self.legs.drops[Drop.RTCP_RATE], before + 50)
+
     def test_publisherIsTold(self):
         """The publisher hears when his packets came, while somebody watches."""
         self.frames(1, KEY_START)
@@ -260,6 +321,13 @@ class SwitchingTests(SynchronousTestCase):
         self.bob.nack(before, before + 1, ssrc=FULL)
         self.assertIn(LeftOut(FULL, (before,)), self.signals(self.bob))
         self.assertEqual(len(self.bob.media), 2)
+        # What is beyond what a leg may have is not even looked for.
+        self.signals(self.bob)
+        nack = rtcp.Nack(self.bob.credentials.client_ssrc, FULL, (before,))
+        for _ in range(50):
+            self.bob.report(*[nack] * 30)
+        dropped = 1500 - (RETRANSMISSIONS.burst - 2)
+        self.assertEqual(self.legs.drops[Drop.RETRANSMIT_RATE], dropped)
 
     def test_figures(self):
         """Bit rates, losses and round trip of a leg."""
@@ -284,6 +352,16 @@ class SwitchingTests(SynchronousTestCase):
         self.assertEqual(figures.video_bitrate, 0)
         self.world.wait(6)
         self.assertEqual(self.legs.figures(BOB, self.world.now).quality, 0)
+
+    def test_figuresAskedOften(self):
+        """Who asks again and again costs little: the figures stay for a moment."""
+        self.frames(1, KEY_START)
+        before = self.legs.figures(ALICE, self.world.now)
+        self.alice.send(rtp(self.next[FULL], START, FULL, PAYLOAD))
+        self.assertIs(self.legs.figures(ALICE, self.world.now), before)
+        self.world.wait(FRESH)
+        after = self.legs.figures(ALICE, self.world.now)
+        self.assertGreater(after.video_bitrate, before.video_bitrate)
 
     def test_nothingStays(self):
         """When all have left, nothing is left of them."""

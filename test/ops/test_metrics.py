@@ -28,6 +28,8 @@ COUNTERS = MediaCounters(
     key_frames_asked=4,
     packets_asked=6,
     drops={Drop.NOISE: 9, Drop.EMPTY: 2},
+    probes_relayed=6,
+    layers_switched=3,
 )
 
 
@@ -99,6 +101,8 @@ class MetricsTests(SynchronousTestCase):
             "anychat_links_logins_total 12.0",
             "anychat_media_forwarded_total 20.0",
             "anychat_media_legs_bound 2.0",
+            "anychat_media_trace_copies_total 6.0",
+            "anychat_media_layers_switched_total 3.0",
             'anychat_media_dropped_total{reason="noise"} 9.0',
             'anychat_media_dropped_total{reason="empty"} 2.0',
         ):

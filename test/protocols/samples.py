@@ -226,6 +226,7 @@ SAMPLES = (
     messages.QuerySDKOption(230),
     messages.OptionValue(ResultCode.SUCCESS, 1795000000123),
     messages.QueryStreamInfo(7, 0, StreamInfo.VIDEO_WIDTH),
+    messages.RenewStreams(),
     messages.SetUdpTrace(mode=TraceMode.SEND, target=-1),
     messages.MediaTransport(mode=StreamTransMode.UDP_THEN_TCP),
     messages.LogWanted(maximum=2097152),
@@ -287,7 +288,7 @@ _FIELDS = {
 
 _SIGNED = {
     *("user_id", "level", "room_id", "target", "source", "number", "user_ids"),
-    *("group_id", "group_ids", "info_id", "kind", "wparam", "lparam"),
+    *("group_id", "group_ids", "info_id", "kind", "param", "wparam", "lparam"),
 }
 
 

@@ -17,6 +17,8 @@ from anychat.business_messages import (
     GetOnlineUsers,
     OnRecvUserFilterData,
     OnTransBuffer,
+    OnUserInfoControl,
+    OnVideoCallEvent,
     PrepareEnterRoom,
     Verdict,
     VerifyUser,
@@ -534,6 +536,27 @@ class QuestionTests(BusinessTestCase):
         self.assertEqual(self.count("questions_refused"), 1)
         self.assertEqual(self.count("questions_open"), 9)
 
+    def test_severalOfOne(self):
+        """What clients may ask several times takes half, logins find a place."""
+        self.serve(questions=9)
+        kinds = "VerifyUser", "OnVideoCallEvent", "OnUserInfoControl"
+        server = self.server(verdicts=kinds)
+        several = (
+            OnVideoCallEvent(1, 7, 8, ResultCode.SUCCESS, 3, 0, ""),
+            OnUserInfoControl(7, 8, 100, 0, 0, ""),
+        )
+        for number in range(4):
+            self.service.ask(several[number % 2])
+        for question in several:
+            refused = [Verdict(ResultCode.SERVERSDK_TIMEOUT)]
+            self.assertEqual(self.ask(question), refused)
+        verdicts = self.ask(LOGIN)
+        server.asked.pop()[1].callback(Verdict(ResultCode.CERTIFY_FAIL))
+        self.flush()
+        self.assertEqual(verdicts, [Verdict(ResultCode.CERTIFY_FAIL)])
+        self.reactor.advance(5)
+        self.assertEqual(self.ask(several[0]), [])
+
     def test_tooManyUnsent(self):
         """Those that ran out of time in the queue count until they leave it."""
         self.serve(window_events=1, questions=9)
@@ -707,6 +730,7 @@ class DocumentTests(BusinessTestCase):
             f"counted with {OVERHEAD} bytes",
             f"{settings.names} names are",
             f"{settings.questions:,} questions wait",
+            f"{settings.questions // 2:,} about calls and control codes",
             f"{settings.channels_per_address} from one address",
             f"{settings.channels_overall} in all",
             f"within {settings.begin_time:g} s",

@@ -1,7 +1,7 @@
 """Clients' logs on the server's disk."""
 
 import os
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from hypothesis import given, settings
@@ -33,7 +33,7 @@ class ClientLogsTests(SynchronousTestCase):
             True,
             lambda: self.when,
             Notices(self.lines.append, lambda: 0.0),
-            **settings,
+            **{"share": 1, **settings},
         )
         logs.startService()
         logs.begin(1, 17, "192.0.2.33")
@@ -74,7 +74,7 @@ class ClientLogsTests(SynchronousTestCase):
         self.logs.end(1)
         self.assertEqual(self.files(), {})
         self.assertEqual(self.logs._clients, {})
-        self.assertEqual(self.logs._open, 0)
+        self.assertEqual((self.logs._uploading, self.logs._coming), ({}, 0))
 
     def test_anew(self):
         """A log that begins again replaces what had come of it."""
@@ -131,23 +131,76 @@ class ClientLogsTests(SynchronousTestCase):
 
     def test_oldDaysGo(self):
         """Beyond the bound the oldest days go, and nothing that is not ours."""
-        self.logs = self.make(most=100)
+        self.logs = self.make(most=10_000)
         for day in (17, 18, 19):
             self.when = datetime(2026, 11, day)
-            self.assertEqual(self.send(b"x" * 40, step=50), OK)
+            self.assertEqual(self.send(b"x" * 4000, step=5000), OK)
         (self.root / "notes").mkdir()
         (self.root / "notes" / "keep").write_text("x" * 1000)
         self.when = datetime(2026, 11, 20)
-        self.assertEqual(self.send(b"x" * 40, step=50), OK)
+        self.assertEqual(self.send(b"x" * 4000, step=5000), OK)
         days = sorted(path.name for path in self.root.iterdir())
         self.assertEqual(days, ["2026-11-19", "2026-11-20", "notes"])
-        self.assertEqual(self.send(b"x" * 90, step=90), ResultCode.DISKSPACELIMITED)
+        self.assertEqual(self.send(b"x" * 9000, step=9000), ResultCode.DISKSPACELIMITED)
 
     def test_counted(self):
         """What was there before the start counts."""
-        self.send(b"x" * 60, step=60)
-        self.logs = self.make(most=100)
-        self.assertEqual(self.send(b"x" * 60, step=60), ResultCode.DISKSPACELIMITED)
+        self.send(b"x" * 6000, step=6000)
+        self.logs = self.make(most=10_000)
+        self.assertEqual(self.send(b"x" * 6000, step=6000), ResultCode.DISKSPACELIMITED)
+
+    def test_tidiedUp(self):
+        """What somebody has taken away counts no more, after a while."""
+        self.logs = self.make(most=10_000)
+        self.assertEqual(self.send(b"x" * 9000, step=9000), OK)
+        for path in self.root.rglob("*.log"):
+            path.unlink()
+        again = b"x" * 9000
+        self.logs.begin(2, 2, "192.0.2.34")
+        code = self.send(again, 2, 9000)
+        self.assertEqual(code, ResultCode.DISKSPACELIMITED)
+        self.when += timedelta(seconds=61)
+        self.assertEqual(self.send(again, 2, 9000), OK)
+
+    def test_tinyLogs(self):
+        """A log costs a block of the disk at least."""
+        self.logs = self.make(most=10_000)
+        codes = [self.send(b"x") for _ in range(3)]
+        self.assertEqual(codes, [OK, OK, ResultCode.DISKSPACELIMITED])
+
+    def test_comingCounts(self):
+        """What is coming takes room already."""
+        self.logs = self.make(most=10_000)
+        self.logs.take(1, LogPart(0, 6000, b"x"))
+        self.logs.begin(2, 2, "192.0.2.1")
+        self.assertEqual(self.send(b"x" * 6000, 2, 6000), ResultCode.DISKSPACELIMITED)
+        self.logs.end(1)
+        self.assertEqual(self.send(b"x" * 6000, 2, 6000), OK)
+
+    def test_oneAddress(self):
+        """One address has its share of a day, however many users it is."""
+        self.logs = self.make(most=40_000, share=4)
+        self.assertEqual(self.send(b"x" * 6000, step=6000), OK)
+        self.logs.begin(2, 2, "192.0.2.33")
+        self.logs.begin(3, 3, "192.0.2.34")
+        self.assertEqual(self.send(b"x" * 6000, 2, 6000), ResultCode.DISKSPACELIMITED)
+        self.assertEqual(self.send(b"x" * 6000, 3, 6000), OK)
+        self.when += timedelta(days=1)
+        self.assertEqual(self.send(b"x" * 6000, 2, 6000), OK)
+
+    def test_standStill(self):
+        """Logs that stand still make room for others'."""
+        for session in range(10, 10 + MOST_OPEN):
+            self.logs.begin(session, session, "192.0.2.1")
+            self.logs.take(session, LogPart(0, 20, b"x"))
+        self.assertEqual(self.send(b"log"), ResultCode.NOENOUGHRESOURCE)
+        self.when += timedelta(seconds=31)
+        self.logs.take(10, LogPart(1, 20, b"x"))
+        self.assertEqual(self.send(b"log"), OK)
+        self.assertEqual(self.logs.take(10, LogPart(2, 20, b"x")), OK)
+        self.assertEqual(
+            self.logs.take(11, LogPart(1, 20, b"x")), ResultCode.FUNCOPTERROR
+        )
 
     def test_noDirectory(self):
         """A disk that takes nothing costs the log, and one line."""

@@ -354,6 +354,24 @@ class MediaServiceTestsMixin:
         self.media.link_media(BOB, two)
         self.assertEqual(self.media.counters().over_links, 0)
 
+    def test_linkAskedForTwice(self):
+        """Who asks for his link again keeps what waits; on another one he begins
+        anew, and what waited is counted."""
+        alice, _, link = self.linked()
+        ssrc = self.media.new_ssrc()
+        keys = self.media.publish(ALICE, ssrc, AUDIO)
+        self.media.subscribe(BOB, ssrc)
+        link.behind = True
+        alice.send(*self.protected(ssrc, *keys, 1))
+        self.read()
+        waiting = self.media.counters().links_waiting
+        self.assertGreater(waiting, 0)
+        self.media.link_path(BOB, link)
+        self.assertEqual(self.media.counters().links_waiting, waiting)
+        self.media.link_path(BOB, Link())
+        self.assertEqual(self.media.counters().links_waiting, 0)
+        self.assertEqual(self.media.counters().drops[Drop.LINK_LATE], 1)
+
     def test_notOffered(self):
         """Where the configuration says UDP, links carry nothing."""
         media = MediaService(
@@ -388,7 +406,8 @@ class MediaServiceTestsMixin:
         report, relayed = (parse(data, key) for data in alice.receive())
         self.assertEqual((report.received, report.echo), (1, 5))
         self.assertEqual((relayed.source, relayed.forwarded), (7, 1))
-        self.assertEqual(self.media.counters().traces, 1)
+        counters = self.media.counters()
+        self.assertEqual((counters.traces, counters.probes_relayed), (1, 1))
 
     # Streams.
 

@@ -198,6 +198,20 @@ class BlockedTests(SignedLinksTestCase):
         self.assertEqual(client.owner.reason.code, ResultCode.CONNECT_IPFORBID)
         self.assertNotIn(Connect(ResultCode.CONNECT_AUTHFAIL), client.heard())
 
+    def test_afterTheHello(self):
+        """A link that was ready before gets no session either, in no way."""
+        user = self.user()
+        ready = [self.client() for _ in range(3)]
+        self.blocked.add("127.0.0.1")
+        ready[0].ask(Login("guest", ""))
+        ready[1].ask(login())
+        ready[2].link.resume(user.link.channel, self.token, 99)
+        ready[2].pipe.flush()
+        for client in ready:
+            self.assertEqual(client.heard()[-1], LinkClose(ResultCode.CONNECT_IPFORBID))
+        user.ask(QuerySDKOption(40))
+        self.assertEqual([c.message for c in self.commands], [QuerySDKOption(40)])
+
 
 class ParametersTests(SignedLinksTestCase):
     """`announce`, and the clock."""

@@ -1,5 +1,7 @@
 """UDP traces: what the server counts, tells and passes on."""
 
+from collections import Counter
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -16,7 +18,7 @@ from anychat.protocols.control import (
     parse,
     stamp_of,
 )
-from anychat.services.traces import PROBES, REPORTS, Traces
+from anychat.services.traces import COPIES_EACH, PROBES, REPORTS, Traces
 
 ANN, BOB, CAT = SessionId(1), SessionId(2), SessionId(3)
 
@@ -146,6 +148,27 @@ class TracesTests(SynchronousTestCase):
         self.assertEqual(taken, PROBES.burst)
         self.assertEqual(self.drops[Drop.CONTROL_RATE], 199)
 
+    def test_wholeRoom(self):
+        """Who sends to many floods nobody either, leaves something for others, and
+        all of his receivers get about the same."""
+        crowd = tuple(map(SessionId, range(100, 1100)))
+        for leg in crowd:
+            self.traces.open(leg, 0xC0 + leg, 0x50 + leg, stun_key(leg))
+        self.traces.route(ANN, 7, crowd)
+        got = Counter()
+        for number in range(1, 11):
+            self.now += 0.3
+            got.update(to for to, _, _ in self.send(self.probe(number)) if to != ANN)
+        most = COPIES_EACH.burst + 10 * 0.3 * COPIES_EACH.rate
+        self.assertLessEqual(sum(got.values()), most)
+        self.assertLessEqual(max(got.values()) - min(got.values()), 2)
+        for number in range(11, 21):
+            self.send(self.probe(number))
+        self.traces.route(BOB, 8, (CAT,))
+        probe = Probe(0xC0 + BOB, 1, 1, 0, 0)
+        self.assertEqual({to for to, _, _ in self.send(probe, leg=BOB)}, {BOB, CAT})
+        self.assertGreater(self.drops[Drop.CONTROL_RATE], 10_000 - most)
+
     def test_receiverGone(self):
         """A receiver whose leg is gone gets nothing, and costs the others none."""
         self.traces.route(ANN, 7, (BOB, CAT))
@@ -155,8 +178,11 @@ class TracesTests(SynchronousTestCase):
 
     def test_nothingStays(self):
         """After everybody left nothing is kept."""
+        self.traces.route(ANN, 7, (BOB, CAT))
         self.send(self.probe(1))
-        for leg in (ANN, BOB, CAT):
+        self.traces.close(CAT)
+        self.assertEqual(set(self.traces._senders[ANN].forwarded), {BOB})
+        for leg in (ANN, BOB):
             self.traces.close(leg)
         self.assertEqual(len(self.traces), 0)
         self.assertEqual((self.traces._legs, self.traces._senders), ({}, {}))

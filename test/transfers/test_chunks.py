@@ -10,7 +10,7 @@ from anychat.errors import PeerError
 from anychat.protocols import formats_transfers
 from anychat.protocols.formats import decode, encode
 from anychat.protocols.framing import HEADER_SIZE, MAXIMUM, UNNUMBERED
-from anychat.services import store
+from anychat.services import store, transfer_ends
 from anychat.transfers.chunks import (
     CHUNK,
     HEAD_SIZE,
@@ -93,7 +93,7 @@ class LimitTests(SynchronousTestCase):
         self.assertEqual(CHUNK % 4096, 0)
         self.assertLessEqual(WINDOW, 1 << 20)
         self.assertEqual(CHUNK, formats_transfers.CHUNK_MAXIMUM)
-        self.assertEqual(CHUNK, core.PORTION)
+        self.assertEqual(CHUNK, transfer_ends.PORTION)
         self.assertEqual(core.MAX_FILE_NAME, formats_transfers.FILE_NAME_MAXIMUM)
         self.assertLessEqual(
             core.MAX_SENDING + core.MAX_RECEIVING, formats_transfers.TASKS_MAXIMUM

@@ -178,15 +178,17 @@ class ReceivingTests(ReceivingCase):
                 self.assertEqual(self.inlet.failures, [])
 
     def test_stopWhileFinishing(self):
-        """What is whole stays whole."""
-        threads = Threads()
-        receiving = self.receive(b"abc", FullDisk(9), threads=threads)
-        threads.run()
-        receiving.take(next(chunks_of(b"abc")))
-        threads.step()
-        receiving.stop(keep=False)
-        threads.run()
-        self.assertEqual((self.inlet.results, self.inlet.failures), ([], []))
+        """What nobody hears of any more is not told of, and let go."""
+        for keep, ended in (False, ["discarded"]), (True, ["closed"]):
+            threads, target = Threads(), FullDisk(9)
+            receiving = self.receive(b"abc", target, threads=threads)
+            threads.run()
+            receiving.take(next(chunks_of(b"abc")))
+            threads.step()
+            receiving.stop(keep=keep)
+            threads.run()
+            self.assertEqual((self.inlet.results, self.inlet.failures), ([], []))
+            self.assertEqual(target.ended, ended)
 
     @settings(deadline=None, max_examples=50)
     @given(st.lists(st.integers(1, 3000), min_size=1, max_size=30))
@@ -311,11 +313,77 @@ class FileTargetTests(ReceivingCase):
         receiving.stop(keep=False)
         self.assertEqual(self.files(), [])
 
-    def test_notTwice(self):
-        """Two attempts at the same cannot run at a time: 710 for the second."""
-        self.receive(b"x", self.target(b"x"))
-        self.receive(b"x", self.target(b"x"))
+    def test_twoAttempts(self):
+        """Attempts at the same at a time do not spoil one another."""
+        content, other = content_of(2 * CHUNK), bytes(2 * CHUNK)
+        first = self.receive(content, self.target(content))
+        inlet = self.inlet
+        first.take(next(chunks_of(content)))
+        second = self.receive(other, self.target(other))
+        self.assertEqual(self.inlet.offsets, [(0, "*")])
+        second.take(next(chunks_of(other)))
+        third = self.receive(other, self.target(other))
+        third.stop(keep=False)
+        first.take(list(chunks_of(content))[1])
+        second.take(list(chunks_of(other))[1])
+        self.assertEqual(inlet.results[0].read_bytes(), content)
+        self.assertEqual((self.directory / "a-2.txt").read_bytes(), other)
+        self.assertEqual(self.files(), ["a-2.txt", "a.txt"])
+
+    def test_tooManyAttempts(self):
+        """A fifth attempt at the same at a time is one too many: 710."""
+        for _ in range(5):
+            self.receive(b"x", self.target(b"x"))
         self.assertEqual(self.inlet.failures, [710])
+        self.assertEqual(len(self.files()), 4)
+
+    def test_discardedAtTheEnd(self):
+        """Cancelled while it becomes whole it leaves nothing."""
+        content = content_of(2 * CHUNK)
+        threads = Threads()
+        receiving = self.receive(content, self.target(content), threads=threads)
+        self.finish(receiving, content, threads, keep=False)
+        self.assertEqual(self.files(), [])
+
+    def test_keptAtTheEnd(self):
+        """Lost while it becomes whole it is there for another attempt."""
+        content = content_of(2 * CHUNK)
+        threads = Threads()
+        receiving = self.receive(content, self.target(content), threads=threads)
+        self.finish(receiving, content, threads, keep=True)
+        self.assertEqual(self.files(), ["7-guid.part"])
+        receiving = self.receive(content, self.target(content))
+        self.assertEqual(self.inlet.offsets, [(CHUNK, "*")])
+        receiving.take(list(chunks_of(content))[1])
+        self.assertEqual(self.files(), ["a.txt"])
+
+    def finish(self, receiving, content, threads, *, keep):
+        """Stop it when all is written and it is about to get its name."""
+        threads.run()
+        for chunk in chunks_of(content):
+            receiving.take(chunk)
+        while receiving.offset < len(content):
+            threads.step()
+        receiving.stop(keep=keep)
+        threads.run()
+        self.assertEqual(self.inlet.results, [])
+
+    def test_nothingKept(self):
+        """Of what never began no unfinished file stays."""
+        self.receive(b"x", self.target(b"x")).stop(keep=True)
+        self.assertEqual(self.files(), [])
+
+    def test_directoryRemoved(self):
+        """An empty directory that is tidied away meanwhile is made again."""
+        makedirs, removals = os.makedirs, [1]
+
+        def make(path, **options):
+            makedirs(path, **options)
+            if removals.pop() if removals else 0:
+                os.rmdir(path)
+
+        self.patch(os, "makedirs", make)
+        self.assertEqual(self.arrive(b"x").read_bytes(), b"x")
 
     def test_cannotBeMade(self):
         """Where no directory can be made it is 710."""

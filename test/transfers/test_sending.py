@@ -153,6 +153,16 @@ class SendingTests(SynchronousTestCase):
         sending.stop()
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_lowCap(self):
+        """A low cap is kept to in small chunks: no minute passes without one."""
+        sending = self.make(2, cap=Cap(1000))
+        sending.grant(0, 2 * CHUNK, restart=True)
+        for _ in range(3):
+            del self.outlet.chunks[:]
+            self.clock.pump([1.0] * 40)
+            self.assertEqual([len(chunk.data) for chunk in self.outlet.chunks], [4096])
+        sending.stop()
+
     def test_capOfAll(self):
         """The cap is one for all tasks."""
         cap, clock, outlet = Cap(8 * CHUNK * 10), Clock(), Outlet()

@@ -6,7 +6,7 @@ is on the link, and the link is there for when UDP fails.
 
 ::
 
-    SEARCHING --bound--> UDP --3 s without an answer--> LINK
+    SEARCHING --bound--> UDP --no answer (`binding`)--> LINK
         \\--`FALLBACK` s without a path--> LINK --bound, `SETTLING` s--> UDP
 
 Media comes both ways for a moment at each change, and is taken both ways always,
@@ -122,7 +122,8 @@ class MediaCarrier:
             self._go_over_link()
             return
         try:
-            self.udp.begin(addresses, username, key)
+            hasty = self.mode is StreamTransMode.UDP_THEN_TCP
+            self.udp.begin(addresses, username, key, hasty)
         except OSError:
             if self.mode is StreamTransMode.UDP:
                 raise

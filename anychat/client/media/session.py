@@ -89,12 +89,17 @@ Settings = VideoSettings | AudioSettings
 _PARAMETERS = {field.name for field in fields(ServerParameters)}
 
 
+#: The highest value of those that are steps from 1 up.
+_STEPS = {"video_quality": 5, "video_preset": 5}
+
+
 def _check_overrides(overrides: Mapping[str, int]) -> None:
     for name, value in overrides.items():
         # 0 means something for this one only: constant quality.
         lowest = 0 if name == "video_bitrate" else 1
+        highest = _STEPS.get(name, (1 << 31) - 1)
         known = name in _PARAMETERS and isinstance(value, int)
-        if not known or not lowest <= value < 1 << 31:
+        if not known or not lowest <= value <= highest:
             reason = f"media parameter {name}={value!r}"
             raise Refused(ResultCode.FUNCOPTERROR, reason)
 

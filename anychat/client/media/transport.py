@@ -85,15 +85,24 @@ class MediaTransport:
         """Least seconds to the server and back; 0 before they are known."""
         return 0.0 if self._binding is None else self._binding.way
 
-    def begin(self, addresses: Sequence[Address], username: str, key: bytes) -> None:
+    def begin(
+        self,
+        addresses: Sequence[Address],
+        username: str,
+        key: bytes,
+        hasty: bool = False,
+    ) -> None:
         """Open the ports that are needed and bind; again for a new session.
 
+        :param hasty: whether media has another way.
         :raise OSError: no port could be opened.
         """
         for address in addresses:
             self._open(_version(address))
         now = self._reactor.seconds()
-        self._binding = Binding(addresses, username, key, self._random_bytes, now)
+        self._binding = Binding(
+            addresses, username, key, self._random_bytes, now, hasty
+        )
         self._binding.set_active(self._active, now)
         self._drain()
 
@@ -143,6 +152,8 @@ class MediaTransport:
     def _datagram(self, data: bytes, source: Address) -> None:
         kind = classify(data)
         if kind is Kind.RTP or kind is Kind.RTCP:
+            if self._binding is not None:
+                self._binding.heard(self._reactor.seconds())
             self._received(kind, data)
         elif kind is Kind.STUN and self._binding is not None:
             self._binding.receive(data, source, self._reactor.seconds())

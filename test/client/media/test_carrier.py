@@ -168,9 +168,25 @@ class CarrierTests(SynchronousTestCase):
         self.carrier.set_active(True)
         self.advance(SETTLING + FALLBACK)
         self.assertEqual(self.link.messages, [])
-        self.advance(5.5)
+        # Three seconds after the last word, which was the answer; and what this
+        # clock's steps add.
+        self.advance(3.25 - SETTLING - FALLBACK)
         self.assertEqual(self.link.messages, [MediaPath(True)])
         self.assertEqual([bound for bound, _ in self.udp], [True, False])
+
+    def test_udpFailsOneWay(self):
+        """As long as media comes, an answer may take its three seconds."""
+        self.begin()
+        self.advance(0.2)
+        self.answer()
+        self.carrier.set_active(True)
+        receive = self.network.ports[0].protocol.datagramReceived
+        for _ in range(8):
+            self.advance(0.5)
+            receive(b"\x80" + bytes(30), SERVER)
+        self.assertEqual(self.link.messages, [])
+        self.advance(1.5)
+        self.assertEqual(self.link.messages, [MediaPath(True)])
 
     def test_udpOnly(self):
         """Where the server offers nothing else, there is the warning alone."""

@@ -183,6 +183,8 @@ class GoodNetworkTests(CallTestCase):
             {"video_depth": 2},
             {"video_fps": 0},
             {"video_width": -1},
+            {"video_quality": 6},
+            {"video_preset": 6},
             {"video_bitrate": "much"},
             {"audio_bitrate": 1 << 32},
         ):
