@@ -4,6 +4,7 @@ The customer needs ``fingerprint`` and ``check``; the vendor the rest.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ from anychat.licensing.commands import (
 )
 from anychat.licensing.commands.console import (
     FAILED,
+    FINE,
     WRONG_USAGE,
     Console,
     UsageError,
@@ -100,11 +102,26 @@ def wait(start: Callable[[Any], "Deferred[Any]"]) -> Any:
 def main() -> None:
     """The console script."""
     fill_standard_streams()
+    # A name that the terminal's encoding does not have is no reason to fail.
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     console = Console(sys.stdout, sys.stderr, getpass, datetime.now(UTC), wait)
     try:
-        sys.exit(run(sys.argv[1:], console))
+        code = run(sys.argv[1:], console)
+        sys.exit(_flush(console) or code)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _flush(console: Console) -> int:
+    """Write what is left of the output; the exit code if that fails."""
+    try:
+        console.output.flush()
+    except OSError as error:
+        console.warn(f"standard output: {error.strerror}")
+        # Or the interpreter would try again, and complain in its own way.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), console.output.fileno())
+        return FAILED
+    return FINE
 
 
 if __name__ == "__main__":

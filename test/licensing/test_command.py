@@ -1,11 +1,14 @@
 """``anychat-license`` as a program."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from anychat.licensing.command import parser
+from test.licences import licence_pem
 from test.test_layering import ROOT
 
 _WAITING = """\
@@ -30,12 +33,14 @@ except ValueError as error:
 class CommandTests(SynchronousTestCase):
     """The console script."""
 
-    def run_python(self, *arguments):
+    def run_python(self, *arguments, output=subprocess.PIPE, **environment):
         """Run it in a process of its own, which a reactor needs; what it printed."""
         done = subprocess.run(
             [sys.executable, *arguments],
             cwd=ROOT,
-            capture_output=True,
+            env={**os.environ, **environment},
+            stdout=output,
+            stderr=subprocess.PIPE,
             text=True,
             check=False,
             timeout=60,
@@ -58,6 +63,29 @@ class CommandTests(SynchronousTestCase):
         code, _, errors = self.run_python("-m", "anychat.licensing.command", "make")
         self.assertEqual(code, 2)
         self.assertNotIn("Traceback", errors)
+
+    def inspect(self, **how):
+        """Inspect a licence of somebody with an umlaut."""
+        path = Path(self.mktemp()).absolute()
+        path.write_bytes(licence_pem(customer="B\u00e4nk"))
+        return self.run_python(
+            "-m", "anychat.licensing.command", "inspect", str(path), **how
+        )
+
+    def test_encoding(self):
+        """What the terminal cannot show is escaped."""
+        code, output, errors = self.inspect(PYTHONIOENCODING="ascii")
+        self.assertEqual((code, errors), (0, ""))
+        self.assertIn("Customer: B\\xe4nk\n", output)
+
+    def test_outputFull(self):
+        """Where nothing can be written, that is said, once and in one line."""
+        # Buffered until the end, or written at once.
+        for unbuffered in ("", "1"):
+            with open("/dev/full", "wb") as full:
+                code, _, errors = self.inspect(output=full, PYTHONUNBUFFERED=unbuffered)
+            self.assertEqual(code, 1)
+            self.assertRegex(errors, "^anychat-license: .*No space left.*\n$")
 
     def test_wait(self):
         """A result that comes later, and a function that fails at once."""

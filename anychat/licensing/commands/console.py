@@ -40,11 +40,11 @@ class Console:
 
     def say(self, text: str) -> None:
         """Write a line of the result."""
-        print(text, file=self.output)
+        print(_harmless(text), file=self.output)
 
     def warn(self, text: str) -> None:
         """Write a line that is not of the result."""
-        print(f"anychat-license: {text}", file=self.errors)
+        print(f"anychat-license: {_harmless(text)}", file=self.errors)
 
     def passphrase(self, path: Path | None, *, new: bool = False) -> str:
         """A pass phrase, from a file's first line or asked for.
@@ -59,6 +59,11 @@ class Console:
                 raise UsageError("the two are not the same; nothing was made")
         except EOFError:
             raise UsageError("no pass phrase; see --passphrase-file") from None
+        try:
+            answer.encode()
+        except UnicodeEncodeError:
+            # Of another encoding than the terminal says.
+            raise UsageError("what was typed is no text; nothing was made") from None
         return answer
 
     def _read_passphrase(self, path: Path) -> str:
@@ -80,6 +85,14 @@ class Console:
 
 
 Run = Callable[[Namespace, Console], int]
+
+
+def _harmless(text: str) -> str:
+    """Text in which nothing drives the terminal: names of others may be in it."""
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode()
+        for each in text
+    )
 
 
 def whole(least: int, most: int) -> Callable[[str], int]:

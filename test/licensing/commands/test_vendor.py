@@ -10,6 +10,7 @@ from cryptography import x509
 from twisted.trial.unittest import SynchronousTestCase
 
 from anychat.licensing import authority as authority_module
+from anychat.licensing.authority import Authority, make_authority
 from anychat.licensing.certificate import inspect_licence, read_licence
 from anychat.licensing.command import run
 from anychat.licensing.commands import issuing
@@ -144,6 +145,7 @@ class CaTests(VendorCase):
             ((PASSPHRASE, "something else"), WRONG_USAGE, "not the same"),
             (("short", "short"), FAILED, "fewer than 12"),
             ((), WRONG_USAGE, "--passphrase-file"),
+            (("\udcff" * 12,) * 2, WRONG_USAGE, "is no text"),
         ):
             made = self.run_command(
                 "ca", "--ca", self.path("ca"), "--name", "V", typed=typed
@@ -574,6 +576,25 @@ class InspectTests(VendorCase):
         self.assertNotValid("it has expired (801)")
         self.now = NOW - DAY
         self.assertNotValid("it begins later (801)")
+
+    def test_harmless(self):
+        """A name in what somebody sent does not drive the terminal."""
+        evil = make_authority("Vendor", "ed25519", NOW, 100 * DAY)
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a\n\x1b[2Jb")])
+        ca = x509.CertificateBuilder(
+            name,
+            name,
+            evil.key.public_key(),
+            1,
+            NOW,
+            NOW + 2 * DAY,
+            list(evil.certificate.extensions),
+        ).sign(evil.key, None)
+        pem = Authority(ca, evil.key).issue(self.read().grant, NOW, NOW + DAY)
+        (self.directory / "evil.cer").write_bytes(pem)
+        self.inspect("--ca", self.path("ca/ca.pem"), name="evil.cer")
+        self.assertIn("Issuer: CN=a\\n\\x1b[2Jb\n", self.output.getvalue())
+        self.assertNotIn("\x1b", self.output.getvalue())
 
     def test_unreadable(self):
         """Not there, or no licence."""
