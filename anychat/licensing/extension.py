@@ -201,7 +201,9 @@ def _write_hardware(binding: HardwareBinding) -> dict[str, Any]:
 
 def _read_domain(members: Mapping[str, Any]) -> DomainBinding:
     _keys(members, "it", "type name")
-    name = _matching(members, "name", _HOST)
+    name = _typed(members, "name", str)
+    if not _HOST.fullmatch(name):
+        raise _Malformed("name is no host name in small letters with a dot in it")
     if name.rpartition(".")[2].isdigit():
         raise _Malformed("name is an address")
     return DomainBinding(name)

@@ -38,6 +38,16 @@ class ReplaceTests(SynchronousTestCase):
         self.assertEqual(error.filename, str(self.path))
         self.assertEqual(list(self.directory.iterdir()), [self.path])
 
+    def test_noFile(self):
+        """What is no file is not replaced by one: devices, pipes, and "."."""
+        os.mkfifo(self.path)
+        os.symlink("/dev/null", self.directory / "null")
+        for path in (self.path, self.directory / "null", Path("."), Path("/")):
+            error = self.assertRaises(OSError, replace_file, path, b"new")
+            self.assertEqual(error.filename, str(path))
+            self.assertIn("no file", error.strerror)
+        self.assertTrue(self.path.is_fifo())
+
     def test_noDirectory(self):
         """The error names the file, not the one that would have become it."""
         path = self.directory / "none" / "file"

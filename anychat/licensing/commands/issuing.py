@@ -8,7 +8,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from anychat.licensing.authority import SKEW, Authority, AuthorityError
+from cryptography import x509
+
+from anychat.licensing.authority import SKEW, AuthorityError
 from anychat.licensing.certificate import (
     LICENCE_NAME,
     inspect_licence,
@@ -25,7 +27,7 @@ from anychat.licensing.commands.console import (
     whole,
 )
 from anychat.licensing.description import describe
-from anychat.licensing.extension import MOST_USERS
+from anychat.licensing.extension import MOST_USERS, encode_grant
 from anychat.licensing.files import replace_file
 from anychat.licensing.fingerprint import DEFAULT_PERCENT, bind, shortcoming
 from anychat.licensing.licence import (
@@ -41,6 +43,8 @@ from anychat.licensing.ukey import read_ukeys
 from anychat.terms import Feature
 
 _DAYS = 365
+#: Of a certificate's dates (RFC 5280 section 4.1.2.5).
+_FIRST_YEAR = 1950
 
 
 def add(commands: Any) -> None:
@@ -174,9 +178,12 @@ def _add_grant(parser: ArgumentParser, *, required: bool) -> None:
 
 def _day(text: str) -> datetime:
     try:
-        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+        day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
         raise ArgumentTypeError(f"{text!r} is no day as in 2027-01-31") from None
+    if day.year < _FIRST_YEAR:
+        raise ArgumentTypeError(f"{text!r} is before {_FIRST_YEAR}")
+    return day
 
 
 def _domain(text: str) -> str:
@@ -226,9 +233,7 @@ def _issue(arguments: Namespace, console: Console) -> int:
         match_all=arguments.match != "any",
         versions=arguments.product_version or "",
     )
-    directory, authority = _open(arguments, console)
-    base = arguments.start or console.now
-    return _make(arguments, console, directory, authority, grant, base)
+    return _make(arguments, console, grant, arguments.start or console.now)
 
 
 def _renew(arguments: Namespace, console: Console) -> int:
@@ -249,37 +254,38 @@ def _renew(arguments: Namespace, console: Console) -> int:
     if arguments.match is not None:
         changes["match_all"] = arguments.match == "all"
     grant = replace(former.grant, **changes)
-    directory, authority = _open(arguments, console)
-    if not authority.has_signed(read_certificates(data)[0]):
-        raise AuthorityError(f"{arguments.licence} is not of this CA")
     base = max(arguments.start or console.now, console.now, former.not_after)
-    return _make(arguments, console, directory, authority, grant, base)
-
-
-def _open(arguments: Namespace, console: Console) -> tuple[CaDirectory, Authority]:
-    """The CA, when all else is known to be in order: it costs a pass phrase."""
-    if not arguments.force:
-        check_free(arguments.out)
-    directory = CaDirectory(arguments.ca)
-    return directory, directory.read(console.passphrase(arguments.passphrase_file))
+    certificate = read_certificates(data)[0]
+    return _make(arguments, console, grant, base, (arguments.licence, certificate))
 
 
 def _make(
     arguments: Namespace,
     console: Console,
-    directory: CaDirectory,
-    authority: Authority,
     grant: Grant,
     base: datetime,
+    former: tuple[str, x509.Certificate] | None = None,
 ) -> int:
     """Sign a licence, keep it and write it.
 
     :param base: from when on the days are counted.
+    :param former: the licence that this one follows, with its name; of the same CA.
     """
     if arguments.until is not None:
         end = arguments.until + timedelta(days=1, seconds=-1)
     else:
-        end = base + timedelta(days=arguments.days or _DAYS)
+        try:
+            end = base + timedelta(days=arguments.days or _DAYS)
+        except OverflowError:
+            raise UsageError("it would end after the year 9999") from None
+    if not arguments.force:
+        check_free(arguments.out)
+    # All that can be known to be wrong is said before a pass phrase is asked for.
+    encode_grant(grant)
+    directory = CaDirectory(arguments.ca)
+    authority = directory.read(console.passphrase(arguments.passphrase_file))
+    if former is not None and not authority.has_signed(former[1]):
+        raise AuthorityError(f"{former[0]} is not of this CA")
     licence = authority.issue(grant, arguments.start or console.now - SKEW, end)
     directory.keep(licence)
     replace_file(arguments.out, licence)

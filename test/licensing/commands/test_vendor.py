@@ -268,6 +268,8 @@ class IssueTests(VendorCase):
             (("--days", "0"), "'0' is no whole number from 1"),
             (("--days", "x"), "'x' is no whole number"),
             (("--until", "tomorrow"), "no day as in"),
+            (("--unbound", "--from", "1949-12-31"), "is before 1950"),
+            (("--unbound", "--from", "9999-12-31"), "after the year 9999"),
             (("--domain", "a..b"), "no host name"),
             (("--address", "192.0.2.1/24"), "host bits set"),
             (("--address", "b.example"), "does not appear to be"),
@@ -287,7 +289,7 @@ class IssueTests(VendorCase):
             ("--unbound", "--feature", "Upper Case"),
             ("--unbound", "--product-version", "6.x"),
         ):
-            self.assertEqual(self.issue(*more), FAILED)
+            self.assertEqual(self.issue(*more, typed=()), FAILED)
             self.assertComplained("(8")
         self.assertEqual(os.listdir(self.directory / "ca" / "issued"), [])
 
@@ -319,6 +321,9 @@ class IssueTests(VendorCase):
         self.assertEqual(self.issue("--unbound", out="none/AnyChat.cer"), FAILED)
         self.assertComplained("none/AnyChat.cer: No such file")
         self.assertEqual(len(os.listdir(self.directory / "ca" / "issued")), 1)
+        for name in (".", "/", "/dev/null"):
+            self.assertEqual(self.issue("--unbound", "--force", "--out", name), FAILED)
+            self.assertComplained("is there, and is no file")
 
     def write_request(self, parts):
         """A customer's request, with a part that could not be read."""
