@@ -126,6 +126,7 @@ def read_file(path: Path, longest: int) -> bytes | None:
 
     :raises LicenceError: 800, it cannot be read or is larger.
     """
+    name = path.name or str(path)
     try:
         # Opening a FIFO must not wait for its other end.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -134,7 +135,7 @@ def read_file(path: Path, longest: int) -> bytes | None:
             if not stat.S_ISREG(mode):
                 what = "a directory" if stat.S_ISDIR(mode) else "no regular file"
                 raise LicenceError(
-                    ResultCode.CERTFILE_GETINFOFAILED, f"{path.name} is {what}"
+                    ResultCode.CERTFILE_GETINFOFAILED, f"{name} is {what}"
                 )
             with open(descriptor, "rb", closefd=False) as file:
                 data = file.read(longest + 1)
@@ -147,12 +148,12 @@ def read_file(path: Path, longest: int) -> bytes | None:
         if error.errno in (errno.EACCES, errno.EPERM):
             cause += "; let the service's user read it"
         raise LicenceError(
-            ResultCode.CERTFILE_GETINFOFAILED, f"{path.name} cannot be read: {cause}"
+            ResultCode.CERTFILE_GETINFOFAILED, f"{name} cannot be read: {cause}"
         ) from error
     if len(data) > longest:
         raise LicenceError(
             ResultCode.CERTFILE_GETINFOFAILED,
-            f"{path.name} is larger than {longest // 1024} KiB",
+            f"{name} is larger than {longest // 1024} KiB",
         )
     return data
 
@@ -218,6 +219,9 @@ def read_certificates(
             found = x509.load_pem_x509_certificates(data)
         else:
             found = [x509.load_der_x509_certificate(data)]
+        if len(found) > most:
+            # There are other labels for the same in PEM.
+            _invalid(f"{what} holds more than {most} certificates")
         for certificate in found:
             _decode(certificate)
     except _UNREADABLE:
@@ -295,6 +299,11 @@ def _chain(
     anchors: Sequence[x509.Certificate],
 ) -> list[x509.Certificate]:
     """From the licence to a CA that is trusted, both included."""
+    if leaf in anchors:
+        _untrusted(
+            "the licence itself stands where the licence CA should: LicenseCA= is for "
+            "the vendor's ca.pem"
+        )
     chain, left = [leaf], list(intermediates)
     changed = False
     while chain[-1] not in anchors:

@@ -384,6 +384,27 @@ class ChainTests(LicenceCase):
             licence_pem() + write_certificates(*certificates),
         )
 
+    def test_tooManyOfAnotherLabel(self):
+        """OpenSSL's old label counts as well."""
+        other = licence_pem().replace(b" CERTIFICATE", b" X509 CERTIFICATE")
+        self.assertRefused(
+            INVALID, "more than 4 certificates", self.read, licence_pem() + other * 4
+        )
+
+    def test_licenceAsItsOwnAuthority(self):
+        """LicenseCA= that names the licence: nobody would vouch for it."""
+        pem = licence_pem()
+        self.assertRefused(
+            UNTRUSTED, "LicenseCA= is for", self.read, pem, trusted=[pem]
+        )
+        self.assertRefused(
+            UNTRUSTED,
+            "LicenseCA= is for",
+            self.read,
+            pem,
+            trusted=[pem, authority_pem()],
+        )
+
     def test_circle(self):
         """Two that vouch for each other lead nowhere."""
         first = make_authority("A", "ed25519", now(), 100 * DAY)
