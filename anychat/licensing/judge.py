@@ -40,6 +40,11 @@ GRACE = timedelta(hours=24)
 #: What a clock may go back without being complained of: a machine that takes its
 #: hardware's clock for local time begins up to 14 hours off.
 SET_BACK = timedelta(hours=24)
+#: What a clock may be ahead of the latest time that was seen and be believed at once.
+#: Further ahead it is once it has been so for `LEAP_TRIAL`: a hardware clock that is
+#: wrong at a start, or a time server that is for a moment, must leave nothing behind.
+LEAP = timedelta(hours=24)
+LEAP_TRIAL = timedelta(hours=24)
 #: Days before the end at which the operator is warned.
 WARNINGS = (30, 7, 1)
 #: The same at a slave, whose activation never has more than 30 days left.
@@ -67,7 +72,9 @@ class Memory:
     digest: str = ""
     """Of the licence that all this is about; empty: there was none yet."""
     clock: datetime | None = None
-    """The latest time that was seen."""
+    """The latest time that was seen and believed."""
+    leap: datetime | None = None
+    """What the clock showed when it was found far ahead of ``clock``."""
     good: datetime | None = None
     """The last check in which all was well."""
     failing: datetime | None = None
@@ -100,7 +107,7 @@ class Status:
     days_left: int | None = None
     """Days until then, begun ones included; 0: it is over."""
     warning: int = 0
-    """The one of `WARNINGS` that is due, 0 if none."""
+    """The one of `WARNINGS` that is due, 0 if none, or if it is over."""
     grace_ends: datetime | None = None
     """When what is tolerated now ends."""
     checked: datetime | None = None
@@ -206,7 +213,9 @@ def remember(
         started, or since it has this licence.
     """
     if isinstance(read, Licence) and read.digest != memory.digest:
-        fresh = _clocked(Memory(read.digest), now, None)
+        # Its first day is the one time that is certain.
+        floor = min(read.not_before, now)
+        fresh = _clocked(Memory(read.digest, floor), now, None)
         if _fault(read, findings, now, fresh) is None:
             return replace(fresh, good=fresh.clock, granted=read)
         if not memory.digest:
@@ -222,7 +231,7 @@ def remember(
     ):
         # Only its time is over, or its clock is wrong; that has rules of its own.
         return memory
-    return replace(memory, failing=memory.clock)
+    return replace(memory, failing=_latest(now, memory.clock))
 
 
 def judge(
@@ -375,7 +384,7 @@ def _dates(licence: Licence, now: datetime, clock: datetime) -> Finding | None:
             )
         text = (
             f"the licence of {licence.grant.customer} expired on "
-            f"{_time(licence.not_after)}; {advice}"
+            f"{_time(licence.not_after)}, and the clock shows {_time(clock)}; {advice}"
         )
     elif now < licence.not_before:
         text = (
@@ -390,11 +399,25 @@ def _dates(licence: Licence, now: datetime, clock: datetime) -> Finding | None:
 
 def _clocked(memory: Memory, now: datetime, reckoned: datetime | None) -> Memory:
     """The memory with the clock's highest time, and whether it was set back."""
-    clock = _latest(now, memory.clock, reckoned)
-    back = None
+    clock, leap = memory.clock or now, None
+    if reckoned is not None and reckoned <= clock + LEAP:
+        # Otherwise it was counted from a leap.
+        clock = max(clock, reckoned)
+    if now <= clock + LEAP:
+        clock = max(clock, now)
+    else:
+        leap = memory.leap
+        if leap is None or now < leap - SET_BACK:
+            leap = now
+        if now >= leap + LEAP_TRIAL:
+            clock, leap = now, None
+    back, failing = None, memory.failing
     if memory.forged or now < clock - SET_BACK:
         back = memory.back or clock
-    return replace(memory, clock=clock, back=back)
+    if failing is not None:
+        # It may have been noted in a leap that is undone.
+        failing = min(failing, max(now, clock))
+    return replace(memory, clock=clock, leap=leap, back=back, failing=failing)
 
 
 def _latest(first: datetime, *others: datetime | None) -> datetime:
@@ -407,7 +430,7 @@ def _refusing(terms: Terms, code: ResultCode) -> Terms:
 
 def _warning(licence: Licence, left: timedelta) -> int:
     warnings = WARNINGS if licence.contact is None else SLAVE_WARNINGS
-    due = [days for days in warnings if left <= days * _DAY]
+    due = [days for days in warnings if timedelta() < left <= days * _DAY]
     return min(due, default=0)
 
 

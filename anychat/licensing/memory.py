@@ -3,7 +3,8 @@
 JSON, signed with a key that is made of the machine's id and the licence::
 
     {"version": 1, "licence": "<hex>", "machine": "<hex>", "clock": 1763649120,
-     "good": 1763649120, "failing": null, "back": null, "mac": "<hex>"}
+     "leap": null, "good": 1763649120, "failing": null, "back": null,
+     "mac": "<hex>"}
 
 Whoever knows the machine's id can make such a file; it keeps honest people
 honest, and says when somebody was not.
@@ -20,7 +21,7 @@ from anychat.licensing.judge import Memory
 MAX_STATE = 4096
 
 _VERSION = 1
-_TIMES = ("clock", "good", "failing", "back")
+_TIMES = ("clock", "leap", "good", "failing", "back")
 #: Seconds since 1970 of the last time that datetime knows, and some to spare.
 _LAST = 253_000_000_000
 
@@ -61,8 +62,7 @@ def decode_memory(data: bytes, digest: str, machine_id: str) -> Memory | None:
             return None
         if not hmac.compare_digest(mac.encode(), _mac(content, machine_id).encode()):
             raise ValueError
-        clock, good, failing, back = (_time(content[name]) for name in _TIMES)
-        return Memory(digest, clock, good, failing, back)
+        return Memory(digest, *(_time(content[name]) for name in _TIMES))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise Forged from None
 

@@ -375,12 +375,16 @@ class LicenceService(Service):
         if self._kept is not None:
             self._memory = resumed(self._kept, read, findings)
             self._kept = None
-        digest = self._memory.digest
+        before = self._memory
         now, began = self._wall(), self._anchor
         reckoned = began[0] + timedelta(seconds=self._clock.seconds() - began[1])
         self._memory = remember(self._memory, read, findings, now, reckoned)
-        if self._memory.digest != digest:
+        if self._memory.digest != before.digest:
             self._anchor = now, self._clock.seconds()
+        elif before.leap is not None and self._memory.leap is None:
+            # Nothing is counted from a time that was not believed.
+            assert self._memory.clock is not None
+            self._anchor = self._memory.clock, self._clock.seconds()
         self._judged = self._clock.seconds()
         status = judge(read, findings, now, self._memory)
         # A clock that is put right, or a file, is soon noticed.

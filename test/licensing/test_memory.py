@@ -11,7 +11,7 @@ from anychat.licensing.judge import Memory
 from anychat.licensing.memory import MAX_STATE, Forged, decode_memory, encode_memory
 from test.licensing.cases import DAY, LICENCE, NOW
 
-MEMORY = Memory(LICENCE.digest, NOW, NOW - DAY, NOW - DAY / 2, None)
+MEMORY = Memory(LICENCE.digest, NOW, NOW + 9 * DAY, NOW - DAY, NOW - DAY / 2, None)
 MACHINE = "0123456789abcdef0123456789abcdef"
 
 
@@ -45,6 +45,7 @@ class MemoryTests(SynchronousTestCase):
         for name, value in (
             ("clock", 1_700_000_000),
             ("good", None),
+            ("leap", None),
             ("failing", None),
             ("back", 5),
             ("version", 2),
@@ -58,7 +59,7 @@ class MemoryTests(SynchronousTestCase):
 
     def test_incomplete(self):
         """What lacks something is not ours."""
-        for name in ("clock", "good", "failing", "back", "mac", "version"):
+        for name in ("clock", "leap", "good", "failing", "back", "mac", "version"):
             content = json.loads(self.data)
             del content[name]
             self.assertRaises(Forged, self.decoded, json.dumps(content).encode())

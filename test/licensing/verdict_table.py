@@ -14,6 +14,7 @@ from anychat.codes import ResultCode
 from anychat.licensing.findings import Finding, LicenceError
 from anychat.licensing.judge import (
     GRACE,
+    LEAP_TRIAL,
     SET_BACK,
     Memory,
     Status,
@@ -69,7 +70,9 @@ class Case:
 
     def running(self) -> "tuple[Status, ...]":
         """How it stands if it was well until then."""
-        memory = remember(Memory(), self.licence, self.before, self.seen)
+        memory = Memory()
+        for now in self.seen - LEAP_TRIAL, self.seen:
+            memory = remember(memory, self.licence, self.before, now)
         return self._go_on(memory, self.before, self.seen)
 
     def _go_on(
