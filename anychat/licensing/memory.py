@@ -62,7 +62,8 @@ def decode_memory(data: bytes, digest: str, machine_id: str) -> Memory | None:
             return None
         if not hmac.compare_digest(mac.encode(), _mac(content, machine_id).encode()):
             raise ValueError
-        return Memory(digest, *(_time(content[name]) for name in _TIMES))
+        clock, leap, good, failing, back = (_time(content[name]) for name in _TIMES)
+        return Memory(digest, clock, leap, good, failing, back)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise Forged from None
 
