@@ -9,7 +9,9 @@ until they have answered it counts what the run before has found.  From then on
 - once a minute, or sooner while something is wrong, it is judged what follows of
   it all, dates included.
 
-Whatever may block is done in a thread.
+Whatever may block is done in a thread.  One that does not come back, of a file
+system that hangs, holds up the looks and checks, and neither the dates nor the
+reactor: it is judged without them.
 """
 
 import os
@@ -21,7 +23,13 @@ from pathlib import Path
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
+from twisted.internet.defer import (
+    Deferred,
+    DeferredList,
+    DeferredLock,
+    maybeDeferred,
+    succeed,
+)
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -78,6 +86,9 @@ RETRY = 60.0
 FIRST_RETRY = 10.0
 #: Seconds between two judgements while all is well.
 JUDGING = 60.0
+#: Seconds after which a check counts as failed that does not come back, or that is
+#: due and cannot begin; more than any check takes by itself.
+OVERDUE = 120.0
 #: Seconds between two times that the state is kept, if nothing happens.
 KEEPING = 600.0
 
@@ -179,8 +190,10 @@ class LicenceService(Service):
         self._outcome: Memory | None = None
         """What was saved last, times that only go on left out."""
         self._save_fault = ""
+        self._saves = DeferredLock()
         self._timer: IDelayedCall | None = None
         self._work: Deferred[Any] | None = None
+        """What is under way, one thing after the other."""
 
     # Service.
 
@@ -207,6 +220,7 @@ class LicenceService(Service):
         self._work.addCallback(self._settle).addBoth(self._worked)
         if self._work is not None:
             self._publish(self._provisional(), silent=True)
+        self._timer = self._clock.callLater(LOOK, self._look)
 
     def stopService(self) -> "Deferred[None]":
         """Stop looking, and keep what was found."""
@@ -218,20 +232,32 @@ class LicenceService(Service):
             return succeed(None)
         return self._save(force=True)
 
-    # Looking, one thing after the other.
+    # Looking.
+
+    def _look(self) -> None:
+        self._timer = self._clock.callLater(LOOK, self._look)
+        if self._work is not None:
+            self._go_without()
+            return
+        self._work = self._host.in_thread(self._stamps)
+        self._work.addCallback(self._looked).addBoth(self._worked)
 
     def _worked(self, result: object) -> None:
-        """A piece of work is done: the next look is due in a while."""
         if isinstance(result, Failure):
             self._failures.failure("Licence check failed", failure=result)
         self._work = None
-        if self.running:
-            self._timer = self._clock.callLater(LOOK, self._look)
 
-    def _look(self) -> None:
-        self._timer = None
-        self._work = self._host.in_thread(self._stamps)
-        self._work.addCallback(self._looked).addBoth(self._worked)
+    def _go_without(self) -> None:
+        """Judge although a look or a check has not come back."""
+        now = self._clock.seconds()
+        for one in self._checks:
+            if now >= one.due + OVERDUE:
+                subject, code = SUBJECTS[type(one.binding)]
+                text = f"the check has not come back for {OVERDUE:g} seconds"
+                one.counts = Finding(code, subject, text, passing=True)
+        known = all(one.counts is not None for one in self._checks)
+        if known and now >= self._judged + self._pause:
+            self._settle()
 
     def _looked(self, seen: tuple[_Stamp, bool]) -> "Deferred[Any] | None":
         """Do what is due, now that it is known what the files are."""
@@ -245,13 +271,14 @@ class LicenceService(Service):
             self._memory, self._anchor = Memory(), (self._wall(), now)
             self._judged = -inf
         self._state_there = state_there
-        changed = stamp != self._stamp
-        if changed and stamp != self._news:
-            # Somebody may be writing yet.
-            self._news = stamp
-            return None
         judging = now >= self._judged + self._pause
-        if changed or (isinstance(self._read, LicenceError) and judging):
+        if stamp != self._stamp:
+            # Somebody may be writing yet.
+            reading = stamp == self._news
+            self._news = stamp
+        else:
+            reading = isinstance(self._read, LicenceError) and judging
+        if reading:
             return self._host.in_thread(self._load).addCallback(self._loaded)
         due = [one for one in self._checks if now >= one.due]
         if due:
@@ -439,11 +466,14 @@ class LicenceService(Service):
             return succeed(None)
         now = self._clock.seconds()
         outcome = replace(memory, clock=None, good=None)
-        if not force and outcome == self._outcome and now < self._saved + KEEPING:
+        if not force and (
+            self._saves.locked
+            or (outcome == self._outcome and now < self._saved + KEEPING)
+        ):
             return succeed(None)
         self._saved, self._outcome = now, outcome
-        return self._host.in_thread(
-            save_memory, self._state_path, memory, self._machine
+        return self._saves.run(
+            self._host.in_thread, save_memory, self._state_path, memory, self._machine
         ).addCallbacks(self._was_saved, self._not_saved)
 
     def _was_saved(self, _: object) -> None:

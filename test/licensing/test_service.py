@@ -17,7 +17,7 @@ from anychat.licensing.judge import Standing
 from anychat.licensing.licence import AddressBinding, DomainBinding
 from anychat.licensing.log_lines import news
 from anychat.licensing.service import LicenceService, LicenceSettings
-from anychat.licensing.state_file import STATE_NAME
+from anychat.licensing.state_file import STATE_NAME, save_memory
 from anychat.licensing.ukey_wire import Request
 from anychat.terms import DEMO_TERMS
 from test import licences
@@ -129,6 +129,28 @@ class Server:
         return lines
 
 
+class Threads:
+    """Threads that may hang."""
+
+    def __init__(self):
+        self.hangs = False
+        self.hung = []
+
+    def __call__(self, work, *args):
+        """Run it in one: at once, or not before it may."""
+        if self.hangs not in (True, work):
+            return maybeDeferred(work, *args)
+        waiting = Deferred()
+        self.hung.append((waiting, work, args))
+        return waiting
+
+    def come_back(self):
+        """All that hung is done."""
+        self.hangs = False
+        for waiting, work, args in self.hung:
+            maybeDeferred(work, *args).chainDeferred(waiting)
+
+
 class ServiceTests(SynchronousTestCase):
     """`LicenceService`."""
 
@@ -236,6 +258,75 @@ class ServiceTests(SynchronousTestCase):
         self.server.wait(timedelta(seconds=3 * service.LOOK))
         self.assertEqual([terms.max_users for terms in self.server.terms], [7, 8])
         self.assertEqual(self.server.news(), [])
+
+    def test_neverDone(self):
+        """A file that is written all the time does not keep the end from coming."""
+        self.server.licence(bindings=DOMAIN, not_after=licences.now() + HOUR)
+        self.server.start()
+        asked = self.server.asked
+        for _ in range(2 * 3600 // int(service.LOOK)):
+            self.server.cer.write_bytes(self.server.cer.read_bytes())
+            self.server.wait(timedelta(seconds=service.LOOK))
+        self.assertGreater(self.server.asked, asked + 5)
+        self.assertEqual(self.server.service.status.standing, Standing.EXPIRED)
+
+    def test_hungFiles(self):
+        """A file system that hangs holds up two threads at most, and no judgement."""
+        self.server.licence(not_after=licences.now() + 3 * DAY)
+        threads = Threads()
+        self.server.start(in_thread=threads)
+        threads.hangs = True
+        self.server.wait(2 * DAY)
+        self.assertEqual(self.server.service.status.warning, 1)
+        self.server.wait(DAY)
+        self.assertEqual(self.server.service.status.standing, Standing.EXPIRED)
+        self.assertEqual(len(threads.hung), 2)
+        threads.come_back()
+        self.server.licence()
+        self.assertEqual(self.server.wait(HOUR / 60).standing, Standing.VALID)
+
+    def test_hungCheck(self):
+        """A check that does not come back has failed, and so has what cannot begin."""
+        self.server.licence(bindings=(*DOMAIN, AddressBinding((HERE,))))
+        threads = Threads()
+        self.server.start(in_thread=threads)
+        self.server.news()
+        threads.hangs = True
+        status = self.server.wait(HOUR)
+        self.assertEqual((status.standing, status.code), (Standing.GRACE, 860))
+        self.assertIn("has not come back", self.server.news()[0])
+        self.assertEqual(len(threads.hung), 2)
+        threads.come_back()
+        self.assertEqual(self.server.wait(HOUR / 30).standing, Standing.VALID)
+
+    def test_hungStart(self):
+        """What hangs at a start with a licence that was good is no refusal."""
+        self.server.licence(bindings=(self.server.key.binding,))
+        self.server.start()
+        self.server.stop()
+        threads = Threads()
+        threads.hangs = True
+        self.server.start(in_thread=threads)
+        status = self.server.wait(HOUR)
+        self.assertEqual((status.standing, status.code), (Standing.GRACE, 861))
+        status = self.server.wait(DAY)
+        self.assertEqual(self.server.terms[-1].login_refusal, 33)
+        threads.come_back()
+        self.assertEqual(self.server.wait(HOUR / 30).standing, Standing.VALID)
+
+    def test_slowSave(self):
+        """A state file that cannot be written for long waits for itself alone."""
+        self.server.licence()
+        threads = Threads()
+        self.server.start(in_thread=threads)
+        threads.hangs = save_memory
+        self.server.wait(9 * HOUR)
+        self.assertEqual(len(threads.hung), 1)
+        stopped = []
+        self.server.service.stopService().addCallback(stopped.append)
+        self.assertEqual(stopped, [])
+        threads.come_back()
+        self.assertEqual(stopped, [None])
 
     def test_broken(self):
         """A good licence that is overwritten by nonsense is worth 24 hours yet."""
