@@ -19,6 +19,7 @@ from cryptography.x509.oid import NameOID
 
 from anychat.errors import AnyChatError
 from anychat.licensing import extension
+from anychat.licensing.certificate import MOST_INTERMEDIATES
 from anychat.licensing.der import (
     NULL,
     OCTET_STRING,
@@ -123,9 +124,11 @@ class Authority:
         if former is not None:
             if not former.is_signature_valid(self.key.public_key()):
                 raise AuthorityError("the former revocation list is not of this CA")
-            number += former.extensions.get_extension_for_class(
-                x509.CRLNumber
-            ).value.crl_number
+            number += sum(
+                found.value.crl_number
+                for found in former.extensions
+                if isinstance(found.value, x509.CRLNumber)
+            )
             known = {entry.serial_number: entry for entry in former}
         for serial, reason in serials.items():
             # What is revoked stays revoked since the first day.
@@ -164,7 +167,8 @@ def make_authority(
     :param name: of the vendor.
     :param algorithm: one of `ALGORITHMS`.
     :param parent: the CA that vouches for this one; none: it is a root.
-    :raises AuthorityError: the parent does not last as long.
+    :raises AuthorityError: the parent does not last as long, or is too far below its
+        root.
     """
     if not name.isprintable() or not 1 <= len(name.strip()) <= LONGEST_NAME:
         raise AuthorityError(f"a CA's name has 1 to {LONGEST_NAME} characters")
@@ -181,6 +185,10 @@ def make_authority(
         last = parent.certificate.not_valid_after_utc
         if not_after > last:
             raise AuthorityError(f"the CA above ends on {last.date()}, before this one")
+        if len(parent.chain) >= MOST_INTERMEDIATES:
+            raise AuthorityError(
+                f"servers follow {MOST_INTERMEDIATES} CAs below a root and no more"
+            )
         if issuer == subject:
             raise AuthorityError(
                 "the CA above has the same name: give this one another"
@@ -224,8 +232,9 @@ def read_authority(certificates: bytes, key: bytes, passphrase: str) -> Authorit
         raise AuthorityError(
             "the CA's key cannot be read: is the pass phrase right?"
         ) from error
-    if not isinstance(
-        private_key, ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey
+    if not isinstance(private_key, ed25519.Ed25519PrivateKey) and not (
+        isinstance(private_key, ec.EllipticCurvePrivateKey)
+        and isinstance(private_key.curve, ec.SECP256R1)
     ):
         raise AuthorityError("the CA's key is neither Ed25519 nor ECDSA P-256")
     if private_key.public_key() != certificate.public_key():
@@ -338,7 +347,12 @@ def _usage(**bits: bool) -> x509.KeyUsage:
 
 
 def _authority_identifier(issuer: x509.Certificate) -> x509.AuthorityKeyIdentifier:
-    found = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+    try:
+        found = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+    except x509.ExtensionNotFound:
+        # A CA that another program made.
+        key: Any = issuer.public_key()
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(key)
     return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(found.value)
 
 

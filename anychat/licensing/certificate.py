@@ -48,6 +48,7 @@ _PEM_CRL = b"-----BEGIN X509 CRL-----"
 
 PublicKey = ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey
 
+_Signed = x509.Certificate | x509.CertificateRevocationList
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
 #: Of the signatures: none with Ed25519, SHA-2 with ECDSA.
@@ -193,12 +194,13 @@ def read_licence(
     return licence
 
 
-def inspect_licence(data: bytes) -> Licence:
+def inspect_licence(data: bytes, what: str = LICENCE_NAME) -> Licence:
     """What a licence says of itself, whoever made it; its signature is not checked.
 
+    :param what: for the text of the error.
     :raises LicenceError: 802, 810, 860 to 862 as with `read_licence`.
     """
-    return _licence(read_certificates(data)[:1])
+    return _licence(read_certificates(data, what=what)[:1])
 
 
 def read_certificates(
@@ -260,7 +262,7 @@ def _issued_by(child: x509.Certificate, parent: x509.Certificate) -> bool:
     return True
 
 
-def _same_key(child: x509.Certificate, parent: x509.Certificate) -> bool:
+def _same_key(child: _Signed, parent: x509.Certificate) -> bool:
     """Whether the key identifiers, if both have them, are the same (RFC 5280 4.2.1.1).
 
     Two CAs of one name are told apart by it: a licence of the other one is not a
@@ -273,10 +275,10 @@ def _same_key(child: x509.Certificate, parent: x509.Certificate) -> bool:
     return wanted.key_identifier == found.digest
 
 
-def _find(certificate: x509.Certificate, kind: type[_Extension]) -> _Extension | None:
+def _find(signed: _Signed, kind: type[_Extension]) -> _Extension | None:
     """The extension of this type, or None."""
     try:
-        return certificate.extensions.get_extension_for_class(kind).value
+        return signed.extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
         return None
 
@@ -360,22 +362,38 @@ def _check_revocation(
 ) -> None:
     """Whether a list revokes a certificate of the chain.
 
+    Of several lists those of other CAs say nothing of it; a file with none else is
+    refused, for somebody meant it to say something.
+
     A list that is past its date is heeded still: an installation without a network
     cannot fetch a newer one, and whoever would go back to an older list could as
     well remove it.
     """
+    heeded = False
     for crl in read_crls(data):
-        issuer = next(
-            (each for each in (*chain[1:], *anchors) if _crl_issued_by(crl, each)), None
-        )
+        named = [
+            each
+            for each in (*chain[1:], *anchors)
+            if crl.issuer == each.subject and _same_key(crl, each)
+        ]
+        if not named:
+            # A vendor with several CAs gives all of his customers all of the lists.
+            continue
+        issuer = next((each for each in named if _crl_issued_by(crl, each)), None)
         if issuer is None:
             _untrusted(
-                f"{CRL_NAME} is not of a CA that is trusted here, or was changed: get "
-                "it from the vendor once more"
+                f"{CRL_NAME} was changed after it was made, or its CA may sign none: "
+                "get it from the vendor once more"
             )
+        heeded = True
         for certificate in chain:
-            if certificate.issuer == issuer.subject:
+            if certificate.issuer == issuer.subject and _same_key(certificate, issuer):
                 _check_listed(crl, certificate.serial_number)
+    if not heeded:
+        _untrusted(
+            f"{CRL_NAME} is not of a CA that is trusted here: get the list of this "
+            "licence's CA from the vendor"
+        )
 
 
 def _check_listed(crl: x509.CertificateRevocationList, serial: int) -> None:
@@ -389,14 +407,17 @@ def _check_listed(crl: x509.CertificateRevocationList, serial: int) -> None:
     _untrusted(f"the licence was revoked on {day} (serial {serial:x})")
 
 
-def read_crls(data: bytes) -> list[x509.CertificateRevocationList]:
+def read_crls(
+    data: bytes, what: str = CRL_NAME
+) -> list[x509.CertificateRevocationList]:
     """The revocation lists of a PEM, or the one of a DER.
 
+    :param what: for the text of the error.
     :raises LicenceError: 802.
     """
     count = data.count(_PEM_CRL)
     if len(data) > LONGEST_CRL or count > MOST_CRLS:
-        _invalid(f"{CRL_NAME} is too large, or holds more than {MOST_CRLS} lists")
+        _invalid(f"{what} is too large, or holds more than {MOST_CRLS} lists")
     try:
         if count:
             parts = data.split(_PEM_CRL)[1:]
@@ -407,15 +428,14 @@ def read_crls(data: bytes) -> list[x509.CertificateRevocationList]:
             # As with certificates; the entries are looked at when they are needed.
             _ = crl.issuer, crl.extensions, crl.signature_hash_algorithm
     except _UNREADABLE:
-        _invalid(f"{CRL_NAME} is no revocation list, or is cut off or damaged")
+        _invalid(f"{what} is no revocation list, or is cut off or damaged")
     return found
 
 
 def _crl_issued_by(
     crl: x509.CertificateRevocationList, issuer: x509.Certificate
 ) -> bool:
-    if crl.issuer != issuer.subject:
-        return False
+    """Whether a list of this CA's name is signed by it."""
     # Such as of lists with the changes alone, or with other CAs' certificates.
     if any(found.critical for found in crl.extensions):
         _invalid(f"{CRL_NAME} has an extension that is not known here")

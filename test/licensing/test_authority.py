@@ -5,7 +5,7 @@ import subprocess
 from shutil import which
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -17,12 +17,14 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 from anychat.licensing.authority import (
     ALGORITHMS,
     ROUNDS,
+    Authority,
     AuthorityError,
     encrypt_key,
     make_authority,
     read_authority,
     write_certificates,
 )
+from anychat.licensing.certificate import read_licence
 from anychat.licensing.der import encode_integer
 from anychat.licensing.licence import Grant
 from test.licences import DAY, authority, authority_pem, licence_pem, now
@@ -98,6 +100,7 @@ class KeyTests(AuthorityCase):
         certificates = authority_pem()
         key = encrypt_key(authority().key, PASSPHRASE)
         other = encrypt_key(ec.generate_private_key(ec.SECP256R1()), PASSPHRASE)
+        curve = encrypt_key(ec.generate_private_key(ec.SECP384R1()), PASSPHRASE)
         bare = authority().key.private_bytes(
             Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
         )
@@ -114,6 +117,7 @@ class KeyTests(AuthorityCase):
             (other, PASSPHRASE, "not of the CA's certificate"),
             (bare, PASSPHRASE, "not encrypted"),
             (alien, PASSPHRASE, "neither Ed25519 nor"),
+            (curve, PASSPHRASE, "neither Ed25519 nor"),
         ):
             self.assertRefused(text, read_authority, certificates, data, phrase)
         for data in (b"", b"x", certificates[:100]):
@@ -165,6 +169,39 @@ class IssueTests(AuthorityCase):
         self.assertRefused(
             "same name", make_authority, "M", "ed25519", now(), DAY, middle
         )
+
+    def test_tooDeep(self):
+        """As far below the root as servers go, and no further."""
+        ca = authority()
+        for depth in range(3):
+            ca = make_authority(f"S{depth}", "ed25519", now(), 9 * DAY, ca)
+        pem = ca.issue(Grant("C", 0), now(), now() + DAY)
+        self.assertEqual(
+            read_licence(pem, [authority_pem()], None, "6").grant.customer, "C"
+        )
+        self.assertRefused("no more", make_authority, "B", "ed25519", now(), DAY, ca)
+
+    def test_ofAnotherProgram(self):
+        """A CA without an identifier of its key, and its list without a number."""
+        key = ed25519.Ed25519PrivateKey.generate()
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Other")])
+        extensions = [
+            found
+            for found in authority().certificate.extensions
+            if found.oid != x509.SubjectKeyIdentifier.oid
+        ]
+        made = x509.CertificateBuilder(
+            name, name, key.public_key(), 1, now(), now() + 9 * DAY, extensions
+        ).sign(key, None)
+        ca = Authority(made, key)
+        pem = ca.issue(Grant("C", 0), now(), now() + DAY)
+        former = (
+            x509.CertificateRevocationListBuilder(name, now(), now() + DAY)
+            .sign(key, None)
+            .public_bytes(Encoding.PEM)
+        )
+        crl = ca.revoke({}, now(), x509.load_pem_x509_crl(former))
+        read_licence(pem, [write_certificates(made)], crl, "6")
 
     def test_dates(self):
         """A licence ends after it begins, and before its CA and those above."""

@@ -696,6 +696,28 @@ class RevocationTests(LicenceCase):
                 revocation_list(5, issuer),
             )
 
+    def test_otherLists(self):
+        """Lists of the vendor's other CAs may stand in the same file."""
+        former = make_authority("Vendor", "ed25519", now(), 100 * DAY)
+        sales = make_authority("Sales", "ed25519", now(), 100 * DAY, authority())
+        pem = licence_pem()
+        others = revocation_list(serial_of(pem), former) + revocation_list(5, sales)
+        self.assertRefused(UNTRUSTED, "of this licence's CA", self.read, pem, others)
+        own, bad = revocation_list(5), revocation_list(serial_of(pem))
+        self.read(pem, others + own)
+        self.read(pem, own + others)
+        for crl in (others + bad, bad + others):
+            self.assertRefused(UNTRUSTED, "was revoked on", self.read, pem, crl)
+
+    def test_tampered(self):
+        """A list that was changed is not taken for another CA's."""
+        pem, own = licence_pem(), revocation_list(5)
+        der = bytearray(as_der_list(own))
+        der[-1] ^= 1
+        changed = x509.load_der_x509_crl(bytes(der)).public_bytes(Encoding.PEM)
+        for crl in (changed, own + changed, changed + own):
+            self.assertRefused(UNTRUSTED, "was changed", self.read, pem, crl)
+
     def test_malformed(self):
         """What is no list, or has in it what is not known."""
         good = revocation_list(5)

@@ -7,9 +7,15 @@ from typing import Any
 
 from cryptography import x509
 
-from anychat.licensing.authority import ALGORITHMS, AuthorityError, make_authority
+from anychat.licensing.authority import (
+    ALGORITHMS,
+    AuthorityError,
+    make_authority,
+    write_certificates,
+)
 from anychat.licensing.certificate import (
     CRL_NAME,
+    LONGEST_CRL,
     read_certificates,
     read_crls,
 )
@@ -123,6 +129,9 @@ def _make(arguments: Namespace, console: Console) -> int:
         parent,
     )
     passphrase = console.passphrase(arguments.passphrase_file, new=True)
+    if parent is not None:
+        # It can be revoked, though its own directory be lost.
+        CaDirectory(arguments.parent).keep(write_certificates(authority.certificate))
     directory.make(authority, passphrase, authority.revoke({}, console.now))
     if parent is None:
         console.say(f"{directory.certificate}: for customers (LicenseCA=)")
@@ -138,13 +147,23 @@ def _revoke(arguments: Namespace, console: Console) -> int:
     authority = directory.read(console.passphrase(arguments.passphrase_file))
     serials = {}
     for name, data in given.items():
-        certificate = read_certificates(data)[0]
+        certificate = read_certificates(data, what=name)[0]
+        if certificate == authority.certificate:
+            # Nobody could take that back, and all of its licences would end.
+            raise AuthorityError(
+                f"{name} is this CA itself: a CA is revoked by the one above, and a "
+                "root by being trusted no longer"
+            )
         if not authority.has_signed(certificate):
             raise AuthorityError(f"{name} is not of this CA")
         serials[certificate.serial_number] = _REASONS[arguments.reason]
     with directory.locked():
-        former = read_crls(directory.read_crl())[0]
+        former = read_crls(directory.read_crl(), str(directory.crl))[0]
         crl = authority.revoke(serials, console.now, former)
+        if len(crl) > LONGEST_CRL:
+            raise AuthorityError(
+                f"{directory.crl} would be larger than servers read: make a new CA"
+            )
         replace_file(directory.crl, crl)
     for serial in serials:
         console.say(f"revoked: {serial:x}")

@@ -5,7 +5,7 @@
 ``ca.pem``      its certificate, which customers trust; below a root of another
                 directory what leads there follows
 ``ca.crl``      what was revoked
-``issued/``     every licence, as ``SERIAL.pem``
+``issued/``     every licence, and every CA below, as ``SERIAL.pem``
 ==============  ==============================================================
 """
 
@@ -48,13 +48,21 @@ class CaDirectory:
         """
         # Before anything is written.
         key = encrypt_key(authority.key, passphrase)
-        self.check_free()
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._issued.mkdir(mode=0o700, exist_ok=True)
         certificates = authority.chain or (authority.certificate,)
-        replace_file(self.certificate, write_certificates(*certificates))
-        replace_file(self.crl, crl)
-        replace_file(self.key, key, 0o600)
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self.locked():
+            # Of two at once one comes too late, or the key might be the other's.
+            self.check_free()
+            try:
+                self._issued.mkdir(mode=0o700, exist_ok=True)
+                replace_file(self.certificate, write_certificates(*certificates))
+                replace_file(self.crl, crl)
+                replace_file(self.key, key, 0o600)
+            except BaseException:
+                # Half a CA would only be in the way of the next try.
+                for path in (self.certificate, self.crl, self.key):
+                    path.unlink(missing_ok=True)
+                raise
 
     def check_free(self) -> None:
         """Whether a CA can be made here.
@@ -98,7 +106,7 @@ class CaDirectory:
         return data
 
     def keep(self, licence: bytes) -> int:
-        """Keep a licence that was issued; its serial number."""
+        """Keep a licence, or a CA's certificate, that was issued; its serial number."""
         serial = x509.load_pem_x509_certificates(licence)[0].serial_number
         self._issued.mkdir(mode=0o700, exist_ok=True)
         replace_file(self._issued / f"{serial:x}.pem", licence, 0o600)
@@ -123,7 +131,7 @@ class CaDirectory:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep others out, so that of two who revoke neither's work is lost."""
+        """Keep others out, so that of two at once neither's work is lost."""
         descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -51,7 +51,7 @@ def _inspect(arguments: Namespace, console: Console) -> int:
         trusted = [path.read_bytes() for path in sorted(TRUSTED.glob("*.pem"))]
     if not trusted and crl is not None:
         raise UsageError("--crl needs --ca")
-    licence = inspect_licence(data)
+    licence = inspect_licence(data, str(arguments.licence))
     for line in describe(licence):
         console.say(line)
     faults = list(_faults(licence, data, trusted, crl, console))

@@ -238,7 +238,7 @@ def _issue(arguments: Namespace, console: Console) -> int:
 
 def _renew(arguments: Namespace, console: Console) -> int:
     data = CaDirectory(arguments.ca).find(arguments.licence)
-    former = inspect_licence(data)
+    former = inspect_licence(data, arguments.licence)
     bindings = _bindings(arguments, console)
     changes: dict[str, Any] = {}
     if arguments.customer is not None:

@@ -1,7 +1,8 @@
 """The vendor's commands: ``ca``, ``issue``, ``renew``, ``revoke``, ``inspect``."""
 
 import os
-from contextlib import redirect_stderr
+import resource
+from contextlib import contextmanager, redirect_stderr
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
@@ -10,9 +11,14 @@ from cryptography import x509
 from twisted.trial.unittest import SynchronousTestCase
 
 from anychat.licensing import authority as authority_module
-from anychat.licensing.authority import Authority, make_authority
+from anychat.licensing.authority import (
+    Authority,
+    AuthorityError,
+    make_authority,
+)
 from anychat.licensing.certificate import inspect_licence, read_licence
 from anychat.licensing.command import run
+from anychat.licensing.commands import authority as authority_commands
 from anychat.licensing.commands import issuing
 from anychat.licensing.commands.ca_directory import CaDirectory
 from anychat.licensing.commands.console import FAILED, FINE, WRONG_USAGE, Console
@@ -177,6 +183,51 @@ class CaTests(VendorCase):
         crl = (self.directory / "root" / "ca.crl").read_bytes()
         with self.assertRaises(LicenceError):
             read_licence(data, [root], crl, "6")
+
+    def test_parentKeeps(self):
+        """The CA above can revoke one whose directory is lost."""
+        self.make_ca()
+        code = self.run_command(
+            *("ca", "--ca", self.path("sales"), "--name", "Sales", "--years", "5"),
+            *("--parent", self.path("ca")),
+            typed=[PASSPHRASE] * 3,
+        )
+        self.assertEqual(code, FINE, self.errors.getvalue())
+        made = CaDirectory(self.directory / "sales").read(PASSPHRASE)
+        serial = f"{made.certificate.serial_number:x}"
+        code = self.run_command("revoke", "--ca", self.path("ca"), serial)
+        self.assertEqual(code, FINE, self.errors.getvalue())
+
+    def test_half(self):
+        """Where a file cannot be written, no half of a CA is left behind."""
+        made = make_authority("V", "ed25519", NOW, DAY)
+        ca = CaDirectory(self.directory / "ca")
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4000, limits[1]))
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_FSIZE, limits)
+        self.assertRaises(OSError, ca.make, made, PASSPHRASE, bytes(5000))
+        self.assertEqual(os.listdir(self.directory / "ca"), ["issued"])
+        ca.make(made, PASSPHRASE, b"list")
+        self.assertEqual(ca.read(PASSPHRASE).certificate, made.certificate)
+
+    def test_atOnce(self):
+        """Of two who make a CA in one place the later one changes nothing."""
+        made, other = (make_authority("V", "ed25519", NOW, DAY) for _ in range(2))
+        rival = CaDirectory(self.directory / "ca")
+
+        class Late(CaDirectory):
+            """Somebody else is done before it has the lock."""
+
+            @contextmanager
+            def locked(self):
+                """Wait for the other one."""
+                rival.make(made, PASSPHRASE, b"list")
+                with super().locked():
+                    yield
+
+        late = Late(self.directory / "ca")
+        self.assertRaises(AuthorityError, late.make, other, PASSPHRASE, b"list")
+        self.assertEqual(rival.read(PASSPHRASE).certificate, made.certificate)
 
 
 class IssueTests(VendorCase):
@@ -534,6 +585,34 @@ class RevokeTests(VendorCase):
             break_it()
             self.assertEqual(self.revoke(self.path("AnyChat.cer")), FAILED)
         self.assertComplained("ca.crl is missing")
+
+    def test_listDamaged(self):
+        """The text names the list that is damaged."""
+        (self.directory / "ca" / "ca.crl").write_bytes(b"x")
+        self.assertEqual(self.revoke(self.path("AnyChat.cer")), FAILED)
+        self.assertComplained("ca/ca.crl is no revocation list")
+
+    def test_noLicence(self):
+        """The text names the file that is none."""
+        (self.directory / "x.txt").write_bytes(b"x")
+        self.assertEqual(self.revoke(self.path("x.txt")), FAILED)
+        self.assertComplained("x.txt is no certificate")
+
+    def test_itself(self):
+        """A root does not revoke itself, for which there is no way back."""
+        before = (self.directory / "ca" / "ca.crl").read_bytes()
+        self.assertEqual(self.revoke(self.path("ca/ca.pem")), FAILED)
+        self.assertComplained("is this CA itself")
+        self.assertEqual((self.directory / "ca" / "ca.crl").read_bytes(), before)
+
+    def test_listFull(self):
+        """A list that servers would not read is not written."""
+        self.patch(authority_commands, "LONGEST_CRL", 400)
+        crl = self.directory / "ca" / "ca.crl"
+        before = crl.read_bytes()
+        self.assertEqual(self.revoke(self.path("AnyChat.cer")), FAILED)
+        self.assertComplained("larger than servers read")
+        self.assertEqual(crl.read_bytes(), before)
 
 
 class InspectTests(VendorCase):
