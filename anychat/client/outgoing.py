@@ -65,7 +65,7 @@ class OutgoingTasks:
 
     @bitrate_cap.setter
     def bitrate_cap(self, bitrate: int) -> None:
-        if not 0 <= bitrate < 1 << 40:
+        if not isinstance(bitrate, int) or not 0 <= bitrate < 1 << 40:
             raise Refused(ResultCode.FUNCOPTERROR, "no bit rate")
         self._cap.change(bitrate)
         for task in list(self._numbered.values()):

@@ -200,13 +200,20 @@ class TransTask:
                 outcome.errback(Failure(Refused(self.code, self._reason)))
 
 
+def _check_bits(name: str, number: int) -> None:
+    if not isinstance(number, int) or not -(1 << 31) <= number < 1 << 32:
+        raise Refused(ResultCode.FUNCOPTERROR, f"{name}={number!r} is not of 32 bits")
+
+
 class Outgoing(TransTask):
     """A task of ours."""
 
     def __init__(self, owner: SendingOwner, content: Content, **named: Any):
         for name in "wparam", "lparam":
             # 32 bits, with or without a sign.
+            _check_bits(name, named[name])
             named[name] = (named[name] + (1 << 31)) % (1 << 32) - (1 << 31)
+        _check_bits("flags", named["flags"])
         named["flags"] %= 1 << 32
         super().__init__(sending=True, seconds=owner.seconds, **named)
         self._owner = owner

@@ -110,7 +110,7 @@ class Transfers:
             self.bitrate_cap = bitrate
 
         def set_maximum(megabytes: int) -> None:
-            if not 1 <= megabytes < 1 << 24:
+            if not isinstance(megabytes, int) or not 1 <= megabytes < 1 << 24:
                 raise Refused(ResultCode.FUNCOPTERROR, f"number {megabytes!r}")
             self.maximum = megabytes << 20
 
@@ -133,7 +133,11 @@ class Transfers:
         """TransBufferEx: up to 1 MiB to a user or the business server (0).
 
         `TransTask.done` fails with 21 for a length that cannot be.
+
+        :raises Refused: 21, what is no bytes, or no number of 32 bits.
         """
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise Refused(ResultCode.FUNCOPTERROR, "a buffer is of bytes")
         return self._outgoing.send_buffer(
             bytes(data),
             guid=str(uuid.uuid4()),
@@ -155,9 +159,11 @@ class Transfers:
 
         `TransTask.done` fails with 710 for a file that cannot be opened, 711 for one
         that is empty or not there, 712 for one that is too large.
+
+        :raises Refused: 21, what is no path, or no number of 32 bits.
         """
         return self._outgoing.send_file(
-            Path(path),
+            _file_of(path),
             str(uuid.uuid4()),
             kind=TransferKind.FILE,
             user_id=target,
@@ -181,7 +187,7 @@ class Transfers:
         has kept of it is not sent a second time.
         """
         return self._outgoing.send_file(
-            Path(path),
+            _file_of(path),
             guid,
             kind=TransferKind.FILE_EX,
             user_id=target,
@@ -304,6 +310,12 @@ class Transfers:
 def no_files(task: TransTask) -> bool:
     """A `Transfers.accept` that takes big buffers, and no files of anybody."""
     return task.kind is TransferKind.BUFFER
+
+
+def _file_of(path: Path | str) -> Path:
+    if not isinstance(path, Path | str):
+        raise Refused(ResultCode.FUNCOPTERROR, f"no path: {path!r}")
+    return Path(path)
 
 
 def _no_task(kind: TransferKind) -> ResultCode:

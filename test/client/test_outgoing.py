@@ -91,6 +91,26 @@ class SendingTests(SendingCase):
             self.assertFails(self.transfers.trans_buffer_ex(5, bytes(size)), 21)
         self.assertEqual(self.came(), [])
 
+    def test_wrongArguments(self):
+        """What no task can be made of is refused with 21, and nobody is asked."""
+        transfers, path = self.transfers, self.file(b"x")
+        for call in (
+            lambda: transfers.trans_buffer_ex(5, "abc"),
+            lambda: transfers.trans_buffer_ex(5, None),
+            lambda: transfers.trans_buffer_ex(5, 3),
+            lambda: transfers.trans_buffer_ex(5, b"x", 1 << 32),
+            lambda: transfers.trans_buffer_ex(5, b"x", 0, -(1 << 31) - 1),
+            lambda: transfers.trans_buffer_ex(5, b"x", flags="1"),
+            lambda: transfers.trans_file(5, None),
+            lambda: transfers.trans_file(5, 0),
+            lambda: transfers.trans_file(5, b"path"),
+            lambda: transfers.trans_file(5, path, 1.5),
+            lambda: setattr(transfers, "bitrate_cap", "x"),
+        ):
+            error = self.assertRaises(Refused, call)
+            self.assertEqual(error.code, ResultCode.FUNCOPTERROR)
+        self.assertEqual((self.came(), transfers.tasks), ([], ()))
+
     def test_refused(self):
         """The server's no is the task's end."""
         for code in (205, 21, 700, 712):
@@ -120,6 +140,17 @@ class SendingTests(SendingCase):
         self.assertFails(task, 6)
         self.answer(TransferBegun(OK, 9))
         self.assertEqual(self.came(), [EndTransfer(9, FILE, ResultCode.CANCEL)])
+
+    def test_capRaised(self):
+        """What went out under a low cap does not hold back the next task."""
+        self.transfers.bitrate_cap = 1
+        task = self.begin(content_of(4096))
+        self.assertEqual(self.grant(0, 4096, True), [0])
+        self.transfers.cancel(task)
+        self.came()
+        self.transfers.bitrate_cap = 8_000_000
+        self.begin(content_of(4096))
+        self.assertEqual(self.grant(0, 4096, True), [0])
 
     def test_cap(self):
         """Option 46 holds all of it back."""
