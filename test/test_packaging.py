@@ -7,6 +7,7 @@ import subprocess
 import sys
 import sysconfig
 import zipfile
+from collections.abc import Sequence
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -114,12 +115,17 @@ class WheelTests(SynchronousTestCase):
         directory.mkdir()
         return directory
 
-    def build(self, **environment: str) -> Path:
-        """Build a wheel."""
+    def build(self, trusted: Sequence[str] = (), **environment: str) -> Path:
+        """Build a wheel.
+
+        :param trusted: names of files that a vendor puts beside his CA's.
+        """
         source, wheels = self.mktemp_directory(), self.mktemp_directory()
         ignore = shutil.ignore_patterns("__pycache__", "dropin.cache", "*.so", "*.c")
         for name in ("anychat", "twisted"):
             shutil.copytree(ROOT / name, source / name, ignore=ignore)
+        for name in trusted:
+            (source / "anychat" / "licensing" / "trusted" / name).write_text(name)
         for name in ("setup.cfg", "setup.py", "pyproject.toml", "README.md", "LICENSE"):
             shutil.copy(ROOT / name, source)
         build = ("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir")
@@ -193,6 +199,12 @@ class WheelTests(SynchronousTestCase):
         self.assertTrue((target / "bin" / "anychat-client").exists())
         self.assertTrue((target / "bin" / "anychat-license").exists())
         self.assertTrue((target / "bin" / "anychat-load").exists())
+
+    def test_vendor(self):
+        """A vendor's wheel has his licence CA, and none of its secrets."""
+        wheel = self.build(("v.pem", "ca.key", "ca.crl", "notes~"), ANYCHAT_PURE="1")
+        more = self.contents(wheel) - self.pure_contents()
+        self.assertEqual(more, {"anychat/licensing/trusted/v.pem"})
 
     def test_checkout(self):
         """twistd finds the server in an editable install as well."""

@@ -224,6 +224,9 @@ class Calls:
 
         :param value: a number, or its digits.
         """
+        if not isinstance(value, int | bytes):
+            reason = f"value {value!r} is no number"
+            return fail(Refused(ResultCode.FUNCOPTERROR, reason))
         digits = value if isinstance(value, bytes) else b"%d" % value
         return self._have_core(commands.SetSDKOption, option=option, value=digits)
 

@@ -23,14 +23,21 @@ from anychat.protocols.business_commands import Command
 ACKNOWLEDGE_EVERY = 64
 
 
-_CAPITAL = re.compile("(?<=[a-z])(?=[A-Z])")
+#: Where a new word begins in a name such as SetSDKOption.
+_WORD = re.compile("(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+#: Arguments that say which one it was, besides ids.
+_TELLING = ("control_code", "option", "query")
 
 
 def _shown(command: type[Command], arguments: dict[str, Any]) -> str:
-    """A call as the program has made it, with the ids among its arguments."""
-    name = _CAPITAL.sub("_", command.__name__).lower()
-    ids = [f"{key}={value}" for key, value in arguments.items() if key.endswith("_id")]
-    return f"{name}({', '.join(ids)})"
+    """A call as the program has made it, with what of its arguments is no secret."""
+    name = _WORD.sub("_", command.__name__).lower()
+    shown = [
+        f"{key}={value}"
+        for key, value in arguments.items()
+        if key.endswith("_id") or key in _TELLING
+    ]
+    return f"{name}({', '.join(shown)})"
 
 
 class CoreSession:

@@ -18,6 +18,7 @@ import os
 import random
 from collections.abc import Callable
 from functools import singledispatchmethod
+from pathlib import Path
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
@@ -504,18 +505,24 @@ class Client:
         """Publish a source: a text for ``open_source``, or what that gives.
 
         :param overrides: media parameters that replace the server's.
+
+        Fails with 22 where the file or device cannot be opened, 21 where that is
+        no source.
         """
 
         def start() -> "Deferred[Publishing]":
+            if source is None:
+                raise Refused(ResultCode.FUNCOPTERROR, "no source to publish")
             self._plane.session()
             opened: Deferred[Any]
-            if isinstance(source, str):
+            if isinstance(source, str | Path):
                 opened = deferToThreadPool(
                     self.reactor,
                     self.reactor.getThreadPool(),
                     open_source,
-                    source,
+                    str(source),
                 )
+                opened.addErrback(_not_opened)
             else:
                 opened = succeed(source)
             # The last media plane may still be reading a source.
@@ -795,3 +802,10 @@ class Client:
         self.user_id = message.user_id
         self.people.missed()
         self._membership.take(message)
+
+
+def _not_opened(failure: Failure) -> None:
+    if failure.check(OSError) is not None:
+        raise Refused(ResultCode.DEVICEOPENFAIL, failure.getErrorMessage())
+    failure.trap(ValueError)
+    raise Refused(ResultCode.FUNCOPTERROR, failure.getErrorMessage())

@@ -120,8 +120,9 @@ def in_words(findings: Findings) -> list[str]:
     if not findings.reached:
         return [
             "UDP does not get through: nothing was answered.",
-            "A firewall drops it, or there is no AnyChat server at that port; media "
-            "goes over TCP, if the server offers it (StreamTransMode).",
+            "A firewall drops it, or there is no AnyChat server at that UDP port (8907 "
+            "is the usual one; 8906, of the other commands, is that of TCP).",
+            "Media goes over TCP, if the server offers it (StreamTransMode).",
         ]
     trip = (findings.round_trip or 0.0) * 1000
     lost = f", {findings.lost:.0%} of the requests lost" if findings.lost else ""

@@ -43,6 +43,7 @@ def _address(text: str) -> tuple[str, int]:
 def _room(text: str) -> int | str:
     if not text:
         raise argparse.ArgumentTypeError("a room needs a number or a name")
+    _check_encoding(text)
     if re.fullmatch(r"[+-]?\d+", text):
         if not 1 <= int(text) < 1 << 31:
             raise argparse.ArgumentTypeError(f"{text} is no room number")
@@ -138,7 +139,13 @@ def parser() -> argparse.ArgumentParser:
         metavar="all|ID,ID",
         help="ids of guests are negative: --watch=-2,-3",
     )
-    join.add_argument("--text", dest="say", metavar="MESSAGE", help="to the room, once")
+    join.add_argument(
+        "--text",
+        type=_message,
+        dest="say",
+        metavar="MESSAGE",
+        help="to the room, once",
+    )
     _add_media(
         join, "one MP4 for each watched user; watches all if --watch is not given"
     )
@@ -158,7 +165,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_user(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--user", required=True, metavar="NAME")
+    command.add_argument("--user", required=True, type=_check_encoding, metavar="NAME")
     command.add_argument(
         "--password",
         metavar="P",
@@ -192,9 +199,9 @@ def _add_media(command: argparse.ArgumentParser, save: str) -> None:
     )
     command.add_argument(
         "--video-bitrate",
-        type=_number(0, 100_000_000),
-        metavar="N",
-        help="bits a second, the same; 0: the quality decides",
+        type=_video_bitrate,
+        metavar="BITS",
+        help="a second, as 500k or 2M, the same; 0: the quality decides",
     )
     command.add_argument(
         "--layers",
@@ -226,6 +233,7 @@ _FORBIDS = {
 def _callee(text: str) -> int | str:
     """A user id, or else a name."""
     if not re.fullmatch(r"-?\d+", text):
+        _check_encoding(text)
         if not text.strip() or len(text) > MAX_NAME:
             raise argparse.ArgumentTypeError(
                 f"a user's name has 1 to {MAX_NAME} characters"
@@ -298,15 +306,33 @@ def _add_calls(commands: Any, common: argparse.ArgumentParser) -> None:
             "--param", type=_user, default=0, metavar="N", help="for the other party"
         )
         command.add_argument(
-            "--text", default="", metavar="TEXT", help="for the other party"
+            "--text",
+            type=_check_encoding,
+            default="",
+            metavar="TEXT",
+            help="for the other party",
         )
         _add_media(command, "an MP4 of the other party")
 
 
+def _bits(text: str) -> int:
+    """Bits a second, -1 for what is no number of them."""
+    match = re.fullmatch(r"(\d{1,12}(?:\.\d{1,3})?)([kKmMgG]?)", text)
+    factor = {"": 1, "k": 1000, "m": 1_000_000, "g": 1_000_000_000}
+    return round(float(match[1]) * factor[match[2].lower()]) if match else -1
+
+
+def _video_bitrate(text: str) -> int:
+    rate = _bits(text)
+    if not 0 <= rate <= 100_000_000:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no bit rate from 0 to 100M, such as 500k"
+        )
+    return rate
+
+
 def _rate(text: str) -> int:
-    match = re.fullmatch(r"(\d{1,8}(?:\.\d{1,3})?)([kKmM]?)", text)
-    factor = {"": 1, "k": 1000, "m": 1_000_000}
-    rate = round(float(match[1]) * factor[match[2].lower()]) if match else 0
+    rate = _bits(text)
     if not SMALLEST_RATE <= rate <= LARGEST_RATE:
         raise argparse.ArgumentTypeError(
             f"{text!r} is no rate from {SMALLEST_RATE // 1000}k to "
@@ -376,7 +402,7 @@ def _add_send_text(commands: Any, common: argparse.ArgumentParser) -> None:
         "that user, wherever he is; with --room alone to all who are in it.",
     )
     send.add_argument("text", nargs="+", type=_message, metavar="TEXT")
-    send.add_argument("--user", required=True, metavar="NAME")
+    send.add_argument("--user", required=True, type=_check_encoding, metavar="NAME")
     send.add_argument(
         "--to", type=_user, metavar="ID", help="user id; of a guest: --to=-2"
     )
@@ -394,9 +420,7 @@ def _add_send_text(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def _bitrate(text: str) -> int:
-    match = re.fullmatch(r"(\d{1,8}(?:\.\d{1,3})?)([kKmMgG]?)", text)
-    factor = {"": 1, "k": 1000, "m": 1_000_000, "g": 1_000_000_000}
-    rate = round(float(match[1]) * factor[match[2].lower()]) if match else 0
+    rate = _bits(text)
     if not 1000 <= rate <= 100_000_000_000:
         raise argparse.ArgumentTypeError(f"{text!r} is no bit rate such as 500k or 2M")
     return rate
@@ -415,7 +439,7 @@ def _add_send_file(commands: Any, common: argparse.ArgumentParser) -> None:
         "lost connection has not taken goes on by itself when it is back.",
     )
     send.add_argument("file", nargs="+", metavar="FILE")
-    send.add_argument("--user", required=True, metavar="NAME")
+    send.add_argument("--user", required=True, type=_check_encoding, metavar="NAME")
     send.add_argument(
         "--to",
         required=True,
@@ -432,11 +456,16 @@ def _add_send_file(commands: Any, common: argparse.ArgumentParser) -> None:
     )
     send.add_argument(
         "--guid",
+        type=_check_encoding,
         metavar="GUID",
         help="names the task (TransFileEx): given again, only the rest is sent",
     )
     send.add_argument(
-        "--text", default="", metavar="TEXT", help="for the receiver, with --guid"
+        "--text",
+        type=_check_encoding,
+        default="",
+        metavar="TEXT",
+        help="for the receiver, with --guid",
     )
     send.add_argument(
         "--password", metavar="P", help="empty: as a guest; better in ANYCHAT_PASSWORD"
@@ -447,8 +476,17 @@ def _add_send_file(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def _message(text: str) -> str:
+    _check_encoding(text)
     if not 0 < len(text.encode("utf-8", "replace")) <= 16384:
         raise argparse.ArgumentTypeError("a text has 1 to 16384 bytes of UTF-8")
+    return text
+
+
+def _check_encoding(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError(f"{text!a} is not UTF-8") from None
     return text
 
 

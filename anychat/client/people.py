@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 
 from anychat.client.events import ClientEvents
 from anychat.codes import SELF, ResultCode, ServerQuery, StreamInfo, UserControl
@@ -153,6 +153,8 @@ class People:
 
         :param text: a name, a string id, or an id in digits.
         """
+        if not isinstance(kind, int):
+            return fail(Refused(ResultCode.FUNCOPTERROR, f"query {kind!r}"))
         asked = self._query(QueryInfoFromServer(int(kind), text), InfoValue)
         return self._timeout(asked.addCallback(lambda value: value.text))
 

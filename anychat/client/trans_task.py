@@ -26,11 +26,25 @@ from anychat.transfers.sending import InThread, Sending
 _DATA, _TAKEN = number_of(TransferData), number_of(TransferTaken)
 
 
+#: Bytes of a TransBufferEx at most.
+BUFFER_EX_MAXIMUM = 1 << 20
+
+
 class TaskOwner(Protocol):
-    """What tasks ask of `anychat.client.transfers.Transfers`."""
+    """What tasks ask of those whose they are."""
 
     seconds: Callable[[], float]
     """The clock."""
+
+    def carry(self, type: int, body: bytes) -> None:
+        """Send what carries no number."""
+
+    def give_up(self, task: "TransTask", code: ResultCode) -> None:
+        """This end does not go on with a task."""
+
+
+class SendingOwner(TaskOwner, Protocol):
+    """See `anychat.client.outgoing.OutgoingTasks`."""
 
     def make_sending(self, content: Content, task: "Outgoing") -> Sending:
         """The sending end of a task."""
@@ -38,14 +52,12 @@ class TaskOwner(Protocol):
     def may_send(self) -> bool:
         """Whether nothing waits on the link."""
 
-    def carry(self, type: int, body: bytes) -> None:
-        """Send what carries no number."""
+
+class ReceivingOwner(TaskOwner, Protocol):
+    """See `anychat.client.incoming.IncomingTasks`."""
 
     def received(self, task: "Incoming", result: "Path | bytes") -> None:
         """A task of somebody else's is there, whole."""
-
-    def give_up(self, task: "TransTask", code: ResultCode) -> None:
-        """This end does not go on with a task."""
 
 
 class TransTask:
@@ -188,18 +200,25 @@ class TransTask:
                 outcome.errback(Failure(Refused(self.code, self._reason)))
 
 
+def _check_bits(name: str, number: int) -> None:
+    if not isinstance(number, int) or not -(1 << 31) <= number < 1 << 32:
+        raise Refused(ResultCode.FUNCOPTERROR, f"{name}={number!r} is not of 32 bits")
+
+
 class Outgoing(TransTask):
     """A task of ours."""
 
-    def __init__(self, transfers: TaskOwner, content: Content, **named: Any):
+    def __init__(self, owner: SendingOwner, content: Content, **named: Any):
         for name in "wparam", "lparam":
             # 32 bits, with or without a sign.
+            _check_bits(name, named[name])
             named[name] = (named[name] + (1 << 31)) % (1 << 32) - (1 << 31)
+        _check_bits("flags", named["flags"])
         named["flags"] %= 1 << 32
-        super().__init__(sending=True, seconds=transfers.seconds, **named)
-        self._transfers = transfers
+        super().__init__(sending=True, seconds=owner.seconds, **named)
+        self._owner = owner
         self._content = content
-        self.sender = transfers.make_sending(content, self)
+        self.sender = owner.make_sending(content, self)
 
     @property
     def sent_again(self) -> int:
@@ -227,15 +246,15 @@ class Outgoing(TransTask):
 
     def may_send(self) -> bool:
         """See `Outlet`."""
-        return self._transfers.may_send()
+        return self._owner.may_send()
 
     def send_chunk(self, chunk: Chunk) -> None:
         """See `Outlet`."""
-        self._transfers.carry(_DATA, encode_chunk(self.task_id, chunk))
+        self._owner.carry(_DATA, encode_chunk(self.task_id, chunk))
 
     def sending_failed(self, code: ResultCode) -> None:
         """See `Outlet`."""
-        self._transfers.give_up(self, code)
+        self._owner.give_up(self, code)
 
     def stop(self) -> None:
         """Send no more."""
@@ -245,7 +264,7 @@ class Outgoing(TransTask):
 class Incoming(TransTask):
     """A task of somebody else's."""
 
-    def __init__(self, transfers: TaskOwner, offer: TransferOffered):
+    def __init__(self, owner: ReceivingOwner, offer: TransferOffered):
         super().__init__(
             offer.kind,
             offer.guid,
@@ -257,10 +276,10 @@ class Incoming(TransTask):
             offer.flags,
             offer.text,
             False,
-            transfers.seconds,
+            owner.seconds,
         )
         self.task_id = offer.task_id
-        self._transfers = transfers
+        self._owner = owner
         self.receiving: Receiving | None = None
 
     def receive(self, target: Target, in_thread: InThread) -> None:
@@ -276,17 +295,15 @@ class Incoming(TransTask):
     def taken(self, offset: int, *, restart: bool) -> None:
         """See `Inlet`."""
         self.reach(offset)
-        self._transfers.carry(
-            _TAKEN, encode_taken(Taken(self.task_id, offset, restart))
-        )
+        self._owner.carry(_TAKEN, encode_taken(Taken(self.task_id, offset, restart)))
 
     def received(self, result: "Path | bytes") -> None:
         """See `Inlet`."""
-        self._transfers.received(self, result)
+        self._owner.received(self, result)
 
     def receiving_failed(self, code: ResultCode) -> None:
         """See `Inlet`."""
-        self._transfers.give_up(self, code)
+        self._owner.give_up(self, code)
 
     def stop(self, *, keep: bool) -> None:
         """Receive no more."""

@@ -186,13 +186,21 @@ class KnownServers:
         :raises Refused: the list cannot be read.
         """
         try:
-            text = self._path.read_text(encoding="utf-8")
+            data = self._path.read_bytes()
+            text = data.decode()
         except FileNotFoundError:
             return None
-        except (OSError, UnicodeDecodeError) as error:
-            # Fail closed: an unreadable list must not make everybody new.
+        # Fail closed: an unreadable list must not make everybody new.
+        except OSError as error:
             raise Refused(
-                ResultCode.CERTVERIFYFAIL, f"{self._path} cannot be read: {error}"
+                ResultCode.CERTVERIFYFAIL,
+                f"{self._path} cannot be read: {error.strerror}",
+            ) from None
+        except UnicodeDecodeError as error:
+            line = data.count(b"\n", 0, error.start) + 1
+            raise Refused(
+                ResultCode.CERTVERIFYFAIL,
+                f"line {line} of {self._path} is no text: mend it or delete it",
             ) from None
         for number, line in enumerate(text.splitlines(), 1):
             words = line.partition("#")[0].split()

@@ -48,10 +48,16 @@ class BlockingTests(SynchronousTestCase):
             server.send_buf_to_user(7, b"hello")
             print(core.calls[-1])
             core.answer = Answer(ResultCode.INVALID_USERID)
-            try:
-                server.send_buf_to_user(9, b"hello")
-            except Refused as refused:
-                print(refused)
+            for call in (
+                lambda: server.send_buf_to_user(9, b"hello"),
+                lambda: server.set_sdk_option(31, 9),
+                lambda: server.user_info_control(9, 110, text="secret"),
+                lambda: server.set_sdk_option(30, "abc"),
+            ):
+                try:
+                    call()
+                except Refused as refused:
+                    print(str(refused).partition(": ")[2])
             """
         )
         self.assertEqual(
@@ -60,7 +66,10 @@ class BlockingTests(SynchronousTestCase):
                 "Ann",
                 "200",
                 "SendBufToUser(user_id=7, data=b'hello')",
-                "205 INVALID_USERID: user id unknown: send_buf_to_user(user_id=9)",
+                "user id unknown: send_buf_to_user(user_id=9)",
+                "user id unknown: set_sdk_option(option=31)",
+                "user id unknown: user_info_control(user_id=9, control_code=110)",
+                "bad parameters: value 'abc' is no number",
             ],
         )
 

@@ -1,6 +1,7 @@
 """The client SDK against a server in memory."""
 
 import os
+from pathlib import Path
 
 from twisted.internet import error
 from twisted.internet.defer import CancelledError
@@ -52,6 +53,7 @@ from anychat.messages import (
 )
 from test.client.fakes import FakeMedia, RecordingEvents, granted
 from test.client.server import PARAMETERS, FakeServer
+from test.client.test_join import InlinePool
 
 VIDEO, AUDIO = StreamKind.VIDEO, StreamKind.AUDIO
 OK = Result(ResultCode.SUCCESS)
@@ -647,6 +649,7 @@ class RoomTests(ClientTestCase):
             self.client.watch(5, stream_index=16),
             self.client.watch(5, stream_index=0.5),
             self.client.watch(5, video=False, audio=False),
+            self.client.publish(None),
             self.client.publish(object(), 16),
             self.client.publish(object(), 0.5),
         ):
@@ -654,6 +657,20 @@ class RoomTests(ClientTestCase):
             self.assertEqual(self.code(outcome), ResultCode.FUNCOPTERROR)
         self.assertEqual(self.requests(), [])
         self.assertEqual(self.client.status, SelfStatus.IN_ROOM)
+
+    def test_noSource(self):
+        """What cannot be published is refused, as everything else is."""
+        self.clock.getThreadPool = InlinePool
+        self.clock.callFromThread = lambda call, *arguments: call(*arguments)
+        self.enter()
+        for source, code in (
+            ("nofile", ResultCode.DEVICEOPENFAIL),
+            (Path("nofile"), ResultCode.DEVICEOPENFAIL),
+            ("/tmp", ResultCode.DEVICEOPENFAIL),
+            ("", ResultCode.FUNCOPTERROR),
+            ("test:size=big", ResultCode.FUNCOPTERROR),
+        ):
+            self.assertEqual(self.code(self.client.publish(source)), code)
 
     def test_queryAtTheEnd(self):
         """A query that the end of the session cuts off says why it ended."""

@@ -113,7 +113,7 @@ class ParseTests(SynchronousTestCase):
         self.assertEqual(self.parse(*publish).overrides, {})
         options = self.parse(
             *(*publish, "--video-size", "640x480"),
-            *("--fps", "25", "--video-bitrate", "5000", "--layers", "2"),
+            *("--fps", "25", "--video-bitrate", "5.5k", "--layers", "2"),
         )
         self.assertEqual(
             options.overrides,
@@ -121,7 +121,7 @@ class ParseTests(SynchronousTestCase):
                 "video_width": 640,
                 "video_height": 480,
                 "video_fps": 25,
-                "video_bitrate": 5000,
+                "video_bitrate": 5500,
                 "video_layers": 2,
             },
         )
@@ -156,7 +156,17 @@ class ParseTests(SynchronousTestCase):
             ([*JOIN, "--seconds", "nan"], "no number of seconds"),
             ([*JOIN, "--video-size", "640"], "640x480"),
             ([*JOIN, "--fps", "0"], "1 to 60"),
-            ([*JOIN, "--video-bitrate", "x"], "0 to 100000000"),
+            ([*JOIN, "--video-bitrate", "x"], "0 to 100M"),
+            ([*JOIN, "--video-bitrate", "101M"], "0 to 100M"),
+            ([*JOIN, "--text", "\udcff"], "'\\udcff' is not UTF-8"),
+            (["join", "h", "--room", "1", "--user", "\udcff"], "not UTF-8"),
+            (["join", "h", "--room", "\udcff", "--user", "u"], "not UTF-8"),
+            (["call", "h", "\udcff", "--user", "u"], "not UTF-8"),
+            (["send-text", "h", "\udcff", "--user", "u", "--to", "5"], "not UTF-8"),
+            (
+                ["send-file", "h", "f", "--user", "u", "--to", "5", "--guid", "\udcff"],
+                "not UTF-8",
+            ),
             ([*JOIN, "--fps", "5"], "go with --publish"),
             ([*JOIN, "--fingerprint", "12"], "64 hex digits"),
             ([*JOIN, "--ca", "/nowhere"], "/nowhere"),

@@ -149,6 +149,12 @@ class PeopleTests(SynchronousTestCase):
             [("on_user_info_control", 0, 100, 1, 2, "x")],
         )
 
+    def test_noQuery(self):
+        """What is no kind of question is refused."""
+        refused = self.failureResultOf(self.people.query("a", "b"), Refused)
+        self.assertEqual(refused.value.code, ResultCode.FUNCOPTERROR)
+        self.assertEqual(self.asked, [])
+
     def test_calls(self):
         """Each is its message."""
         people = self.people

@@ -129,8 +129,9 @@ class KnownServersTests(SynchronousTestCase):
     def test_binary(self):
         """A list that is no text refuses."""
         self.path.parent.mkdir(parents=True)
-        self.path.write_bytes(b"\xff\xfe\x00")
-        self.assertRaises(Refused, self.trust.check, "host", 8906, ONE)
+        self.path.write_bytes(b"# mine\n\xff\xfe\x00")
+        error = self.assertRaises(Refused, self.trust.check, "host", 8906, ONE)
+        self.assertIn("line 2 of", str(error))
 
     def test_path(self):
         """XDG_CONFIG_HOME is honoured if absolute, as its specification says."""

@@ -55,6 +55,12 @@ class Unit:
     key: bool
 
 
+#: Bits a second below which x264 opens no encoder, and what all others of sound
+#: take: a server's or program's strange wish is no reason to be silent.
+_LEAST_VIDEO_BITRATE = 1000
+_AUDIO_BITRATES = 6000, 256_000
+
+
 @dataclass(frozen=True, slots=True)
 class VideoSettings:
     """How a picture is encoded."""
@@ -154,9 +160,10 @@ def video_settings(
 def layer_settings(full: VideoSettings) -> tuple[VideoSettings, VideoSettings]:
     """The full picture and its smaller layer: half each side, a quarter of the
     other's bits, both together what was set."""
-    small = full.bitrate // 5
+    # 0 would be constant quality.
+    small = max(full.bitrate // 5, 1) if full.bitrate else 0
     return (
-        replace(full, bitrate=full.bitrate - small),
+        replace(full, bitrate=max(full.bitrate - small, small)),
         replace(
             full,
             width=max(2, full.width // 4 * 2),
@@ -188,7 +195,9 @@ def audio_settings(parameters: ServerParameters) -> AudioSettings:
         rate, channels = codec.clock_rate, 1
     else:
         raise Refused(ResultCode.UNSUPPORTCODEC)
-    return AudioSettings(codec, rate, channels, parameters.audio_bitrate)
+    least, most = _AUDIO_BITRATES
+    bitrate = min(max(parameters.audio_bitrate, least), most)
+    return AudioSettings(codec, rate, channels, bitrate)
 
 
 class VideoEncoder:
@@ -224,6 +233,7 @@ class VideoEncoder:
             "sc_threshold": "0",
         }
         if bitrate:
+            bitrate = max(bitrate, _LEAST_VIDEO_BITRATE)
             low, high = _QUANTIZERS[settings.quality]
             context.bit_rate = bitrate
             # The buffer bounds how long a key frame takes on a narrow path; with

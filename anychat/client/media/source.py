@@ -217,6 +217,8 @@ def open_source(text: str, loop: bool = False) -> Source:
         return Source(text, _open(rest, "alsa"), live=True)
     if colon and scheme == "loop":
         text, loop = rest, True
+    if not text or "\0" in text:
+        raise ValueError("a source is a file, a device, or test:")
     path = Path(text)
     if path.is_char_device():
         return Source(text, _open(text, "v4l2"), live=True)

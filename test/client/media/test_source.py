@@ -13,6 +13,7 @@ from anychat.client.media.encode import (
     VideoEncoder,
     VideoSettings,
     audio_settings,
+    layer_settings,
     video_settings,
 )
 from anychat.client.media.session import DEFAULT_PARAMETERS
@@ -254,6 +255,16 @@ class VideoEncoderTests(SynchronousTestCase):
         for preset in range(1, 6):
             self.assertEqual(len(self.encode(self.settings(preset=preset), 5)), 5)
 
+    def test_leastBitrate(self):
+        """A bit rate that x264 has no encoder for ends nothing; nor by halves."""
+        for settings in (
+            self.settings(bitrate=1),
+            *layer_settings(self.settings(bitrate=4)),
+            *layer_settings(self.settings(bitrate=1)),
+        ):
+            self.assertGreater(settings.bitrate, 0)
+            self.assertEqual(len(self.encode(settings, 3)), 3)
+
     def test_timesThatDoNotGrow(self):
         """Two pictures of one time still have two timestamps."""
         encoder = VideoEncoder(self.settings())
@@ -297,11 +308,12 @@ class VideoEncoderTests(SynchronousTestCase):
 class AudioEncoderTests(SynchronousTestCase):
     """Opus, AAC and G.711."""
 
-    def settings(self, codec, rate=16_000, channels=1):
+    def settings(self, codec, rate=16_000, channels=1, **changes):
         """Settings as the server's parameters give them."""
         return audio_settings(
             dataclasses.replace(
                 DEFAULT_PARAMETERS,
+                **changes,
                 audio_codec=codec,
                 audio_sample_rate=rate,
                 audio_channels=channels,
@@ -326,6 +338,13 @@ class AudioEncoderTests(SynchronousTestCase):
         units = self.encode(settings, 5)
         rate = sum(len(unit.data) for unit in units) * 8 / 5
         self.assertTrue(12_000 < rate < 20_000, rate)
+
+    def test_strangeBitrates(self):
+        """A bit rate that no encoder takes becomes one that it does."""
+        for codec in AudioCodec.OPUS, AudioCodec.AAC, AudioCodec.PCMU:
+            for bitrate in 0, 1, (1 << 31) - 1:
+                settings = self.settings(codec, audio_bitrate=bitrate)
+                self.assertTrue(self.encode(settings, 0.2))
 
     def test_opus(self):
         """20 ms a packet in a clock of 48 kHz, whatever the sample rate; the
