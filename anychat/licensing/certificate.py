@@ -190,7 +190,9 @@ def read_licence(
     if crl is not None:
         _check_revocation(chain, anchors, crl)
     licence = _licence(chain)
-    _check_version(licence.grant.versions, version)
+    versions = licence.grant.versions
+    if not fits_version(versions, version):
+        _untrusted(f"the licence is for version {versions}, and this is {version}")
     return licence
 
 
@@ -471,11 +473,10 @@ def _private_extension(leaf: x509.Certificate) -> bytes:
     _invalid("it is a certificate without a licence in it")
 
 
-def _check_version(versions: str, version: str) -> None:
+def fits_version(versions: str, version: str) -> bool:
     """Whether 6.0 is what a licence of 6 is for: a number at a time."""
     wanted, ours = versions.split("."), version.split(".")
-    if versions and ours[: len(wanted)] != wanted:
-        _untrusted(f"the licence is for version {versions}, and this is {version}")
+    return not versions or ours[: len(wanted)] == wanted
 
 
 def _invalid(text: str) -> NoReturn:

@@ -10,9 +10,11 @@ from typing import Any
 
 from cryptography import x509
 
+import anychat
 from anychat.licensing.authority import SKEW, AuthorityError
 from anychat.licensing.certificate import (
     LICENCE_NAME,
+    fits_version,
     inspect_licence,
     read_certificates,
     read_file,
@@ -97,7 +99,8 @@ def _add_grant(parser: ArgumentParser, *, required: bool) -> None:
     parser.add_argument(
         "--product-version",
         metavar="VERSION",
-        help="only for servers of this version: 6 means all 6.x (default: any)",
+        help="only for servers of this version, as anychatcoreserver --version says "
+        "it: 6 means all 6.x (default: any)",
     )
     dates = parser.add_argument_group("dates")
     dates.add_argument(
@@ -282,6 +285,11 @@ def _make(
         check_free(arguments.out)
     # All that can be known to be wrong is said before a pass phrase is asked for.
     encode_grant(grant)
+    if not fits_version(grant.versions, anychat.__version__):
+        console.warn(
+            f"it will not be for version {anychat.__version__}, which this program is "
+            f"of, but for {grant.versions}"
+        )
     directory = CaDirectory(arguments.ca)
     authority = directory.read(console.passphrase(arguments.passphrase_file))
     if former is not None and not authority.has_signed(former[1]):

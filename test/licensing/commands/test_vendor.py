@@ -10,6 +10,7 @@ from pathlib import Path
 from cryptography import x509
 from twisted.trial.unittest import SynchronousTestCase
 
+import anychat
 from anychat.licensing import authority as authority_module
 from anychat.licensing.authority import (
     Authority,
@@ -30,6 +31,8 @@ from test.licences import DAY, authority
 
 NOW = datetime(2026, 11, 20, 14, 0, tzinfo=UTC)
 PASSPHRASE = "correct horse battery"
+#: The first number of this version.
+OURS = anychat.__version__.partition(".")[0]
 POINT = "04" + "5a" * 64
 
 
@@ -97,13 +100,13 @@ class VendorCase(SynchronousTestCase):
             *("--out", self.path(out), *more),
         )
 
-    def read(self, name="AnyChat.cer", crl=None):
+    def read(self, name="AnyChat.cer", crl=None, version=anychat.__version__):
         """The licence in a file, as a server reads it that trusts the CA."""
         return read_licence(
             (self.directory / name).read_bytes(),
             [(self.directory / "ca" / "ca.pem").read_bytes()],
             None if crl is None else (self.directory / crl).read_bytes(),
-            "6.0",
+            version,
         )
 
     def assertComplained(self, text):
@@ -244,7 +247,7 @@ class IssueTests(VendorCase):
             *("--domain", "Video.Bücher.example.", "--domain", "b.example"),
             *("--address", "192.0.2.0/24", "--address", "2001:DB8::1"),
             *("--ukey", f"1209:00FF:K:1:{POINT.upper()}"),
-            *("--product-version", "6"),
+            *("--product-version", OURS),
         )
         self.assertEqual(code, FINE, self.errors.getvalue())
         licence = self.read()
@@ -252,7 +255,7 @@ class IssueTests(VendorCase):
         self.assertEqual((grant.customer, grant.max_users), ("Bank", 20))
         self.assertEqual(grant.features, ("distributed", "standby"))
         self.assertFalse(grant.match_all)
-        self.assertEqual(grant.versions, "6")
+        self.assertEqual(grant.versions, OURS)
         self.assertEqual(
             grant.bindings,
             (
@@ -349,6 +352,16 @@ class IssueTests(VendorCase):
         self.assertEqual(self.issue("--unbound", "--feature", "holograms"), FINE)
         self.assertComplained("knows no function 'holograms'")
         self.assertEqual(self.read().grant.features, ("holograms",))
+
+    def test_otherVersion(self):
+        """A licence for another version than this one's is made, and said."""
+        for versions in ("77", f"{OURS}.77", f"0{OURS}"):
+            code = self.issue("--unbound", "--force", "--product-version", versions)
+            self.assertEqual(code, FINE)
+            self.assertComplained(
+                f"not be for version {anychat.__version__}, which this program is of, "
+                f"but for {versions}"
+            )
 
     def test_pastTheAuthority(self):
         """A licence that would outlive its CA."""
@@ -496,7 +509,7 @@ class RenewTests(VendorCase):
             *("--address", "192.0.2.1", "--match", "any", "--product-version", "6"),
         )
         self.assertEqual(code, FINE, self.errors.getvalue())
-        grant = self.read("new.cer").grant
+        grant = self.read("new.cer", version="6.0").grant
         self.assertEqual((grant.customer, grant.max_users), ("Bank 2", 0))
         self.assertEqual(grant.features, ("distributed",))
         self.assertEqual(grant.bindings, (AddressBinding(("192.0.2.1",)),))
