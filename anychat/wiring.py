@@ -9,7 +9,7 @@ import platform
 import time
 from collections.abc import Iterator
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from ipaddress import ip_address
 from typing import Any
 
@@ -271,9 +271,10 @@ def licence_settings(config: Config) -> LicenceSettings:
 
 def licence_host(config: Config, reactor: Any, in_thread: InThread) -> Host:
     """What licences are bound to."""
+    # Not before it is wanted: a program may put another one there.
+    resolve = cache(lambda: resolver(reactor.nameResolver, reactor))
     return Host(
-        # Not before it is wanted: a program may put another one there.
-        lambda name: resolver(reactor.nameResolver, reactor)(name),
+        lambda name: resolve()(name),
         in_thread,
         tuple(map(ip_address, config.media.public_address)),
     )

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import (
     IHostnameResolver,
     IReactorTime,
@@ -48,26 +48,35 @@ def resolver(
 
     :returns: a function whose result fails with `ResolveTimeout`.
     """
+    late: set[str] = set()
 
     def resolve(name: str) -> "Deferred[Sequence[str]]":
-        receiver = _Receiver()
-        names.resolveHostName(receiver, name)
+        if name in late:
+            # Each lookup takes one of the process' few threads until its end.
+            return fail(ResolveTimeout("the lookup before has no answer yet"))
+
+        def too_late(_: object, seconds: float) -> None:
+            late.add(name)
+            raise ResolveTimeout(f"no answer in {seconds:g} seconds")
+
         # An answer that comes later finds nobody.
-        receiver.answer.addTimeout(timeout, clock, _too_late)
+        receiver = _Receiver(lambda: late.discard(name))
+        names.resolveHostName(receiver, name)
+        receiver.answer.addTimeout(timeout, clock, too_late)
         return receiver.answer
 
     return resolve
 
 
-def _too_late(_: object, seconds: float) -> None:
-    raise ResolveTimeout(f"no answer in {seconds:g} seconds")
-
-
 @implementer(IResolutionReceiver)
 class _Receiver:
-    """Collects the addresses of a name."""
+    """Collects the addresses of a name.
 
-    def __init__(self) -> None:
+    :param on_complete: is told when there are no more.
+    """
+
+    def __init__(self, on_complete: Callable[[], object]) -> None:
+        self._on_complete = on_complete
         self.answer: Deferred[Sequence[str]] = Deferred()
         self._addresses: list[str] = []
 
@@ -81,6 +90,7 @@ class _Receiver:
 
     def resolutionComplete(self) -> None:
         """There are no more."""
+        self._on_complete()
         if not self.answer.called:
             self.answer.callback(self._addresses)
 

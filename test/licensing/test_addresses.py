@@ -70,6 +70,17 @@ class ResolverTests(SynchronousTestCase):
         receiver.addressResolved(IPv4Address("TCP", "192.0.2.7", 0))
         receiver.resolutionComplete()
 
+    def test_hung(self):
+        """A lookup that hangs is not joined by more; others are not held up."""
+        first, second = self.resolve("video.anychat.cn"), self.resolve("other.cn")
+        self.clock.advance(RESOLVE_TIMEOUT)
+        for found in first, second, self.resolve("video.anychat.cn"):
+            self.failureResultOf(found, ResolveTimeout)
+        self.assertNoResult(self.resolve("third.cn"))
+        self.assertEqual(len(self.names.asked), 3)
+        self.names.asked[0][1].resolutionComplete()
+        self.assertNoResult(self.resolve("video.anychat.cn"))
+
     def test_tooMany(self):
         """A name of very many addresses fills no memory."""
         found = self.resolve("video.anychat.cn")
