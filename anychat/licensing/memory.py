@@ -45,7 +45,8 @@ def encode_memory(memory: Memory, machine_id: str) -> bytes:
 
 
 def decode_memory(data: bytes, digest: str, machine_id: str) -> Memory | None:
-    """What a state file says; None: it is about another licence or machine.
+    """What a state file says; None: it is about another licence or machine,
+    or of a later version of this program.
 
     :param digest: of the licence.
     :raises Forged: it says what we have not written.
@@ -54,9 +55,13 @@ def decode_memory(data: bytes, digest: str, machine_id: str) -> Memory | None:
         if len(data) > MAX_STATE:
             raise ValueError
         content = json.loads(data)
+        version = content["version"]
+        if type(version) is int and version > _VERSION:
+            # A later server's; nothing is gained that deleting it would not give.
+            return None
         mac = content.pop("mac")
         licence, machine = content["licence"], content["machine"]
-        if content["version"] != _VERSION or not isinstance(mac, str):
+        if version != _VERSION or not isinstance(mac, str):
             raise ValueError
         if licence != digest or machine != _machine(machine_id):
             return None

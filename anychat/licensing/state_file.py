@@ -4,10 +4,10 @@ All functions are blocking.
 """
 
 import os
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from anychat.licensing.files import replace_file
 from anychat.licensing.judge import Memory
 from anychat.licensing.memory import (
     MAX_STATE,
@@ -39,15 +39,19 @@ def load_memory(path: Path, digest: str, machine: str) -> Memory:
     :raises OSError: the file is there, and cannot be read.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(path, "rb", opener=_opened) as file:
+            data = file.read(MAX_STATE + 1)
     except FileNotFoundError:
         return Memory()
-    with open(descriptor, "rb") as file:
-        data = file.read(MAX_STATE + 1)
     try:
         return decode_memory(data, digest, machine) or Memory()
     except Forged:
         return Memory(digest, forged=True)
+
+
+def _opened(path: str, flags: int) -> int:
+    """Without waiting for whoever writes into a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def save_memory(path: Path, memory: Memory, machine: str) -> None:
@@ -55,14 +59,4 @@ def save_memory(path: Path, memory: Memory, machine: str) -> None:
 
     :raises OSError: it cannot be written.
     """
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(encode_memory(memory, machine))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except OSError:
-        with suppress(OSError):
-            os.unlink(name)
-        raise
+    replace_file(path, encode_memory(memory, machine), 0o600)

@@ -36,6 +36,11 @@ class MemoryTests(SynchronousTestCase):
         self.assertIsNone(self.decoded(self.data, digest="22" * 32))
         self.assertIsNone(self.decoded(self.data, machine="another"))
 
+    def test_later(self):
+        """An update that is taken back finds nothing wrong, and starts anew."""
+        content = json.loads(self.data) | {"version": 2, "more": []}
+        self.assertIsNone(self.decoded(json.dumps(content).encode()))
+
     def test_secret(self):
         """The machine's id does not stand in it."""
         self.assertNotIn(MACHINE.encode(), self.data)
@@ -48,7 +53,7 @@ class MemoryTests(SynchronousTestCase):
             ("leap", None),
             ("failing", None),
             ("back", 5),
-            ("version", 2),
+            ("version", 0),
             ("mac", "00" * 32),
             ("mac", 7),
             ("mac", None),

@@ -57,7 +57,9 @@ class StateFileTests(SynchronousTestCase):
         self.assertRaises(
             OSError, save_memory, self.directory / "no" / "state", MEMORY, "m"
         )
+        before = os.listdir("/proc/self/fd")
         self.assertRaises(OSError, load_memory, self.path, LICENCE.digest, "m")
+        self.assertEqual(os.listdir("/proc/self/fd"), before)
 
     def test_pipe(self):
         """A pipe in its place holds nobody up."""
