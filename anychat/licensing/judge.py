@@ -110,6 +110,8 @@ class Status:
     """The one of `WARNINGS` that is due, 0 if none, or if it is over."""
     grace_ends: datetime | None = None
     """When what is tolerated now ends."""
+    contact: datetime | None = None
+    """Of a slave: the last one with its master."""
     checked: datetime | None = None
     """When this was found out."""
     next_check: datetime | None = None
@@ -132,7 +134,7 @@ class Status:
                 for one in self.findings
             ],
         }
-        for name in "not_after", "grace_ends", "checked", "next_check":
+        for name in "not_after", "grace_ends", "contact", "checked", "next_check":
             when: datetime | None = getattr(self, name)
             facts[name] = when and when.isoformat(timespec="seconds")
         return facts
@@ -275,6 +277,7 @@ def judge(
         licence.not_after,
         max(0, -((clock - licence.not_after) // _DAY)),
         _warning(licence, licence.not_after - clock),
+        contact=licence.contact,
         checked=now,
     )
     if fault is None:

@@ -32,9 +32,15 @@ def news(before: Status | None, status: Status) -> Iterator[str]:
     if status.warning and (before is None or before.warning != status.warning):
         assert status.not_after is not None
         days = "1 day" if status.days_left == 1 else f"{status.days_left} days"
+        advice = "put a renewed AnyChat.cer there"
+        if status.contact is not None:
+            advice = (
+                f"the last contact with the master was on "
+                f"{status.contact:%Y-%m-%d %H:%M} UTC, bring it back"
+            )
         yield (
             f"Warning:The licence of {status.customer} expires in {days}, on "
-            f"{status.not_after:%Y-%m-%d %H:%M} UTC: put a renewed AnyChat.cer there"
+            f"{status.not_after:%Y-%m-%d %H:%M} UTC: {advice}"
         )
 
 

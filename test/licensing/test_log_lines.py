@@ -91,6 +91,7 @@ class LogLinesTests(SynchronousTestCase):
     def test_warning(self):
         """The end is announced when a stage is reached, and at a start."""
         memory = remember(Memory(), LICENCE, GOOD, NOW)
+        over = LICENCE, GOOD, LICENCE.not_after
         soon = judge(LICENCE, GOOD, LICENCE.not_after - 7 * DAY, memory)
         (line,) = self.lines(soon, VALID)
         self.assertEqual(
@@ -100,8 +101,19 @@ class LogLinesTests(SynchronousTestCase):
         )
         self.assertEqual(self.lines(soon, soon), [])
         self.assertEqual(self.lines(soon)[-1], line)
+        self.assertNotIn("expires in", str(self.lines(judge(*over, memory))))
         last = judge(LICENCE, GOOD, LICENCE.not_after - HOUR, memory)
         self.assertIn("expires in 1 day, on", self.lines(last, soon)[0])
+
+    def test_slaveIsWarned(self):
+        """A slave needs its master, and no file."""
+        licence = replace(LICENCE, contact=LICENCE.not_after - 30 * DAY)
+        soon = licence.not_after - 7 * DAY
+        memory = remember(Memory(), licence, GOOD, soon)
+        line = self.lines(judge(licence, GOOD, soon, memory))[-1]
+        self.assertIn("expires in 7 days, on", line)
+        self.assertIn("contact with the master was on 2026-12-02 00:00 UTC", line)
+        self.assertNotIn("AnyChat.cer", line)
 
     def test_doubt(self):
         """A failure that may pass is named with its code."""
