@@ -93,6 +93,8 @@ PASSING = frozenset(
     {
         ResultCode.EXCEPTION,
         ResultCode.NOENOUGHRESOURCE,
+        ResultCode.CERTVERIFYFAILED,
+        ResultCode.CERTFAILSECOND,
         ResultCode.CONNECT_OVERFLOW,
         ResultCode.CONNECT_PAUSED,
         ResultCode.CONNECT_HOTSERVER,

@@ -1087,8 +1087,20 @@ class NewSessionTests(ClientTestCase):
 
     def test_businessServerAway(self):
         """A business server that is not back yet is waited for."""
+        self.waited_for(ResultCode.SERVERSDK_FAIL)
+
+    def test_licenceAway(self):
+        """And so is a licence, which is taken up without a restart."""
+        self.waited_for(ResultCode.CERTVERIFYFAILED)
+
+    def test_licenceFails(self):
+        """The same where its checks have failed for too long."""
+        self.waited_for(ResultCode.CERTFAILSECOND)
+
+    def waited_for(self, refusal):
+        """A new login that is refused so is tried again."""
         self.enter(ANN)
-        self.server.login_code = ResultCode.SERVERSDK_FAIL
+        self.server.login_code = refusal
         self.lose_session()
         self.server.login_code = ResultCode.SUCCESS
         self.clock.advance(2.0)
