@@ -15,12 +15,13 @@ where ``read`` is what the files gave, a `Licence` or a `LicenceError`, and
         |                         |  |                     |
      REFUSED (28)                 |  +--- a check fails ---+--- 24 h ---> REFUSED (33)
                                   |
-                                  +--- the last day is over, or the clock was
-                                       set back ---> EXPIRED (28)
+                                  +--- the last day is over ---> EXPIRED (28)
+                                  |
+                                  +--- the clock was set back ---> CLOCK-WRONG (28)
 
 In GRACE all is as it was with the last licence that was good.  EXPIRED lets
 nobody new in; who is signed in may enter rooms and call for another 24 hours.
-Nothing that runs is ever cut.
+CLOCK-WRONG is the same for another reason.  Nothing that runs is ever cut.
 """
 
 from collections.abc import Sequence
@@ -45,6 +46,15 @@ SET_BACK = timedelta(hours=24)
 #: wrong at a start, or a time server that is for a moment, must leave nothing behind.
 LEAP = timedelta(hours=24)
 LEAP_TRIAL = timedelta(hours=24)
+#: What a clock may be behind the latest time that was seen without that being worth a
+#: word: of a correction like any other.
+CORRECTION = timedelta(minutes=10)
+#: How long after its last good check a server that starts is still believed to be the
+#: one that it was, if a check fails that may pass: a state file that is put back gives
+#: no new time of grace for ever.
+REMEMBERED = timedelta(days=7)
+#: No clock is taken to show more, so that there is always a time after it.
+END_OF_TIME = datetime(9980, 1, 1, tzinfo=UTC)
 #: Days before the end at which the operator is warned.
 WARNINGS = (30, 7, 1)
 #: The same at a slave, whose activation never has more than 30 days left.
@@ -62,6 +72,8 @@ class Standing(StrEnum):
     GRACE = "grace"
     """A check has failed, after one that had not."""
     EXPIRED = "expired"
+    CLOCK_WRONG = "clock-wrong"
+    """It was set back, or nobody knows; as if the licence had expired."""
     REFUSED = "refused"
 
 
@@ -120,9 +132,12 @@ class Status:
     def facts(self) -> dict[str, object]:
         """As plain values, for JSON."""
         facts: dict[str, object] = {
+            "ok": self.code == ResultCode.SUCCESS,
             "standing": self.standing.value,
             "code": int(self.code),
             "text": self.text,
+            "login_refusal": int(self.terms.login_refusal),
+            "entry_refusal": int(self.terms.entry_refusal),
             "customer": self.customer,
             "serial": f"{self.serial:x}" if self.serial else "",
             "max_users": self.terms.max_users,
@@ -181,12 +196,16 @@ def counted(
 
 
 def resumed(
-    memory: Memory, read: Licence | LicenceError, findings: Sequence[Finding]
+    memory: Memory,
+    read: Licence | LicenceError,
+    findings: Sequence[Finding],
+    now: datetime,
 ) -> Memory:
     """The memory of the run before, for the first check of this one.
 
-    What fails at a start fails at once, unless its grace was running already, or
-    the failure may pass: a name service is often not there when a machine starts.
+    What fails at a start fails at once, unless its grace was running already, or the
+    failure may pass and all was well not long ago: a name service is often not there
+    when a machine starts.
     """
     if (
         isinstance(read, Licence)
@@ -194,7 +213,11 @@ def resumed(
         and memory.good is not None
         and not memory.forged
         and (
-            memory.failing is not None or all(one.ok or one.passing for one in findings)
+            memory.failing is not None
+            or all(
+                one.ok or (one.passing and now - memory.good <= REMEMBERED)
+                for one in findings
+            )
         )
     ):
         return replace(memory, granted=read)
@@ -214,6 +237,9 @@ def remember(
     :param reckoned: what it would show if nobody had set it since the server
         started, or since it has this licence.
     """
+    now = min(now, END_OF_TIME)
+    if reckoned is not None:
+        reckoned = min(reckoned, END_OF_TIME)
     if isinstance(read, Licence) and read.digest != memory.digest:
         # Its first day is the one time that is certain.
         floor = min(read.not_before, now)
@@ -246,6 +272,7 @@ def judge(
 
     :param memory: after `remember`.
     """
+    now = min(now, END_OF_TIME)
     findings = tuple(findings)
     fault = _fault(read, findings, now, memory)
     licence = memory.granted or (read if isinstance(read, Licence) else None)
@@ -286,7 +313,7 @@ def judge(
     if over is not None:
         if memory.granted is not None and memory.back is None:
             # Whatever else is wrong by now.
-            fault = _dates(licence, now, clock) or fault
+            fault = _dates(licence, now, memory) or fault
         ends = over + GRACE
         return replace(
             status,
@@ -297,7 +324,9 @@ def judge(
                 if clock < ends
                 else ResultCode.CERTVERIFYFAILED,
             ),
-            standing=Standing.EXPIRED,
+            standing=Standing.CLOCK_WRONG
+            if doubted(read, now, memory)
+            else Standing.EXPIRED,
             code=fault.code,
             text=fault.text,
             grace_ends=ends if clock < ends else None,
@@ -328,6 +357,18 @@ def judge(
     )
 
 
+def doubted(read: Licence | LicenceError | None, now: datetime, memory: Memory) -> bool:
+    """Whether it is the clock that keeps a licence from being good: what it shows
+    contradicts what it has shown.
+
+    :param memory: after `remember`.
+    """
+    licence = memory.granted or read
+    return memory.back is not None or (
+        isinstance(licence, Licence) and _has_run_ahead(licence, now, memory)
+    )
+
+
 def _fault(
     read: Licence | LicenceError,
     findings: Sequence[Finding],
@@ -353,7 +394,7 @@ def _fault(
                     f"{_time(memory.clock)}; set it right, or if it was wrong then, "
                     "put a new licence there, or delete AnyChat.licence-state",
                 )
-        dates = _dates(read, now, _latest(now, memory.clock))
+        dates = _dates(read, now, memory)
         if dates is not None:
             return dates
     return _own_fault(read, findings)
@@ -373,12 +414,17 @@ def _own_fault(
     return None
 
 
-def _dates(licence: Licence, now: datetime, clock: datetime) -> Finding | None:
-    """What is wrong with its dates.
-
-    :param clock: the latest time that was seen.
-    """
-    if clock >= licence.not_after:
+def _dates(licence: Licence, now: datetime, memory: Memory) -> Finding | None:
+    """What is wrong with its dates."""
+    clock = _latest(now, memory.clock)
+    if _has_run_ahead(licence, now, memory):
+        text = (
+            f"the licence of {licence.grant.customer} ends on "
+            f"{_time(licence.not_after)}; the clock shows {_time(now)}, but has "
+            f"shown {_time(clock)}, after that; if it is right now and was wrong then, "
+            "delete AnyChat.licence-state, if not, set it right"
+        )
+    elif clock >= licence.not_after:
         advice = "put a renewed AnyChat.cer there"
         if licence.contact is not None:
             advice = (
@@ -398,6 +444,15 @@ def _dates(licence: Licence, now: datetime, clock: datetime) -> Finding | None:
     else:
         return None
     return Finding(ResultCode.CERTFILE_EXPIRED, "certificate", text)
+
+
+def _has_run_ahead(licence: Licence, now: datetime, memory: Memory) -> bool:
+    """Whether a licence is over by what the clock has shown alone."""
+    return (
+        memory.clock is not None
+        and now < licence.not_after <= memory.clock
+        and now < memory.clock - CORRECTION
+    )
 
 
 def _clocked(memory: Memory, now: datetime, reckoned: datetime | None) -> Memory:

@@ -14,7 +14,6 @@ system that hangs, holds up the looks and checks, and neither the dates nor the
 reactor: it is judged without them.
 """
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -26,7 +25,6 @@ from twisted.application.service import Service
 from twisted.internet.defer import (
     Deferred,
     DeferredList,
-    DeferredLock,
     maybeDeferred,
     succeed,
 )
@@ -36,24 +34,21 @@ from twisted.python.failure import Failure
 
 from anychat.codes import ResultCode
 from anychat.licensing import log_lines
-from anychat.licensing.certificate import (
-    CRL_NAME,
-    LICENCE_NAME,
-    load_files,
-    read_licence,
-)
 from anychat.licensing.check import SUBJECTS, Host, check_binding
 from anychat.licensing.findings import Finding, LicenceError
 from anychat.licensing.judge import (
     DEMO_STATUS,
+    END_OF_TIME,
     UNSEEN_STATUS,
     Memory,
     Status,
     counted,
+    doubted,
     judge,
     remember,
     resumed,
 )
+from anychat.licensing.keeping import StateKeeper
 from anychat.licensing.licence import (
     AddressBinding,
     Binding,
@@ -62,12 +57,8 @@ from anychat.licensing.licence import (
     Licence,
     UKeyBinding,
 )
-from anychat.licensing.state_file import (
-    STATE_NAME,
-    load_memory,
-    machine_id,
-    save_memory,
-)
+from anychat.licensing.licence_files import LicenceFiles, Loaded, Stamp
+from anychat.licensing.state_file import STATE_NAME, machine_id
 from anychat.terms import Terms
 
 #: Seconds between two looks at the files.
@@ -89,11 +80,6 @@ JUDGING = 60.0
 #: Seconds after which a check counts as failed that does not come back, or that is
 #: due and cannot begin; more than any check takes by itself.
 OVERDUE = 120.0
-#: Seconds between two times that the state is kept, if nothing happens.
-KEEPING = 600.0
-
-#: What identifies the content of a file without reading it.
-_Stamp = tuple[object, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,20 +96,6 @@ class LicenceSettings:
     """DemoMode: no licence is looked at."""
     show_content: bool = False
     """ExternFlags=64."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    """What the files gave."""
-
-    stamp: _Stamp
-    read: Licence | LicenceError
-    note: str = ""
-    """What the operator should know of the files."""
-    kept: Memory = Memory()
-    """What the run before has left about this licence."""
-    fault: Failure | None = None
-    """A bug that was met."""
 
 
 @dataclass(slots=True)
@@ -164,8 +136,11 @@ class LicenceService(Service):
         self._host = host
         self._on_terms = on_terms
         self._log = log
-        self._wall = wall
-        self._state_path = settings.directory / STATE_NAME
+        self._wall = lambda: min(wall(), END_OF_TIME)
+        self._files = LicenceFiles(
+            settings.directory, settings.licence_ca, settings.version
+        )
+        self._keeper = StateKeeper(self._files.state_path, host.in_thread, log)
         self._machine = ""
         self.status = UNSEEN_STATUS
         """How the server stands."""
@@ -177,20 +152,16 @@ class LicenceService(Service):
         self._memory = Memory()
         self._kept: Memory | None = None
         """What the run before has left, until it was made use of."""
-        self._anchor = wall(), clock.seconds()
-        self._stamp: _Stamp = ()
+        self._anchor = self._wall(), clock.seconds()
+        self._stamp: Stamp = ()
         """Of the files as they were read."""
-        self._news: _Stamp = ()
+        self._news: Stamp = ()
         """Of files that have changed, and may be changing still."""
         self._state_there = False
-        self._judged = self._saved = -inf
-        """When the one and the other was done last."""
+        self._judged = -inf
+        """When that was done last."""
         self._pause = JUDGING
         """Seconds until it is judged again."""
-        self._outcome: Memory | None = None
-        """What was saved last, times that only go on left out."""
-        self._save_fault = ""
-        self._saves = DeferredLock()
         self._timer: IDelayedCall | None = None
         self._work: Deferred[Any] | None = None
         """What is under way, one thing after the other."""
@@ -205,7 +176,7 @@ class LicenceService(Service):
             return
         self._anchor = self._wall(), self._clock.seconds()
         self._machine = machine_id(self._host.root)
-        self._take_up(self._load())
+        self._take_up(self._files.load(self._machine))
         # What the machine itself can tell does not wait for threads: the ports
         # are about to be opened.
         at_once = replace(self._host, in_thread=maybeDeferred)
@@ -239,7 +210,7 @@ class LicenceService(Service):
         if self._work is not None:
             self._go_without()
             return
-        self._work = self._host.in_thread(self._stamps)
+        self._work = self._host.in_thread(self._files.look)
         self._work.addCallback(self._looked).addBoth(self._worked)
 
     def _worked(self, result: object) -> None:
@@ -259,16 +230,21 @@ class LicenceService(Service):
         if known and now >= self._judged + self._pause:
             self._settle()
 
-    def _looked(self, seen: tuple[_Stamp, bool]) -> "Deferred[Any] | None":
+    def _looked(self, seen: tuple[Stamp, bool]) -> "Deferred[Any] | None":
         """Do what is due, now that it is known what the files are."""
         if not self.running:
             return None
         stamp, state_there = seen
         now = self._clock.seconds()
-        if self._state_there and not state_there and self._memory.back is not None:
+        wall = self._wall()
+        if (
+            self._state_there
+            and not state_there
+            and doubted(self._read, wall, self._memory)
+        ):
             # The operator's way to forgive a clock that was wrong.
             self._log(f"{STATE_NAME} was deleted: the clock is believed again")
-            self._memory, self._anchor = Memory(), (self._wall(), now)
+            self._memory, self._anchor = Memory(), (wall, now)
             self._judged = -inf
         self._state_there = state_there
         judging = now >= self._judged + self._pause
@@ -279,7 +255,8 @@ class LicenceService(Service):
         else:
             reading = isinstance(self._read, LicenceError) and judging
         if reading:
-            return self._host.in_thread(self._load).addCallback(self._loaded)
+            read = self._host.in_thread(self._files.load, self._machine)
+            return read.addCallback(self._loaded)
         due = [one for one in self._checks if now >= one.due]
         if due:
             return self._check_these(due)
@@ -287,7 +264,7 @@ class LicenceService(Service):
             self._settle()
         return None
 
-    def _loaded(self, loaded: _Loaded) -> "Deferred[Any] | None":
+    def _loaded(self, loaded: Loaded) -> "Deferred[Any] | None":
         if not self.running:
             return None
         self._take_up(loaded)
@@ -298,56 +275,7 @@ class LicenceService(Service):
             lambda _: self._settle() if self.running else None
         )
 
-    # Reading.
-
-    def _stamps(self) -> tuple[_Stamp, bool]:
-        """What the files are, and whether the state file is there; blocking."""
-        return self._files_stamp(), self._state_path.exists()
-
-    def _files_stamp(self) -> _Stamp:
-        directory = self._settings.directory
-        paths = [directory / LICENCE_NAME, directory / CRL_NAME]
-        if self._settings.licence_ca is not None:
-            paths.append(self._settings.licence_ca)
-        stamp: list[object] = []
-        for path in paths:
-            try:
-                found = os.stat(path)
-            except OSError as error:
-                stamp.append(error.errno)
-            else:
-                stamp += (found.st_mtime_ns, found.st_ctime_ns, found.st_size)
-                stamp += (found.st_ino, found.st_mode)
-        return tuple(stamp)
-
-    def _load(self) -> _Loaded:
-        """Read the licence, and what the run before has left; blocking."""
-        settings = self._settings
-        stamp = self._files_stamp()
-        try:
-            files = load_files(settings.directory, settings.licence_ca)
-            licence = read_licence(
-                files.data, files.trusted, files.crl, settings.version
-            )
-        except LicenceError as error:
-            return _Loaded(stamp, error)
-        except Exception:
-            unread = LicenceError(
-                ResultCode.CERTFILE_DECODEFAIL,
-                f"{LICENCE_NAME} met a fault of this program, which the log shows",
-            )
-            return _Loaded(stamp, unread, fault=Failure())
-        note, kept = files.note, Memory()
-        try:
-            kept = load_memory(self._state_path, licence.digest, self._machine)
-        except OSError as error:
-            note = (
-                f"{STATE_NAME} cannot be read: {error.strerror}; let the service's "
-                "user read and write it"
-            )
-        return _Loaded(stamp, licence, note, kept)
-
-    def _take_up(self, loaded: _Loaded) -> None:
+    def _take_up(self, loaded: Loaded) -> None:
         """Work with these files from now on."""
         before, read = self._read, loaded.read
         self._stamp = self._news = loaded.stamp
@@ -399,11 +327,11 @@ class LicenceService(Service):
         read = self._read
         assert read is not None
         findings = [one.counts for one in self._checks if one.counts is not None]
+        now, began = self._wall(), self._anchor
         if self._kept is not None:
-            self._memory = resumed(self._kept, read, findings)
+            self._memory = resumed(self._kept, read, findings, now)
             self._kept = None
         before = self._memory
-        now, began = self._wall(), self._anchor
         reckoned = began[0] + timedelta(seconds=self._clock.seconds() - began[1])
         self._memory = remember(self._memory, read, findings, now, reckoned)
         if self._memory.digest != before.digest:
@@ -425,24 +353,21 @@ class LicenceService(Service):
         """How it stands until everything was asked for the first time."""
         read, kept = self._read, self._kept
         assert isinstance(read, Licence)
-        known = (
-            kept is not None
-            and kept.good is not None
-            and kept.digest == read.digest
-            and not kept.forged
-        )
+        now = self._wall()
         pending = Finding(
-            ResultCode.SUCCESS if known else ResultCode.CERTVERIFYFAILED,
+            ResultCode.CERTVERIFYFAILED,
             "licence",
             "the licence is being checked",
             passing=True,
         )
+        if resumed(kept or Memory(), read, (pending,), now).granted is not None:
+            # As the run before has found it.
+            pending = replace(pending, code=ResultCode.SUCCESS)
         findings = [
             one.counts or replace(pending, subject=SUBJECTS[type(one.binding)][0])
             for one in self._checks
         ]
-        now = self._wall()
-        memory = resumed(kept or Memory(), read, findings)
+        memory = resumed(kept or Memory(), read, findings, now)
         memory = remember(memory, read, findings, now)
         return judge(read, findings, now, memory)
 
@@ -460,28 +385,14 @@ class LicenceService(Service):
     # Keeping.
 
     def _save(self, *, force: bool = False) -> "Deferred[None]":
-        """Write the state file if it is time to."""
+        """Write the state file if there is something to keep, and it is time to."""
         memory = self._memory
         if memory.granted is None or memory.forged or self._kept is not None:
             return succeed(None)
-        now = self._clock.seconds()
-        outcome = replace(memory, clock=None, good=None)
-        if not force and (
-            self._saves.locked
-            or (outcome == self._outcome and now < self._saved + KEEPING)
-        ):
-            return succeed(None)
-        self._saved, self._outcome = now, outcome
-        return self._saves.run(
-            self._host.in_thread, save_memory, self._state_path, memory, self._machine
-        ).addCallbacks(self._was_saved, self._not_saved)
 
-    def _was_saved(self, _: object) -> None:
-        self._state_there, self._save_fault = True, ""
+        def done(written: bool) -> None:
+            self._state_there = self._state_there or written
 
-    def _not_saved(self, failure: Failure) -> None:
-        """Without it the server runs as well; say so once."""
-        fault = getattr(failure.value, "strerror", None) or failure.getErrorMessage()
-        if fault != self._save_fault:
-            self._save_fault = fault
-            self._log(f"Warning:{STATE_NAME} not written: {fault}")
+        return self._keeper.keep(
+            memory, self._machine, self._clock.seconds(), force=force
+        ).addCallback(done)

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from anychat.errors import LocalError
 from anychat.licensing.findings import LicenceError
 from anychat.licensing.judge import (
     DEMO_STATUS,
+    END_OF_TIME,
     GRACE,
     LEAP,
     LEAP_TRIAL,
@@ -23,6 +25,7 @@ from anychat.licensing.judge import (
     remember,
     resumed,
 )
+from anychat.licensing.memory import encode_memory
 from test.licensing.cases import (
     BAD,
     DAY,
@@ -57,8 +60,13 @@ class Case:
 
     def restart(self, read, findings=GOOD, now=NOW):
         """The status after the first check of the next run."""
-        self.memory = resumed(replace(self.memory, granted=None), read, findings)
+        self.memory = resumed(replace(self.memory, granted=None), read, findings, now)
         return self.check(read, findings, now)
+
+
+def refusals(status):
+    """What new logins, and new entries and calls, hear."""
+    return status.terms.login_refusal, status.terms.entry_refusal
 
 
 class JudgeTests(SynchronousTestCase):
@@ -67,16 +75,12 @@ class JudgeTests(SynchronousTestCase):
     def setUp(self):
         self.case = Case()
 
-    def refusals(self, status):
-        """What new logins, and new entries and calls, hear."""
-        return status.terms.login_refusal, status.terms.entry_refusal
-
     def test_valid(self):
         """A licence in order grants what it says."""
         status = self.case.check(LICENCE, GOOD)
         self.assertEqual(status.standing, Standing.VALID)
         self.assertEqual((status.code, status.warning), (0, 0))
-        self.assertEqual(self.refusals(status), (0, 0))
+        self.assertEqual(refusals(status), (0, 0))
         self.assertEqual(status.terms.mode, LicenceMode.LICENSED)
         self.assertEqual(status.terms.max_users, 20)
         self.assertEqual(status.terms.features, {"distributed"})
@@ -89,7 +93,7 @@ class JudgeTests(SynchronousTestCase):
         status = self.case.check(MISSING)
         self.assertEqual(status.standing, Standing.REFUSED)
         self.assertEqual(status.code, ResultCode.TRANSFILE_ZEROLEN)
-        self.assertEqual(self.refusals(status), (28, 28))
+        self.assertEqual(refusals(status), (28, 28))
         self.assertEqual(status.terms.features, set())
 
     def test_unbound(self):
@@ -97,7 +101,7 @@ class JudgeTests(SynchronousTestCase):
         status = self.case.check(LICENCE, BAD)
         self.assertEqual(status.standing, Standing.REFUSED)
         self.assertEqual(status.code, ResultCode.CERTFILE_BINDIPFAIL)
-        self.assertEqual(self.refusals(status), (28, 28))
+        self.assertEqual(refusals(status), (28, 28))
         self.assertEqual(
             self.case.check(LICENCE, BAD, NOW + DAY).standing, Standing.REFUSED
         )
@@ -135,11 +139,11 @@ class JudgeTests(SynchronousTestCase):
             status = self.case.check(LICENCE, BAD, now)
             self.assertEqual(status.standing, Standing.GRACE)
             self.assertEqual(status.code, ResultCode.CERTFILE_BINDIPFAIL)
-            self.assertEqual(self.refusals(status), (0, 0))
+            self.assertEqual(refusals(status), (0, 0))
             self.assertEqual(status.grace_ends, began + GRACE)
         status = self.case.check(LICENCE, BAD, began + GRACE)
         self.assertEqual(status.standing, Standing.REFUSED)
-        self.assertEqual(self.refusals(status), (33, 33))
+        self.assertEqual(refusals(status), (33, 33))
         self.assertEqual(status.code, ResultCode.CERTFILE_BINDIPFAIL)
 
     def test_recovery(self):
@@ -159,7 +163,7 @@ class JudgeTests(SynchronousTestCase):
         self.assertEqual(status.code, ResultCode.TRANSFILE_ZEROLEN)
         self.assertEqual(status.terms.max_users, 20)
         status = self.case.check(MISSING, (), NOW + HOUR + GRACE)
-        self.assertEqual(self.refusals(status), (33, 33))
+        self.assertEqual(refusals(status), (33, 33))
         status = self.case.check(LICENCE, GOOD, NOW + 3 * DAY)
         self.assertEqual(status.standing, Standing.VALID)
 
@@ -184,18 +188,18 @@ class JudgeTests(SynchronousTestCase):
             status = self.case.check(LICENCE, GOOD, now)
             self.assertEqual(status.standing, Standing.EXPIRED)
             self.assertEqual(status.code, ResultCode.CERTFILE_EXPIRED)
-            self.assertEqual(self.refusals(status), (28, 0))
+            self.assertEqual(refusals(status), (28, 0))
             self.assertEqual((status.days_left, status.grace_ends), (0, end + GRACE))
             self.assertEqual(status.warning, 0)
         status = self.case.check(LICENCE, GOOD, end + GRACE)
-        self.assertEqual(self.refusals(status), (28, 28))
+        self.assertEqual(refusals(status), (28, 28))
         self.assertIsNone(status.grace_ends)
 
     def test_expiredAtStart(self):
         """It is the same for a server that starts with a licence that is over."""
         status = self.case.check(LICENCE, GOOD, LICENCE.not_after + HOUR)
         self.assertEqual(status.standing, Standing.EXPIRED)
-        self.assertEqual(self.refusals(status), (28, 0))
+        self.assertEqual(refusals(status), (28, 0))
 
     def test_expiryEndsGrace(self):
         """Grace for a failed check does not make the licence longer."""
@@ -204,7 +208,7 @@ class JudgeTests(SynchronousTestCase):
         status = self.case.check(LICENCE, BAD, LICENCE.not_after)
         self.assertEqual(status.standing, Standing.EXPIRED)
         self.assertEqual(status.code, ResultCode.CERTFILE_EXPIRED)
-        self.assertEqual(self.refusals(status), (28, 0))
+        self.assertEqual(refusals(status), (28, 0))
 
     def test_renewed(self):
         """A renewed licence ends the expiry at once."""
@@ -244,6 +248,10 @@ class JudgeTests(SynchronousTestCase):
         self.assertEqual(facts["standing"], "valid")
         self.assertEqual(facts["not_after"], "2027-01-01T00:00:00+00:00")
         self.assertEqual(facts["serial"], "beef")
+        self.assertEqual((facts["ok"], facts["login_refusal"]), (True, 0))
+        facts = Case().check(LICENCE, BAD).facts
+        self.assertEqual((facts["ok"], facts["login_refusal"]), (False, 28))
+        self.assertEqual(facts["entry_refusal"], 28)
         self.assertEqual(DEMO_STATUS.facts["max_users"], 50)
 
 
@@ -257,7 +265,7 @@ class ClockTests(SynchronousTestCase):
     def test_setBack(self):
         """A clock that was set back is as good as a licence that is over."""
         status = self.case.check(LICENCE, GOOD, NOW - SET_BACK - MINUTE)
-        self.assertEqual(status.standing, Standing.EXPIRED)
+        self.assertEqual(status.standing, Standing.CLOCK_WRONG)
         self.assertEqual(status.code, ResultCode.CERTFILE_EXPIRED)
         self.assertEqual(status.terms.login_refusal, 28)
         self.assertEqual(status.terms.entry_refusal, 0)
@@ -284,13 +292,43 @@ class ClockTests(SynchronousTestCase):
         """What was once over stays over, however little the clock goes back."""
         self.case.live(LICENCE.not_after)
         status = self.case.check(LICENCE, GOOD, LICENCE.not_after - HOUR)
+        self.assertEqual(status.standing, Standing.CLOCK_WRONG)
+        self.assertEqual(refusals(status), (28, 0))
+        for part in (
+            "ends on 2027-01-01 00:00 UTC",
+            "the clock shows 2026-12-31 23:00 UTC",
+            "has shown 2027-01-01 00:00 UTC",
+            "delete AnyChat.licence-state",
+        ):
+            self.assertIn(part, status.text)
+
+    def test_correctionAtTheEnd(self):
+        """A clock that is corrected by moments when the licence ends is not doubted."""
+        self.case.live(LICENCE.not_after)
+        status = self.case.check(LICENCE, GOOD, LICENCE.not_after - MINUTE)
         self.assertEqual(status.standing, Standing.EXPIRED)
+        self.assertIn("put a renewed AnyChat.cer there", status.text)
+
+    def test_endOfTime(self):
+        """The last day that a clock can show is a day like any other."""
+        last = datetime.max.replace(tzinfo=UTC)
+        kept = Memory(LICENCE.digest, clock=END_OF_TIME, good=END_OF_TIME)
+        for not_after in LICENCE.not_after, last:
+            licence = replace(LICENCE, not_after=not_after)
+            for findings in GOOD, BAD:
+                for case in Case(), Case(kept):
+                    case.check(licence, GOOD, NOW)
+                    for _ in range(2):
+                        status = case.check(licence, findings, last, last)
+                        encode_memory(case.memory, "")
+                        json.dumps(status.facts)
+                        case.check(licence, findings, NOW)
 
     def test_stoppedClock(self):
         """While the server runs, time goes on whatever the clock shows."""
         self.case.check(LICENCE, GOOD, NOW, NOW + DAY)
         status = self.case.check(LICENCE, GOOD, NOW, NOW + DAY + MINUTE)
-        self.assertEqual(status.standing, Standing.EXPIRED)
+        self.assertEqual(status.standing, Standing.CLOCK_WRONG)
         self.assertIn("set back", status.text)
 
     def test_entriesEnd(self):
@@ -332,7 +370,7 @@ class ClockTests(SynchronousTestCase):
         self.case.check(LICENCE, GOOD, later + LEAP_TRIAL)
         self.assertEqual(self.case.memory.clock, later + LEAP_TRIAL)
         status = self.case.check(LICENCE, GOOD, NOW)
-        self.assertEqual(status.standing, Standing.EXPIRED)
+        self.assertEqual(status.standing, Standing.CLOCK_WRONG)
 
     def test_leapIsNoDelay(self):
         """Steps back while it lasts do not make it begin anew."""
@@ -360,7 +398,7 @@ class ClockTests(SynchronousTestCase):
         """A memory that was tampered with counts as a clock that was set back."""
         case = Case(Memory(LICENCE.digest, forged=True))
         status = case.restart(LICENCE)
-        self.assertEqual(status.standing, Standing.EXPIRED)
+        self.assertEqual(status.standing, Standing.CLOCK_WRONG)
         self.assertEqual(status.code, ResultCode.CERTFILE_EXPIRED)
         self.assertIn("was altered", status.text)
         self.assertEqual(case.check(OTHER, GOOD).standing, Standing.VALID)
@@ -389,6 +427,18 @@ class RestartTests(SynchronousTestCase):
         self.assertEqual(status.standing, Standing.GRACE)
         self.assertEqual(status.grace_ends, NOW + HOUR + GRACE)
 
+    def test_longAgo(self):
+        """What was good long ago says little: a state file that is put back again
+        and again has no grace without an end.
+        """
+        kept = self.case.memory
+        for days, standing in (7, Standing.GRACE), (8, Standing.REFUSED):
+            case = Case(kept)
+            status = case.restart(LICENCE, DOUBTFUL, NOW + days * DAY)
+            self.assertEqual(status.standing, standing)
+            status = case.check(LICENCE, GOOD, NOW + days * DAY + MINUTE)
+            self.assertEqual(status.standing, Standing.VALID)
+
     def test_strangersWait(self):
         """Where nothing was ever good, a failure that may pass counts as well."""
         status = Case().restart(LICENCE, DOUBTFUL)
@@ -412,7 +462,7 @@ class RestartTests(SynchronousTestCase):
     def test_setBackMeanwhile(self):
         """That the clock was set back while the server was down is noticed."""
         status = self.case.restart(LICENCE, GOOD, NOW - 9 * DAY)
-        self.assertEqual(status.standing, Standing.EXPIRED)
+        self.assertEqual(status.standing, Standing.CLOCK_WRONG)
 
 
 #: Steps of a server's life: (hours until then, what the clock is off, files, findings).

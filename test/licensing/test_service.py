@@ -491,7 +491,7 @@ class ServiceTests(SynchronousTestCase):
         now = self.server.wall()
         self.server.set_wall(now - 9 * DAY)
         status = self.server.wait(HOUR / 30)
-        self.assertEqual((status.standing, status.code), (Standing.EXPIRED, 801))
+        self.assertEqual((status.standing, status.code), (Standing.CLOCK_WRONG, 801))
         first, second = self.server.news()
         self.assertEqual(first, failed(801))
         self.assertIn("the clock was set back", second)
@@ -517,7 +517,7 @@ class ServiceTests(SynchronousTestCase):
             self.server.start()
         # And from then on it is watched as ever.
         self.server.set_wall(now - DAY)
-        self.assertEqual(self.server.wait(HOUR / 60).standing, Standing.EXPIRED)
+        self.assertEqual(self.server.wait(HOUR / 60).standing, Standing.CLOCK_WRONG)
 
     def test_setBackBetweenRuns(self):
         """The state file knows what the clock showed, even after a crash."""
@@ -528,23 +528,45 @@ class ServiceTests(SynchronousTestCase):
         for call in self.server.clock.getDelayedCalls():
             call.cancel()
         self.server.set_wall(self.server.wall() - 2 * DAY)
-        self.assertEqual(self.server.start().standing, Standing.EXPIRED)
+        self.assertEqual(self.server.start().standing, Standing.CLOCK_WRONG)
 
     def test_stateDeleted(self):
         """The text says how a clock that was wrong is forgiven; so it works."""
         self.server.licence()
         self.server.start()
         self.server.set_wall(self.server.wall() - 9 * HOUR * 24)
-        self.assertEqual(self.server.wait(HOUR / 30).standing, Standing.EXPIRED)
+        self.assertEqual(self.server.wait(HOUR / 30).standing, Standing.CLOCK_WRONG)
         self.server.news()
         self.server.licence(not_before=licences.now() - 99 * DAY)
         self.assertEqual(self.server.wait(25 * HOUR).standing, Standing.VALID)
         self.server.set_wall(self.server.wall() - 9 * DAY)
-        self.assertEqual(self.server.wait(HOUR / 30).standing, Standing.EXPIRED)
+        self.assertEqual(self.server.wait(HOUR / 30).standing, Standing.CLOCK_WRONG)
         self.server.news()
         self.server.state.unlink()
         self.assertEqual(self.server.wait(HOUR / 30).standing, Standing.VALID)
         self.assertIn("was deleted", self.server.news()[0])
+
+    def test_ranAhead(self):
+        """A licence that is over by a clock that was ahead alone: said, and mended by
+        deleting the state file, as the text says.
+        """
+        self.server.licence(not_after=licences.now() + 10 * HOUR)
+        self.server.start()
+        self.server.set_wall(self.server.wall() + 20 * HOUR)
+        self.assertEqual(self.server.wait(HOUR / 30).standing, Standing.EXPIRED)
+        self.server.set_wall(self.server.wall() - 20 * HOUR)
+        status = self.server.wait(HOUR / 30)
+        self.assertEqual((status.standing, status.code), (Standing.CLOCK_WRONG, 801))
+        self.assertIn("delete AnyChat.licence-state", self.server.news()[-1])
+        self.server.stop()
+        self.assertEqual(self.server.start().standing, Standing.CLOCK_WRONG)
+        self.server.news()
+        self.server.state.unlink()
+        self.assertEqual(self.server.wait(HOUR / 30).standing, Standing.VALID)
+        self.assertIn("was deleted", self.server.news()[0])
+        status = self.server.wait(11 * HOUR)
+        self.assertEqual(status.standing, Standing.EXPIRED)
+        self.assertIn("put a renewed AnyChat.cer there", status.text)
 
     def test_stateForged(self):
         """A state file that was tampered with is left there, and said."""
@@ -554,7 +576,7 @@ class ServiceTests(SynchronousTestCase):
         forged = self.server.state.read_bytes().replace(b'"clock": 1', b'"clock": 2')
         self.server.state.write_bytes(forged)
         status = self.server.start()
-        self.assertEqual((status.standing, status.code), (Standing.EXPIRED, 801))
+        self.assertEqual((status.standing, status.code), (Standing.CLOCK_WRONG, 801))
         self.assertIn("was altered", self.server.lines[1])
         self.server.wait(HOUR)
         self.assertEqual(self.server.state.read_bytes(), forged)

@@ -65,7 +65,7 @@ class Case:
     def at_start(self) -> "tuple[Status, ...]":
         """How it stands if it starts, and was well when it ran before."""
         memory = Memory(self.licence.digest, clock=self.seen, good=self.seen)
-        memory = resumed(memory, self.read, self.found)
+        memory = resumed(memory, self.read, self.found, self.now)
         return self._go_on(memory, None, self.now)
 
     def running(self) -> "tuple[Status, ...]":

@@ -75,6 +75,8 @@ def check_licence(
         licence = _read(config, console)
     except LicenceError as error:
         console.say(_line(Finding(error.code, "certificate", error.text)))
+        for line in _verdict(judge(error, (), console.now, Memory())):
+            console.say(line)
         return FAILED
     if os.geteuid() == 0 and any(
         isinstance(binding, HardwareBinding) for binding in licence.grant.bindings
@@ -114,7 +116,7 @@ def _judged(
     except OSError as error:
         console.warn(f"{path}: {error.strerror}; so nothing of earlier runs counts")
         memory = Memory()
-    memory = resumed(memory, licence, findings)
+    memory = resumed(memory, licence, findings, console.now)
     memory = remember(memory, licence, findings, console.now)
     return judge(licence, findings, console.now, memory)
 
@@ -127,12 +129,17 @@ def _report(licence: Licence, findings: list[Finding], status: Status) -> Iterat
     if len(findings) > 1:
         all_or_one = "all" if licence.grant.match_all else "one"
         yield f"{all_or_one} of the {len(findings)} bindings must match"
+    yield from _verdict(status)
+
+
+def _verdict(status: Status) -> Iterator[str]:
     verdict = str(status.standing).upper()
     yield f"{verdict}: {status.text}" + (f" ({status.code:d})" if status.code else "")
     if refusal := status.terms.login_refusal:
         yield f"Nobody new could sign in: {refusal:d}, {refusal.text}"
     if status.warning:
-        yield f"It ends in {status.days_left} days: have it renewed"
+        days = "1 day" if status.days_left == 1 else f"{status.days_left} days"
+        yield f"It ends in {days}: have it renewed"
 
 
 def _line(finding: Finding) -> str:

@@ -127,7 +127,13 @@ class CheckTests(CheckCase):
     def test_missing(self):
         """711, and where the licence belongs."""
         self.assertEqual(self.check(), FAILED)
-        self.assertSaid("certificate: FAILED (711)", str(self.directory))
+        self.assertSaid(
+            "certificate: FAILED (711)",
+            str(self.directory),
+            "REFUSED: ",
+            "(711)",
+            "Nobody new could sign in: 28",
+        )
 
     def test_damaged(self):
         """A licence that cannot be read."""
@@ -144,12 +150,16 @@ class CheckTests(CheckCase):
         )
         self.assertEqual(self.check(), FAILED)
         self.assertSaid("EXPIRED", "(801)", "Nobody new could sign in")
+        self.assertNotIn("It ends in", self.output.getvalue())
 
     def test_soonOver(self):
         """A licence that ends soon is good, and said to end."""
         make_licence(self.directory, not_after=now() + 36 * HOUR)
         self.assertEqual(self.check(), FINE)
         self.assertSaid("VALID", "It ends in 2 days")
+        make_licence(self.directory, not_after=now() + HOUR)
+        self.check()
+        self.assertSaid("It ends in 1 day:")
 
     def test_demoMode(self):
         """In demo mode it says what would be without."""
@@ -172,7 +182,14 @@ class CheckTests(CheckCase):
         make_licence(self.directory)
         self.keep_memory(good=now() + 72 * HOUR)
         self.assertEqual(self.check(), FAILED)
-        self.assertSaid("the clock was set back", "(801)")
+        self.assertSaid("CLOCK-WRONG: the clock was set back", "(801)")
+
+    def test_stateAltered(self):
+        """What was altered is said, and is not called an end."""
+        make_licence(self.directory)
+        (self.directory / STATE_NAME).write_text("{}")
+        self.assertEqual(self.check(), FAILED)
+        self.assertSaid("CLOCK-WRONG: ", "was altered", "(801)")
 
     def keep_memory(self, good):
         """Write what a run has left."""
