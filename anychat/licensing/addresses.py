@@ -26,6 +26,10 @@ RESOLVE_TIMEOUT = 10.0
 #: Addresses of a name, of a host and of a licence that are looked at.
 MAX_ADDRESSES = 1024
 
+#: IPv4 addresses as IPv6 ones (RFC 4291 section 2.5.5.2), and all of a link at once.
+_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
+_BROADCAST = ipaddress.IPv4Network("255.255.255.255")
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 #: The addresses of a name, as text; none: there are none, or nobody knows.
 Resolve = Callable[[str], "Deferred[Sequence[str]]"]
@@ -175,6 +179,21 @@ def check_address(
         # Addresses come late at a start, and move between machines.
         passing=True,
     )
+
+
+def never_matches(
+    network: ipaddress.IPv4Network | ipaddress.IPv6Network,
+) -> str:
+    """Why no licence should be bound to an address or a network, or empty."""
+    if not network.prefixlen:
+        return "is every address there is: for such a licence say --unbound"
+    if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(_MAPPED):
+        return "never matches: write it as an IPv4 address"
+    if network.is_loopback or network.is_link_local:
+        return "never matches: every machine has such an address, so it counts nowhere"
+    if network.is_multicast or network.is_unspecified or network == _BROADCAST:
+        return "never matches: no machine has such an address"
+    return ""
 
 
 def host_addresses(root: Path = Path("/")) -> frozenset[Address]:

@@ -171,7 +171,9 @@ def make_authority(
         root.
     """
     if not name.isprintable() or not 1 <= len(name.strip()) <= LONGEST_NAME:
-        raise AuthorityError(f"a CA's name has 1 to {LONGEST_NAME} characters")
+        raise AuthorityError(
+            f"a CA's name has 1 to {LONGEST_NAME} characters, all of them printable"
+        )
     key: PrivateKey
     if algorithm == "p256":
         key = ec.generate_private_key(ec.SECP256R1())
@@ -258,9 +260,10 @@ def encrypt_key(key: PrivateKey, passphrase: str) -> bytes:
 
     :raises AuthorityError: the pass phrase is too short.
     """
-    if len(passphrase) < SHORTEST_PASSPHRASE:
+    if len(passphrase.strip()) < SHORTEST_PASSPHRASE:
         raise AuthorityError(
-            f"the pass phrase has fewer than {SHORTEST_PASSPHRASE} characters"
+            f"the pass phrase has fewer than {SHORTEST_PASSPHRASE} characters (blanks "
+            "at its ends are not counted)"
         )
     plain = key.private_bytes(
         serialization.Encoding.DER,

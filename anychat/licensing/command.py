@@ -4,11 +4,11 @@ The customer needs ``fingerprint`` and ``check``; the vendor the rest.
 """
 
 import argparse
-import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from getpass import getpass
+from getpass import GetPassWarning, getpass
 from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -99,12 +99,30 @@ def wait(start: Callable[[Any], "Deferred[Any]"]) -> Any:
     return result
 
 
+def ask(prompt: str) -> str:
+    """Ask for a pass phrase, which is not echoed."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", GetPassWarning)
+            return getpass(prompt)
+    except GetPassWarning:
+        if sys.stdin.isatty():
+            raise UsageError(
+                "this terminal would show the pass phrase; see --passphrase-file"
+            ) from None
+    # Nothing is echoed of what a program writes.
+    line = sys.stdin.readline()
+    if not line:
+        raise EOFError
+    return line.removesuffix("\n")
+
+
 def main() -> None:
     """The console script."""
     fill_standard_streams()
     # A name that the terminal's encoding does not have is no reason to fail.
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    console = Console(sys.stdout, sys.stderr, getpass, datetime.now(UTC), wait)
+    console = Console(sys.stdout, sys.stderr, ask, datetime.now(UTC), wait)
     try:
         code = run(sys.argv[1:], console)
         sys.exit(_flush(console) or code)
@@ -118,8 +136,7 @@ def _flush(console: Console) -> int:
         console.output.flush()
     except OSError as error:
         console.warn(f"standard output: {error.strerror}")
-        # Or the interpreter would try again, and complain in its own way.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), console.output.fileno())
+        console.silence()
         return FAILED
     return FINE
 

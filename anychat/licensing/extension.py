@@ -44,8 +44,9 @@ MOST_COMPONENTS = 16
 MOST_HASHES = 64
 MOST_WEIGHT = 1000
 
-_TOKEN = re.compile(r"[a-z][a-z0-9-]{0,31}")
-_VERSIONS = re.compile(r"\d{1,5}(\.\d{1,5}){0,3}", re.ASCII)
+#: The name of a function, or of a part of a machine.
+FEATURE = re.compile(r"[a-z][a-z0-9-]{0,31}")
+VERSIONS = re.compile(r"\d{1,5}(\.\d{1,5}){0,3}", re.ASCII)
 _SALT = re.compile(r"[0-9a-f]{32}")
 _HASH = re.compile(r"[0-9a-f]{16,64}")
 _POINT = re.compile(r"04[0-9a-f]{128}")
@@ -117,6 +118,17 @@ def decode_grant(extension: bytes) -> Grant:
         _fail(f"in its extension, {error}")
 
 
+def is_name(text: str) -> bool:
+    """Whether a customer can be called so."""
+    known = text.isprintable() and text == text.strip()
+    return known and 1 <= len(text) <= LONGEST_CUSTOMER
+
+
+def is_host(text: str) -> bool:
+    """Whether a licence can be bound to this name; an address is none."""
+    return bool(_HOST.fullmatch(text)) and not text.rpartition(".")[2].isdigit()
+
+
 def _fail(text: str) -> NoReturn:
     raise LicenceError(
         ResultCode.CERTFILE_DECODEFAIL, f"the licence is invalid: {text}"
@@ -133,10 +145,10 @@ def _grant(members: Any) -> Grant:
     if number != FORMAT:
         raise _Malformed(f"format is {number}, and this version reads {FORMAT}")
     customer = _text(members, "customer", LONGEST_CUSTOMER)
-    if not customer.isprintable() or customer != customer.strip():
+    if not is_name(customer):
         raise _Malformed("customer is no name")
     versions = _text(members, "versions", 32, least=0)
-    if versions and not _VERSIONS.fullmatch(versions):
+    if versions and not VERSIONS.fullmatch(versions):
         raise _Malformed("versions is no number of a version")
     match = _text(members, "match", 3)
     if match not in ("all", "any"):
@@ -144,7 +156,7 @@ def _grant(members: Any) -> Grant:
     return Grant(
         customer=customer,
         max_users=_whole(members, "users", 0, MOST_USERS),
-        features=_texts(members, "features", _TOKEN, MOST_FEATURES),
+        features=_texts(members, "features", FEATURE, MOST_FEATURES),
         bindings=tuple(
             _binding(binding) for binding in _list(members, "bindings", MOST_BINDINGS)
         ),
@@ -175,7 +187,7 @@ def _read_hardware(members: Mapping[str, Any]) -> HardwareBinding:
         raise _Malformed(f"hashes is no object of 1 to {MOST_COMPONENTS} members")
     if type(weights) is not dict or set(weights) != set(hashes):
         raise _Malformed("weights is no object with the members of hashes")
-    if not all(map(_TOKEN.fullmatch, hashes)):
+    if not all(map(FEATURE.fullmatch, hashes)):
         raise _Malformed("a component has no proper name")
     counted = {name: _whole(weights, name, 0, MOST_WEIGHT) for name in weights}
     return HardwareBinding(
@@ -202,10 +214,10 @@ def _write_hardware(binding: HardwareBinding) -> dict[str, Any]:
 def _read_domain(members: Mapping[str, Any]) -> DomainBinding:
     _keys(members, "it", "type name")
     name = _typed(members, "name", str)
-    if not _HOST.fullmatch(name):
-        raise _Malformed("name is no host name in small letters with a dot in it")
-    if name.rpartition(".")[2].isdigit():
-        raise _Malformed("name is an address")
+    if not is_host(name):
+        raise _Malformed(
+            "name is no host name in small letters with a dot in it, or is an address"
+        )
     return DomainBinding(name)
 
 

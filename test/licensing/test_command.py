@@ -29,6 +29,15 @@ except ValueError as error:
     print(error)
 """
 
+_ASKING = """\
+from anychat.licensing.command import ask
+from anychat.licensing.commands.console import Console, UsageError
+try:
+    print(repr(Console(None, None, ask, None, None).passphrase(None)))
+except UsageError as error:
+    print(error)
+"""
+
 
 class CommandTests(SynchronousTestCase):
     """The console script."""
@@ -86,6 +95,23 @@ class CommandTests(SynchronousTestCase):
                 code, _, errors = self.inspect(output=full, PYTHONUNBUFFERED=unbuffered)
             self.assertEqual(code, 1)
             self.assertRegex(errors, "^anychat-license: .*No space left.*\n$")
+
+    def test_noTerminal(self):
+        """A pass phrase is read from what a program writes, and the end is said."""
+        for data, text in (("horse\n", "'horse'"), ("", "no pass phrase")):
+            done = subprocess.run(
+                [sys.executable, "-c", _ASKING],
+                cwd=ROOT,
+                input=data,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=True,
+                timeout=60,
+                # Or it would ask whoever runs the tests.
+                start_new_session=True,
+            )
+            self.assertRegex(done.stdout, f"^{text}.*\n$")
 
     def test_wait(self):
         """A result that comes later, and a function that fails at once."""

@@ -20,8 +20,10 @@ from anychat.licensing.certificate import (
     read_crls,
 )
 from anychat.licensing.commands.ca_directory import CaDirectory
-from anychat.licensing.commands.console import FINE, Console, whole
+from anychat.licensing.commands.console import FINE, Console, UsageError, whole
+from anychat.licensing.commands.output import check_list_output, output_path
 from anychat.licensing.files import replace_file
+from anychat.licensing.findings import LicenceError
 
 #: Reasons of RFC 5280 section 5.3.1 that fit a licence.
 _REASONS = {
@@ -88,8 +90,14 @@ def add(commands: Any) -> None:
     revoke.add_argument(
         "--out",
         metavar="FILE",
-        type=Path,
+        type=output_path,
         help="a copy of the list, for customers; the list itself is ca.crl of the CA",
+    )
+    revoke.add_argument(
+        "--new-list",
+        action="store_true",
+        help="where ca.crl is lost and nobody has a copy: begin a new one, without "
+        "what was revoked before",
     )
     revoke.set_defaults(run=_revoke)
 
@@ -133,16 +141,20 @@ def _make(arguments: Namespace, console: Console) -> int:
         # It can be revoked, though its own directory be lost.
         CaDirectory(arguments.parent).keep(write_certificates(authority.certificate))
     directory.make(authority, passphrase, authority.revoke({}, console.now))
-    if parent is None:
-        console.say(f"{directory.certificate}: for customers (LicenseCA=)")
-    else:
-        console.say(f"{directory.certificate}: goes with every licence of this CA")
-    console.say(f"{directory.key}: secret; keep a copy, and the pass phrase elsewhere")
+    use = "for customers (LicenseCA=)"
+    if parent is not None:
+        use = "goes with every licence of this CA"
+    console.report(
+        f"{directory.certificate}: {use}",
+        f"{directory.key}: secret; keep a copy, and the pass phrase elsewhere",
+    )
     return FINE
 
 
 def _revoke(arguments: Namespace, console: Console) -> int:
     directory = CaDirectory(arguments.ca)
+    if arguments.out is not None:
+        check_list_output(arguments.out)
     given = {name: directory.find(name) for name in arguments.licences}
     authority = directory.read(console.passphrase(arguments.passphrase_file))
     serials = {}
@@ -158,17 +170,32 @@ def _revoke(arguments: Namespace, console: Console) -> int:
             raise AuthorityError(f"{name} is not of this CA")
         serials[certificate.serial_number] = _REASONS[arguments.reason]
     with directory.locked():
-        former = read_crls(directory.read_crl(), str(directory.crl))[0]
+        former = None if arguments.new_list else _former(directory)
+        if arguments.new_list and directory.crl.exists():
+            raise UsageError(f"{directory.crl} is there: a new list would forget it")
         crl = authority.revoke(serials, console.now, former)
         if len(crl) > LONGEST_CRL:
             raise AuthorityError(
                 f"{directory.crl} would be larger than servers read: make a new CA"
             )
         replace_file(directory.crl, crl)
-    for serial in serials:
-        console.say(f"revoked: {serial:x}")
     if arguments.out is not None:
-        # It only ever grows, so that the former one is not missed.
         replace_file(arguments.out, crl)
-    console.say(f"{arguments.out or directory.crl}: for servers, as {CRL_NAME}")
+    console.report(
+        *(f"revoked: {serial:x}" for serial in serials),
+        f"{arguments.out or directory.crl}: for servers, as {CRL_NAME}",
+    )
     return FINE
+
+
+def _former(directory: CaDirectory) -> x509.CertificateRevocationList:
+    """The list of what was revoked up to now."""
+    try:
+        return read_crls(directory.read_crl(), str(directory.crl))[0]
+    except (AuthorityError, LicenceError) as error:
+        cause = error.text if isinstance(error, LicenceError) else str(error)
+        raise AuthorityError(
+            f"{cause}; nothing was revoked. Put your last copy of the list there, or "
+            f"the {CRL_NAME} of a customer; if there is none, remove what is there "
+            "and say --new-list"
+        ) from error

@@ -14,6 +14,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 
 from cryptography import x509
@@ -25,8 +26,16 @@ from anychat.licensing.authority import (
     read_authority,
     write_certificates,
 )
-from anychat.licensing.certificate import LICENCE_NAME, LONGEST, LONGEST_CRL, read_file
+from anychat.licensing.certificate import (
+    LICENCE_NAME,
+    LONGEST,
+    LONGEST_CRL,
+    read_crls,
+    read_file,
+)
 from anychat.licensing.files import replace_file
+
+_KEY, _CERTIFICATE, _CRL, _ISSUED = "ca.key", "ca.pem", "ca.crl", "issued"
 
 _SERIAL = re.compile(r"(?:0x)?([0-9a-f]{1,40})", re.IGNORECASE)
 
@@ -36,10 +45,10 @@ class CaDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.key = path / "ca.key"
-        self.certificate = path / "ca.pem"
-        self.crl = path / "ca.crl"
-        self._issued = path / "issued"
+        self.key = path / _KEY
+        self.certificate = path / _CERTIFICATE
+        self.crl = path / _CRL
+        self._issued = path / _ISSUED
 
     def make(self, authority: Authority, passphrase: str, crl: bytes) -> None:
         """Write a new CA.
@@ -94,7 +103,22 @@ class CaDirectory:
 
         :raises AuthorityError: there is none, so that it is not known what to go on.
         """
-        return self._read(self.crl, LONGEST_CRL)
+        data = read_file(self.crl, LONGEST_CRL)
+        if not data:
+            raise AuthorityError(f"{self.crl} is missing or empty")
+        return data
+
+    def revoked_on(self, serial: int) -> date | None:
+        """When this CA took a licence back, or None.
+
+        :raises AuthorityError: there is no list.
+        :raises LicenceError: the list cannot be read.
+        """
+        for crl in read_crls(self.read_crl(), str(self.crl)):
+            entry = crl.get_revoked_certificate_by_serial_number(serial)
+            if entry is not None:
+                return entry.revocation_date_utc.date()
+        return None
 
     def _read(self, path: Path, longest: int) -> bytes:
         data = read_file(path, longest)
@@ -138,3 +162,16 @@ class CaDirectory:
             yield
         finally:
             os.close(descriptor)
+
+
+def is_of_authority(path: Path) -> bool:
+    """Whether this is a file of some licence CA's directory.
+
+    The key above all, which nobody can make again.
+    """
+    directory = path.parent.resolve()
+    if directory.name == _ISSUED:
+        return any((directory.parent / name).exists() for name in (_KEY, _CERTIFICATE))
+    # A customer has a ca.pem as well, beside other things.
+    known = any((directory / name).exists() for name in (_KEY, _CRL, _ISSUED))
+    return known and path.name in (_KEY, _CERTIFICATE, _CRL, _ISSUED)

@@ -42,6 +42,23 @@ class Console:
         """Write a line of the result."""
         print(_harmless(text), file=self.output)
 
+    def report(self, *lines: str) -> None:
+        """Say what was done; it is done though nobody can read it."""
+        try:
+            for line in lines:
+                self.say(line)
+            self.output.flush()
+        except OSError as error:
+            self.warn(f"this was done, but standard output: {error.strerror}")
+            self.silence()
+
+    def silence(self) -> None:
+        """Write nothing more to an output that failed.
+
+        The interpreter would try again at its end, and complain in its own way.
+        """
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.output.fileno())
+
     def warn(self, text: str) -> None:
         """Write a line that is not of the result."""
         print(f"anychat-license: {_harmless(text)}", file=self.errors)
@@ -59,11 +76,13 @@ class Console:
                 raise UsageError("the two are not the same; nothing was made")
         except EOFError:
             raise UsageError("no pass phrase; see --passphrase-file") from None
+        except UnicodeDecodeError:
+            raise _no_text() from None
         try:
             answer.encode()
         except UnicodeEncodeError:
             # Of another encoding than the terminal says.
-            raise UsageError("what was typed is no text; nothing was made") from None
+            raise _no_text() from None
         return answer
 
     def _read_passphrase(self, path: Path) -> str:
@@ -76,12 +95,21 @@ class Console:
         if stat.S_ISREG(mode) and mode & 0o077:
             self.warn(f"others may read the pass phrase: chmod 600 {path}")
         try:
-            line = data.split(b"\n", 1)[0].removesuffix(b"\r").decode()
+            line = data.split(b"\n", 1)[0]
+            text = line.removesuffix(b"\r").decode()
         except UnicodeDecodeError:
             raise UsageError(f"{path} holds no text") from None
-        if not line or len(data) > _LONGEST_PASSPHRASE:
+        if len(line) > _LONGEST_PASSPHRASE:
+            raise UsageError(
+                f"the first line of {path} is longer than {_LONGEST_PASSPHRASE} bytes"
+            )
+        if not text.strip():
             raise UsageError(f"{path} holds no pass phrase in its first line")
-        return line
+        return text
+
+
+def _no_text() -> UsageError:
+    return UsageError("what was typed is no text; nothing was made")
 
 
 Run = Callable[[Namespace, Console], int]
@@ -110,12 +138,3 @@ def whole(least: int, most: int) -> Callable[[str], int]:
         return number
 
     return parse
-
-
-def check_free(path: Path) -> None:
-    """Whether a result can be written there.
-
-    :raises UsageError: there is a file already.
-    """
-    if path.exists():
-        raise UsageError(f"{path} is there already; --force replaces it")

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import anychat
-from anychat.licensing.commands.console import (
-    FAILED,
-    FINE,
-    Console,
-    check_free,
+from anychat.licensing.commands.console import FAILED, FINE, Console
+from anychat.licensing.commands.output import (
+    add_output,
+    check_output,
+    is_standard_output,
 )
 from anychat.licensing.files import replace_file
 from anychat.licensing.fingerprint import (
@@ -53,14 +53,7 @@ def add(commands: Any) -> None:
         help="write the request for a licence of this machine",
         description=_DESCRIPTION,
     )
-    parser.add_argument(
-        "--out",
-        metavar="FILE",
-        type=Path,
-        default=Path(_FILE),
-        help=f"the request (default: {_FILE}); - is the standard output",
-    )
-    parser.add_argument("--force", action="store_true", help="replace FILE")
+    add_output(parser, _FILE, "the request")
     parser.add_argument(
         "--as-root",
         action="store_true",
@@ -76,9 +69,7 @@ def write_fingerprint(
 
     :param root: another directory than / for tests.
     """
-    to_file = str(arguments.out) != "-"
-    if to_file and not arguments.force:
-        check_free(arguments.out)
+    check_output(arguments.out, force=arguments.force)
     machine = read_machine(root)
     if os.geteuid() == 0 and not arguments.as_root:
         machine = machine.for_everybody()
@@ -104,11 +95,11 @@ def write_fingerprint(
             {name: reason[:MAX_TEXT] for name, reason in machine.absent.items()},
         )
     )
-    if to_file:
-        replace_file(arguments.out, text.encode())
-        console.say(f"{arguments.out}: send this to whoever sells you the licence")
-    else:
+    if is_standard_output(arguments.out):
         console.output.write(text)
+    else:
+        replace_file(arguments.out, text.encode())
+        console.report(f"{arguments.out}: send this to whoever sells you the licence")
     return FINE
 
 

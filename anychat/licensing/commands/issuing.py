@@ -11,6 +11,7 @@ from typing import Any
 from cryptography import x509
 
 import anychat
+from anychat.licensing.addresses import never_matches
 from anychat.licensing.authority import SKEW, AuthorityError
 from anychat.licensing.certificate import (
     LICENCE_NAME,
@@ -21,16 +22,24 @@ from anychat.licensing.certificate import (
 )
 from anychat.licensing.commands.authority import add_ca
 from anychat.licensing.commands.ca_directory import CaDirectory
-from anychat.licensing.commands.console import (
-    FINE,
-    Console,
-    UsageError,
-    check_free,
-    whole,
+from anychat.licensing.commands.console import FINE, Console, UsageError, whole
+from anychat.licensing.commands.output import (
+    add_output,
+    check_output,
+    is_standard_output,
 )
 from anychat.licensing.description import describe
-from anychat.licensing.extension import MOST_USERS, encode_grant
+from anychat.licensing.extension import (
+    FEATURE,
+    LONGEST_CUSTOMER,
+    MOST_USERS,
+    VERSIONS,
+    encode_grant,
+    is_host,
+    is_name,
+)
 from anychat.licensing.files import replace_file
+from anychat.licensing.findings import LicenceError
 from anychat.licensing.fingerprint import DEFAULT_PERCENT, bind, shortcoming
 from anychat.licensing.licence import (
     AddressBinding,
@@ -42,9 +51,11 @@ from anychat.licensing.licence import (
 )
 from anychat.licensing.request import MAX_SIZE, read_request
 from anychat.licensing.ukey import read_ukeys
+from anychat.licensing.ukey_wire import read_point
 from anychat.terms import Feature
 
 _DAYS = 365
+_CUSTOMER = "whom it is for"
 #: Of a certificate's dates (RFC 5280 section 4.1.2.5).
 _FIRST_YEAR = 1950
 
@@ -58,7 +69,7 @@ def add(commands: Any) -> None:
     )
     add_ca(issue)
     issue.add_argument(
-        "--customer", required=True, metavar="NAME", help="whom it is for"
+        "--customer", required=True, metavar="NAME", type=_customer, help=_CUSTOMER
     )
     _add_grant(issue, required=True)
     issue.set_defaults(run=_issue)
@@ -76,7 +87,7 @@ def add(commands: Any) -> None:
         metavar="LICENCE",
         help="a file, or the serial number of one that was issued here",
     )
-    renew.add_argument("--customer", metavar="NAME", help="whom it is for")
+    renew.add_argument("--customer", metavar="NAME", type=_customer, help=_CUSTOMER)
     _add_grant(renew, required=False)
     renew.set_defaults(run=_renew)
 
@@ -90,14 +101,25 @@ def _add_grant(parser: ArgumentParser, *, required: bool) -> None:
         metavar="N",
         help="users at the same time; 0: any number",
     )
-    parser.add_argument(
+    features = parser.add_mutually_exclusive_group()
+    features.add_argument(
         "--feature",
         action="append",
+        type=_feature,
         metavar="NAME",
         help=f"a function it grants, such as {', '.join(Feature)}; may be repeated",
     )
+    if not required:
+        features.add_argument(
+            "--without-feature",
+            action="append",
+            metavar="NAME",
+            help="a function of the other one that it no longer grants; may be "
+            "repeated",
+        )
     parser.add_argument(
         "--product-version",
+        type=_versions,
         metavar="VERSION",
         help="only for servers of this version, as anychatcoreserver --version says "
         "it: 6 means all 6.x (default: any)",
@@ -133,8 +155,8 @@ def _add_grant(parser: ArgumentParser, *, required: bool) -> None:
     bindings.add_argument(
         "--percent",
         type=whole(1, 100),
-        default=DEFAULT_PERCENT,
-        help="how much of a machine must be as it was (default: %(default)s)",
+        help="with --request: how much of the machine must be as it was (default: "
+        f"{DEFAULT_PERCENT})",
     )
     bindings.add_argument(
         "--domain",
@@ -167,16 +189,35 @@ def _add_grant(parser: ArgumentParser, *, required: bool) -> None:
     bindings.add_argument(
         "--unbound", action="store_true", help="to nothing: it runs anywhere"
     )
-    parser.add_argument(
-        "--out",
-        metavar="FILE",
-        type=Path,
-        default=Path(LICENCE_NAME),
-        help=f"where to write it (default: {LICENCE_NAME})",
-    )
-    parser.add_argument(
-        "--force", action="store_true", help="replace that file if it is there"
-    )
+    add_output(parser, LICENCE_NAME, "where to write it")
+
+
+def _customer(text: str) -> str:
+    if not is_name(text):
+        raise ArgumentTypeError(
+            f"{_shown(text)} does not have 1 to {LONGEST_CUSTOMER} printable "
+            "characters, none of its ends blank"
+        )
+    return text
+
+
+def _feature(text: str) -> str:
+    if not FEATURE.fullmatch(text):
+        raise ArgumentTypeError(
+            f"{_shown(text)} is no name of a function: a small letter, then up to 31 "
+            "of small letters, digits and -"
+        )
+    return text
+
+
+def _versions(text: str) -> str:
+    if text and not VERSIONS.fullmatch(text):
+        raise ArgumentTypeError(f"{_shown(text)} is no version as in 6 or 6.0.1")
+    return text
+
+
+def _shown(text: str) -> str:
+    return repr(text[:100])
 
 
 def _day(text: str) -> datetime:
@@ -191,18 +232,22 @@ def _day(text: str) -> datetime:
 
 def _domain(text: str) -> str:
     try:
-        return text.rstrip(".").encode("idna").decode().lower()
+        name = text.rstrip(".").encode("idna").decode().lower()
     except UnicodeError:
-        raise ArgumentTypeError(f"{text!r} is no host name") from None
+        name = ""
+    if not is_host(name):
+        raise ArgumentTypeError(f"{_shown(text)} is no host name with a dot in it")
+    return name
 
 
 def _address(text: str) -> str:
     try:
-        if "/" in text:
-            return str(ipaddress.ip_network(text))
-        return str(ipaddress.ip_address(text))
+        network = ipaddress.ip_network(text)
     except ValueError as error:
         raise ArgumentTypeError(str(error)) from None
+    if reason := never_matches(network):
+        raise ArgumentTypeError(f"{text} {reason}")
+    return str(network if "/" in text else network.network_address)
 
 
 def _ukey(text: str) -> UKeyBinding:
@@ -216,6 +261,13 @@ def _ukey(text: str) -> UKeyBinding:
             "VENDOR:PRODUCT:SERIAL:KEY"
         )
     vendor, product, serial, key = found.groups()
+    try:
+        if key:
+            read_point(bytes.fromhex(key))
+    except ValueError:
+        raise ArgumentTypeError(
+            f"the public key of {vendor}:{product} is none of P-256: is a digit wrong?"
+        ) from None
     return UKeyBinding(
         int(vendor, 16), int(product, 16), serial or "", (key or "").lower()
     )
@@ -243,6 +295,7 @@ def _renew(arguments: Namespace, console: Console) -> int:
     data = CaDirectory(arguments.ca).find(arguments.licence)
     former = inspect_licence(data, arguments.licence)
     bindings = _bindings(arguments, console)
+    _tell_of_revocation(CaDirectory(arguments.ca), former.serial, console)
     changes: dict[str, Any] = {}
     if arguments.customer is not None:
         changes["customer"] = arguments.customer
@@ -250,6 +303,8 @@ def _renew(arguments: Namespace, console: Console) -> int:
         changes["max_users"] = arguments.users
     if arguments.feature is not None:
         changes["features"] = _features(arguments, console)
+    if arguments.without_feature is not None:
+        changes["features"] = _left(former.grant.features, arguments.without_feature)
     if arguments.product_version is not None:
         changes["versions"] = arguments.product_version
     if bindings or arguments.unbound:
@@ -281,8 +336,11 @@ def _make(
             end = base + timedelta(days=arguments.days or _DAYS)
         except OverflowError:
             raise UsageError("it would end after the year 9999") from None
-    if not arguments.force:
-        check_free(arguments.out)
+    if end <= console.now:
+        console.warn(f"it has ended already, on {end:%Y-%m-%d}: no server takes it")
+    if end <= (arguments.start or console.now - SKEW):
+        raise UsageError("it would end before it begins")
+    check_output(arguments.out, force=arguments.force)
     # All that can be known to be wrong is said before a pass phrase is asked for.
     encode_grant(grant)
     if not fits_version(grant.versions, anychat.__version__):
@@ -294,13 +352,41 @@ def _make(
     authority = directory.read(console.passphrase(arguments.passphrase_file))
     if former is not None and not authority.has_signed(former[1]):
         raise AuthorityError(f"{former[0]} is not of this CA")
-    licence = authority.issue(grant, arguments.start or console.now - SKEW, end)
-    directory.keep(licence)
-    replace_file(arguments.out, licence)
-    for line in describe(inspect_licence(licence)):
-        console.say(line)
-    console.say(f"{arguments.out}: for the customer, as {LICENCE_NAME}")
+    with directory.locked():
+        # Of several at once that write one file the first one does.
+        check_output(arguments.out, force=arguments.force)
+        licence = authority.issue(grant, arguments.start or console.now - SKEW, end)
+        directory.keep(licence)
+        if is_standard_output(arguments.out):
+            console.output.write(licence.decode())
+            return FINE
+        replace_file(arguments.out, licence)
+    console.report(
+        *describe(inspect_licence(licence)),
+        f"{arguments.out}: for the customer, as {LICENCE_NAME}",
+    )
     return FINE
+
+
+def _tell_of_revocation(directory: CaDirectory, serial: int, console: Console) -> None:
+    """It may be meant, such as after a mistake; and it may be forgotten."""
+    try:
+        day = directory.revoked_on(serial)
+    except (AuthorityError, LicenceError) as error:
+        text = error.text if isinstance(error, LicenceError) else str(error)
+        console.warn(f"whether it was revoked is not known: {text}")
+        return
+    if day is not None:
+        console.warn(f"the licence {serial:x} was revoked on {day}; this one is not")
+
+
+def _left(features: tuple[str, ...], without: list[str]) -> tuple[str, ...]:
+    """Functions of a licence but some."""
+    for name in without:
+        if name not in features:
+            has = ", ".join(features) or "none"
+            raise UsageError(f"it has no function {name!r} to take off; it has {has}")
+    return tuple(name for name in features if name not in without)
 
 
 def _features(arguments: Namespace, console: Console) -> tuple[str, ...]:
@@ -311,8 +397,15 @@ def _features(arguments: Namespace, console: Console) -> tuple[str, ...]:
 
 
 def _bindings(arguments: Namespace, console: Console) -> tuple[Binding, ...]:
+    if arguments.percent is not None and not arguments.request:
+        raise UsageError("--percent is of a machine: it needs --request")
+    if arguments.match is not None and arguments.unbound:
+        raise UsageError(
+            "--match is of bindings, and --unbound says that there are none"
+        )
+    percent = arguments.percent or DEFAULT_PERCENT
     bindings: list[Binding] = [
-        _machine(path, arguments.percent, console) for path in arguments.request or ()
+        _machine(path, percent, console) for path in arguments.request or ()
     ]
     bindings += [DomainBinding(name) for name in dict.fromkeys(arguments.domain or ())]
     if arguments.address:

@@ -33,7 +33,11 @@ NOW = datetime(2026, 11, 20, 14, 0, tzinfo=UTC)
 PASSPHRASE = "correct horse battery"
 #: The first number of this version.
 OURS = anychat.__version__.partition(".")[0]
-POINT = "04" + "5a" * 64
+#: The generator of P-256 (FIPS 186-4 appendix D.1.2.3).
+POINT = (
+    "046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296"
+    "4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5"
+)
 
 
 class VendorCase(SynchronousTestCase):
@@ -153,6 +157,7 @@ class CaTests(VendorCase):
         for typed, code, text in (
             ((PASSPHRASE, "something else"), WRONG_USAGE, "not the same"),
             (("short", "short"), FAILED, "fewer than 12"),
+            ((" " * 12,) * 2, FAILED, "fewer than 12"),
             ((), WRONG_USAGE, "--passphrase-file"),
             (("\udcff" * 12,) * 2, WRONG_USAGE, "is no text"),
         ):
@@ -332,20 +337,124 @@ class IssueTests(VendorCase):
             (("--ukey", "1209:0001:K:04ff"), "neither VENDOR:PRODUCT"),
             (("--request", self.path("none")), "none is not there"),
             (("--percent", "101"), "from 1 to 100"),
+            (("--unbound", "--percent", "50"), "needs --request"),
+            (("--unbound", "--match", "any"), "--match is of bindings"),
+            (("--unbound", "--until", "2026-11-01"), "end before it begins"),
+            (("--ukey", f"1209:0001:K:{POINT[:-1]}4"), "none of P-256"),
+            (("--unbound", "--out", ""), "no name of a file"),
         ):
             self.assertEqual(self.issue(*more, typed=()), WRONG_USAGE, more)
             self.assertComplained(text)
 
     def test_whatNoLicenceCanSay(self):
-        """Values that the server would refuse are refused here."""
+        """Values that the server would refuse are refused here, by option."""
         for more in (
             ("--domain", "localhost"),
-            ("--unbound", "--feature", "Upper Case"),
-            ("--unbound", "--product-version", "6.x"),
+            ("--domain", "192.0.2.1"),
+            ("--domain", "a" * 300),
+            ("--feature", "Upper Case"),
+            ("--product-version", "6.x"),
+            ("--customer", "x" * 65),
+            ("--customer", " Bank"),
+            ("--customer", ""),
         ):
-            self.assertEqual(self.issue(*more, typed=()), FAILED)
-            self.assertComplained("(8")
+            code = self.issue("--unbound", *more, typed=())
+            self.assertEqual(code, WRONG_USAGE, more)
+            self.assertComplained(f"error: argument {more[0]}: ")
+        code = self.issue(
+            *(part for n in range(17) for part in ("--domain", f"a{n}.example")),
+            typed=(),
+        )
+        self.assertEqual(code, FAILED)
+        self.assertComplained("bindings does not have 0 to 16")
         self.assertEqual(os.listdir(self.directory / "ca" / "issued"), [])
+
+    def test_addressesThatMatchNothing(self):
+        """No licence is bound to what no host has, or to what every one has."""
+        for text, cause in (
+            ("127.0.0.1", "every machine has"),
+            ("127.0.0.0/8", "every machine has"),
+            ("::1", "every machine has"),
+            ("169.254.1.1", "every machine has"),
+            ("fe80::/10", "every machine has"),
+            ("224.0.0.1", "no machine has"),
+            ("ff02::1", "no machine has"),
+            ("0.0.0.0", "no machine has"),
+            ("255.255.255.255", "no machine has"),
+            ("::ffff:192.0.2.2", "as an IPv4 address"),
+            ("0.0.0.0/0", "say --unbound"),
+            ("::/0", "say --unbound"),
+        ):
+            self.assertEqual(self.issue("--address", text, typed=()), WRONG_USAGE)
+            self.assertComplained(cause)
+        for text in ("10.0.0.0/8", "fd00::/8", "192.0.2.1"):
+            self.assertEqual(self.issue("--address", text, "--force"), FINE)
+
+    def test_endedAlready(self):
+        """A licence of the past is made, and said to be one."""
+        self.assertEqual(self.issue("--unbound", "--from", "2020-01-01"), FINE)
+        self.assertComplained("has ended already, on 2020-12-31")
+
+    def test_standardOutput(self):
+        """ "-" is not the name of a file, and nothing else is written there."""
+        self.assertEqual(
+            self.run_command(
+                *("issue", "--ca", self.path("ca"), "--customer", "Bank"),
+                *("--users", "1", "--unbound", "--out", "-"),
+            ),
+            FINE,
+        )
+        licence = inspect_licence(self.output.getvalue().encode())
+        self.assertEqual(licence.grant.customer, "Bank")
+        self.assertFalse(Path("-").exists())
+
+    def test_authoritysFiles(self):
+        """Not even --force replaces a file of any CA."""
+        self.issue("--unbound")
+        ca = self.directory / "ca"
+        (self.directory / "link").symlink_to(ca.absolute())
+        issued = f"issued/{self.read().serial:x}.pem"
+        before = {path: path.read_bytes() for path in ca.rglob("*.*")}
+        for name in ("ca.key", "ca.pem", "ca.crl", issued, "issued/new.cer"):
+            for directory in ("ca", "link"):
+                out = f"{directory}/{name}"
+                code = self.issue("--unbound", "--force", out=out, typed=())
+                self.assertEqual(code, WRONG_USAGE, out)
+                self.assertComplained("licence CA's own file")
+        self.assertEqual({path: path.read_bytes() for path in ca.rglob("*.*")}, before)
+        # A customer's copy of it is none.
+        (self.directory / "ca.pem").write_bytes(b"")
+        self.assertEqual(self.issue("--unbound", "--force", out="ca.pem"), FINE)
+
+    def test_atOnce(self):
+        """Of two that write one file the later one makes no licence."""
+        self.issue("--unbound", out="first.cer")
+        out = self.directory / "AnyChat.cer"
+
+        def ask(prompt):
+            (self.directory / "first.cer").rename(out)
+            return PASSPHRASE
+
+        self.patch(self, "ask", ask)
+        self.assertEqual(self.issue("--unbound"), WRONG_USAGE)
+        self.assertComplained("is there already; --force")
+        self.assertEqual(len(os.listdir(self.directory / "ca" / "issued")), 1)
+
+    def test_reportLost(self):
+        """Where the report cannot be written, it is said that the licence is there."""
+        self.typed[:] = [PASSPHRASE]
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            console = Console(full, self.errors, self.ask, NOW, None)
+            code = run(
+                [
+                    *("issue", "--ca", self.path("ca"), "--customer", "Bank"),
+                    *("--users", "1", "--unbound", "--out", self.path("AnyChat.cer")),
+                ],
+                console,
+            )
+        self.assertEqual(code, FINE)
+        self.assertComplained("this was done, but standard output: No space left")
+        self.read()
 
     def test_unknownFeature(self):
         """A function that this version does not know is granted, and said."""
@@ -386,7 +495,8 @@ class IssueTests(VendorCase):
         self.assertComplained("none/AnyChat.cer: No such file")
         self.assertEqual(len(os.listdir(self.directory / "ca" / "issued")), 1)
         for name in (".", "/", "/dev/null"):
-            self.assertEqual(self.issue("--unbound", "--force", "--out", name), FAILED)
+            code = self.issue("--unbound", "--force", "--out", name, typed=())
+            self.assertEqual(code, WRONG_USAGE)
             self.assertComplained("is there, and is no file")
 
     def write_request(self, parts):
@@ -469,9 +579,11 @@ class PassphraseFileTests(VendorCase):
 
     def test_unusable(self):
         """Empty, too long, no text, not there."""
-        for data in (b"", b"\nx", b"x" * 2000, b"\xff\xfe"):
+        for data in (b"", b"\nx", b" " * 20, b"x" * 2000, b"\xff\xfe"):
             self.assertEqual(self.issue_with(data), WRONG_USAGE)
             self.assertComplained(str(self.file))
+        self.issue_with(b"x" * 2000)
+        self.assertComplained("is longer than 1024 bytes")
         code = self.issue("--unbound", "--passphrase-file", self.path("none"))
         self.assertEqual(code, WRONG_USAGE)
         self.assertComplained("none cannot be read: No such file")
@@ -533,6 +645,29 @@ class RenewTests(VendorCase):
         for name in ("abc", "no.cer", "../ca"):
             self.assertEqual(self.renew(licence=name), FAILED)
             self.assertComplained("is no file with a licence")
+
+    def test_withoutFeature(self):
+        """Functions can be taken off, one or all, that are there."""
+        self.issue("--unbound", "--force", "--feature", "standby", "--feature", "x")
+        self.assertEqual(self.renew("--without-feature", "x"), FINE)
+        self.assertEqual(self.read("new.cer").grant.features, ("standby",))
+        code = self.renew(
+            *("--without-feature", "x", "--without-feature", "standby", "--force")
+        )
+        self.assertEqual(code, FINE)
+        self.assertEqual(self.read("new.cer").grant.features, ())
+        self.assertEqual(self.renew("--without-feature", "y"), WRONG_USAGE)
+        self.assertComplained("has no function 'y' to take off; it has standby, x")
+
+    def test_revoked(self):
+        """Who renews what was revoked is told, and who cannot know is told so."""
+        self.run_command("revoke", "--ca", self.path("ca"), self.path("AnyChat.cer"))
+        self.assertEqual(self.renew(), FINE)
+        self.assertComplained(f"{self.former.serial:x} was revoked on 2026-11-20")
+        for data, text in ((b"x", "no revocation list"), (b"", "missing or empty")):
+            (self.directory / "ca" / "ca.crl").write_bytes(data)
+            self.assertEqual(self.renew("--force"), FINE)
+            self.assertComplained(text)
 
     def test_strangers(self):
         """Another CA's licence is not made one's own."""
@@ -597,7 +732,28 @@ class RevokeTests(VendorCase):
         for break_it in (lambda: crl.write_bytes(b"x"), crl.unlink):
             break_it()
             self.assertEqual(self.revoke(self.path("AnyChat.cer")), FAILED)
-        self.assertComplained("ca.crl is missing")
+        self.assertComplained("ca.crl is missing or empty")
+        self.assertComplained("last copy of the list")
+        self.assertEqual(self.revoke("--new-list", self.path("AnyChat.cer")), FINE)
+        with self.assertRaises(LicenceError):
+            self.read(crl="ca/ca.crl")
+        code = self.revoke("--new-list", self.path("AnyChat.cer"))
+        self.assertEqual(code, WRONG_USAGE)
+        self.assertComplained("a new list would forget it")
+
+    def test_output(self):
+        """A copy of the list takes an older one's place, and nothing else's."""
+        for _ in range(2):
+            code = self.revoke(
+                self.path("AnyChat.cer"), "--out", self.path("AnyChat.crl")
+            )
+            self.assertEqual(code, FINE, self.errors.getvalue())
+        key = (self.directory / "ca" / "ca.key").read_bytes()
+        for name in ("ca/ca.key", "ca/ca.pem", "AnyChat.cer", "."):
+            code = self.revoke(self.path("AnyChat.cer"), "--out", self.path(name))
+            self.assertEqual(code, WRONG_USAGE)
+            self.assertComplained("is there and not replaced")
+        self.assertEqual((self.directory / "ca" / "ca.key").read_bytes(), key)
 
     def test_listDamaged(self):
         """The text names the list that is damaged."""
