@@ -35,9 +35,9 @@ from anychat.licensing.addresses import host_addresses
 from anychat.licensing.check import Host
 from anychat.licensing.fingerprint import bind, hash_parts
 from anychat.licensing.hardware import read_machine
-from anychat.licensing.judge import Standing
 from anychat.licensing.licence import AddressBinding, DomainBinding
 from anychat.licensing.service import LicenceService, LicenceSettings
+from anychat.licensing.status import Standing
 from test.licences import CA_NAME, make_licence
 
 #: Seconds between two ticks of the timer that is watched.

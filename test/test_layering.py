@@ -98,6 +98,7 @@ LAYERS = {
     "anychat.licensing.licence": 1,
     "anychat.licensing.memory": 1,
     "anychat.licensing.service": 3,
+    "anychat.licensing.status": 1,
     "anychat.licensing.request": 1,
     "anychat.licensing.ukey_wire": 1,
     "anychat.load": 2,

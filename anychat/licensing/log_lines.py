@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from anychat import banner
 from anychat.licensing.description import describe
 from anychat.licensing.findings import Finding
-from anychat.licensing.judge import Standing, Status
 from anychat.licensing.licence import Licence
+from anychat.licensing.status import Standing, Status
 
 #: Bit of ExternFlags: the content of the licence goes into the log.
 SHOW_CONTENT = 64

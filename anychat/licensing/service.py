@@ -37,11 +37,8 @@ from anychat.licensing import log_lines
 from anychat.licensing.check import SUBJECTS, Host, check_binding
 from anychat.licensing.findings import Finding, LicenceError
 from anychat.licensing.judge import (
-    DEMO_STATUS,
     END_OF_TIME,
-    UNSEEN_STATUS,
     Memory,
-    Status,
     counted,
     doubted,
     judge,
@@ -59,6 +56,7 @@ from anychat.licensing.licence import (
 )
 from anychat.licensing.licence_files import LicenceFiles, Loaded, Stamp
 from anychat.licensing.state_file import STATE_NAME, machine_id
+from anychat.licensing.status import DEMO_STATUS, UNSEEN_STATUS, Status
 from anychat.terms import Terms
 
 #: Seconds between two looks at the files.

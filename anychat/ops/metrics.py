@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 import anychat
 from anychat.core.hall import Hall
 from anychat.filters.plug_in import GAUGES as FILTER_GAUGES
-from anychat.licensing.judge import UNSEEN_STATUS, Standing, Status
+from anychat.licensing.status import UNSEEN_STATUS, Standing, Status
 from anychat.media.counters import MediaCounters
 from anychat.services.business import GAUGES as BUSINESS_GAUGES
 from anychat.services.transfers import GAUGES as TRANSFER_GAUGES

@@ -12,20 +12,19 @@ from anychat.codes import LicenceMode, ResultCode
 from anychat.errors import LocalError
 from anychat.licensing.findings import LicenceError
 from anychat.licensing.judge import (
-    DEMO_STATUS,
     END_OF_TIME,
     GRACE,
     LEAP,
     LEAP_TRIAL,
     SET_BACK,
     Memory,
-    Standing,
     counted,
     judge,
     remember,
     resumed,
 )
 from anychat.licensing.memory import encode_memory
+from anychat.licensing.status import DEMO_STATUS, Standing
 from test.licensing.cases import (
     BAD,
     DAY,

@@ -6,14 +6,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from anychat.codes import ResultCode
 from anychat.licensing.findings import LicenceError
-from anychat.licensing.judge import (
-    DEMO_STATUS,
-    Memory,
-    Standing,
-    judge,
-    remember,
-)
+from anychat.licensing.judge import Memory, judge, remember
 from anychat.licensing.log_lines import content, doubt, news
+from anychat.licensing.status import DEMO_STATUS, Standing
 from test.licensing.cases import BAD, DAY, DOUBTFUL, GOOD, HOUR, LICENCE, NOW
 
 VALID = judge(LICENCE, GOOD, NOW, remember(Memory(), LICENCE, GOOD, NOW))

@@ -13,11 +13,11 @@ from anychat.codes import LicenceMode, ResultCode
 from anychat.licensing import service
 from anychat.licensing.addresses import ResolveTimeout
 from anychat.licensing.check import Host
-from anychat.licensing.judge import Standing
 from anychat.licensing.licence import AddressBinding, DomainBinding
 from anychat.licensing.log_lines import news
 from anychat.licensing.service import LicenceService, LicenceSettings
 from anychat.licensing.state_file import STATE_NAME, save_memory
+from anychat.licensing.status import Standing
 from anychat.licensing.ukey_wire import Request
 from anychat.terms import DEMO_TERMS
 from test import licences

@@ -9,10 +9,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from anychat.codes import ResultCode
 from anychat.licensing.check import SUBJECTS
 from anychat.licensing.fingerprint import COMPONENTS, DEFAULT_PERCENT
-from anychat.licensing.judge import Standing
 from anychat.licensing.licence import DomainBinding
 from anychat.licensing.service import INTERVALS, LicenceService, LicenceSettings
 from anychat.licensing.state_file import STATE_NAME
+from anychat.licensing.status import Standing
 from test.licences import make_licence, now
 from test.licensing.verdict_table import COMMAND, DOCUMENT, look, placed
 from test.licensing.worlds import CHANGES, HERE, KINDS, NAME, server

@@ -17,13 +17,13 @@ from anychat.licensing.judge import (
     LEAP_TRIAL,
     SET_BACK,
     Memory,
-    Status,
     counted,
     judge,
     remember,
     resumed,
 )
 from anychat.licensing.licence import Licence
+from anychat.licensing.status import Status
 from test.licensing.cases import GOOD, LICENCE, NOW
 from test.licensing.worlds import (
     CHANGES,

@@ -8,7 +8,8 @@ from anychat.codes import DeviceType
 from anychat.core.commands import LinkLogin
 from anychat.core.hall import Hall
 from anychat.core.settings import HallSettings
-from anychat.licensing.judge import DEMO_STATUS, Memory, judge, remember
+from anychat.licensing.judge import Memory, judge, remember
+from anychat.licensing.status import DEMO_STATUS
 from anychat.media.counters import (
     Drop,
     ForwarderCounters,

@@ -19,9 +19,10 @@ from anychat.licensing.certificate import LICENCE_NAME, load_files, read_licence
 from anychat.licensing.check import Host, check_all
 from anychat.licensing.commands.console import FAILED, FINE, Console
 from anychat.licensing.findings import Finding, LicenceError
-from anychat.licensing.judge import Memory, Status, judge, remember, resumed
+from anychat.licensing.judge import Memory, judge, remember, resumed
 from anychat.licensing.licence import HardwareBinding, Licence
 from anychat.licensing.state_file import STATE_NAME, load_memory, machine_id
+from anychat.licensing.status import Status
 
 _DESCRIPTION = """\
 Say what the server would say about its licence if it started now, binding by
