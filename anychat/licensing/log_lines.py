@@ -19,11 +19,8 @@ def news(before: Status | None, status: Status) -> Iterator[str]:
     """
     if (
         before is None
-        or (before.standing, before.code)
-        != (
-            status.standing,
-            status.code,
-        )
+        or (before.standing, before.code, before.serial)
+        != (status.standing, status.code, status.serial)
         or before.terms.login_refusal != status.terms.login_refusal
     ):
         yield from _standing(status)

@@ -257,7 +257,20 @@ class ServiceTests(SynchronousTestCase):
         self.server.cer.write_bytes(data)
         self.server.wait(timedelta(seconds=3 * service.LOOK))
         self.assertEqual([terms.max_users for terms in self.server.terms], [7, 8])
-        self.assertEqual(self.server.news(), [])
+        self.assertEqual(len(self.server.news()), 2)
+
+    def test_renewed(self):
+        """That a licence was taken up in place of another is said, though both are
+        good.
+        """
+        self.server.licence(max_users=7)
+        self.server.start()
+        self.server.news()
+        self.server.licence(max_users=8)
+        self.server.wait(timedelta(seconds=3 * service.LOOK))
+        authorized, licence = self.server.news()
+        self.assertEqual(authorized, AUTHORIZED)
+        self.assertIn("8 users", licence)
 
     def test_neverDone(self):
         """A file that is written all the time does not keep the end from coming."""
