@@ -11,15 +11,11 @@ from pathlib import Path
 from twisted.python.failure import Failure
 
 from anychat.codes import ResultCode
-from anychat.licensing.certificate import (
-    CRL_NAME,
-    LICENCE_NAME,
-    load_files,
-    read_licence,
-)
+from anychat.licensing.certificate import LICENCE_NAME, load_files, read_licence
 from anychat.licensing.findings import LicenceError
 from anychat.licensing.judge import Memory
 from anychat.licensing.licence import Licence
+from anychat.licensing.revocation import CRL_NAME
 from anychat.licensing.state_file import STATE_NAME, load_memory
 
 #: What identifies the content of files without reading them.

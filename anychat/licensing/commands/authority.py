@@ -13,17 +13,13 @@ from anychat.licensing.authority import (
     make_authority,
     write_certificates,
 )
-from anychat.licensing.certificate import (
-    CRL_NAME,
-    LONGEST_CRL,
-    read_certificates,
-    read_crls,
-)
+from anychat.licensing.certificate import read_certificates
 from anychat.licensing.commands.ca_directory import CaDirectory
 from anychat.licensing.commands.console import FINE, Console, UsageError, whole
 from anychat.licensing.commands.output import check_list_output, output_path
 from anychat.licensing.files import replace_file
 from anychat.licensing.findings import LicenceError
+from anychat.licensing.revocation import CRL_NAME, LONGEST_CRL, read_crls
 
 #: Reasons of RFC 5280 section 5.3.1 that fit a licence.
 _REASONS = {

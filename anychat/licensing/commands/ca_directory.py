@@ -26,14 +26,9 @@ from anychat.licensing.authority import (
     read_authority,
     write_certificates,
 )
-from anychat.licensing.certificate import (
-    LICENCE_NAME,
-    LONGEST,
-    LONGEST_CRL,
-    read_crls,
-    read_file,
-)
+from anychat.licensing.certificate import LICENCE_NAME, LONGEST, read_file
 from anychat.licensing.files import replace_file
+from anychat.licensing.revocation import LONGEST_CRL, read_crls
 
 _KEY, _CERTIFICATE, _CRL, _ISSUED = "ca.key", "ca.pem", "ca.crl", "issued"
 

@@ -9,7 +9,6 @@ import anychat
 from anychat.licensing.certificate import (
     LICENCE_NAME,
     LONGEST,
-    LONGEST_CRL,
     TRUSTED,
     inspect_licence,
     read_file,
@@ -19,6 +18,7 @@ from anychat.licensing.commands.console import FAILED, FINE, Console, UsageError
 from anychat.licensing.description import describe
 from anychat.licensing.findings import LicenceError
 from anychat.licensing.licence import Licence
+from anychat.licensing.revocation import LONGEST_CRL
 
 
 def add(commands: Any) -> None:

@@ -3,10 +3,11 @@
 from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
 
-from anychat.licensing.certificate import LONGEST_CRL, read_crls, read_file
+from anychat.licensing.certificate import read_file
 from anychat.licensing.commands.ca_directory import is_of_authority
 from anychat.licensing.commands.console import UsageError
 from anychat.licensing.findings import LicenceError
+from anychat.licensing.revocation import LONGEST_CRL, read_crls
 
 
 def add_output(parser: ArgumentParser, name: str, what: str) -> None:
