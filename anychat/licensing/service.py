@@ -358,7 +358,8 @@ class LicenceService(Service):
             "the licence is being checked",
             passing=True,
         )
-        if resumed(kept or Memory(), read, (pending,), now).granted is not None:
+        before = resumed(kept or Memory(), read, (pending,), now)
+        if before.granted is not None and before.failing is None:
             # As the run before has found it.
             pending = replace(pending, code=ResultCode.SUCCESS)
         findings = [

@@ -449,6 +449,25 @@ class ServiceTests(SynchronousTestCase):
         status = self.server.service.status
         self.assertEqual((status.standing, status.code), (Standing.GRACE, 842))
 
+    def test_failingFromBefore(self):
+        """A restart opens no gap: until the name service has answered it counts that
+        the run before has found it failing, and since when.
+        """
+        self.server.licence(bindings=DOMAIN)
+        self.server.start()
+        self.server.answer = lambda: succeed([])
+        self.server.wait(HOUR)
+        for later, refusal in (HOUR, 0), (2 * DAY, 33):
+            self.server.wait(later)
+            self.server.stop()
+            self.server.answer = Deferred
+            self.server.start()
+            self.assertEqual(self.server.terms[-1].login_refusal, refusal)
+            self.server.stop()
+            self.server.answer = lambda: succeed([])
+            self.server.start()
+        self.assertEqual(self.server.terms[-1].login_refusal, 33)
+
     def test_startingMachine(self):
         """A name service that comes up late is asked again soon."""
         self.server.licence(bindings=DOMAIN)
