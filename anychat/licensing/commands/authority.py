@@ -16,7 +16,11 @@ from anychat.licensing.authority import (
 from anychat.licensing.certificate import read_certificates
 from anychat.licensing.commands.ca_directory import CaDirectory
 from anychat.licensing.commands.console import FINE, Console, UsageError, whole
-from anychat.licensing.commands.output import check_list_output, output_path
+from anychat.licensing.commands.output import (
+    check_list_output,
+    is_standard_output,
+    output_path,
+)
 from anychat.licensing.files import replace_file
 from anychat.licensing.findings import LicenceError
 from anychat.licensing.revocation import CRL_NAME, LONGEST_CRL, read_crls
@@ -87,7 +91,8 @@ def add(commands: Any) -> None:
         "--out",
         metavar="FILE",
         type=output_path,
-        help="a copy of the list, for customers; the list itself is ca.crl of the CA",
+        help="a copy of the list, for customers (- is the standard output); the list "
+        "itself is ca.crl of the CA",
     )
     revoke.add_argument(
         "--new-list",
@@ -175,6 +180,9 @@ def _revoke(arguments: Namespace, console: Console) -> int:
                 f"{directory.crl} would be larger than servers read: make a new CA"
             )
         replace_file(directory.crl, crl)
+    if arguments.out is not None and is_standard_output(arguments.out):
+        console.output.write(crl.decode())
+        return FINE
     if arguments.out is not None:
         replace_file(arguments.out, crl)
     console.report(

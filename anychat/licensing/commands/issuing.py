@@ -55,6 +55,8 @@ from anychat.licensing.ukey_wire import read_point
 from anychat.terms import Feature
 
 _DAYS = 365
+#: Names that lead to the machine that asks, or nowhere (RFC 6761 section 6).
+_NOWHERE = (".localhost", ".invalid")
 _CUSTOMER = "whom it is for"
 #: Of a certificate's dates (RFC 5280 section 4.1.2.5).
 _FIRST_YEAR = 1950
@@ -237,6 +239,10 @@ def _domain(text: str) -> str:
         name = ""
     if not is_host(name):
         raise ArgumentTypeError(f"{_shown(text)} is no host name with a dot in it")
+    if name.endswith(_NOWHERE):
+        raise ArgumentTypeError(
+            f"{_shown(text)} never matches: it leads to no address that counts"
+        )
     return name
 
 

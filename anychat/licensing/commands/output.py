@@ -63,6 +63,8 @@ def check_list_output(path: Path) -> None:
 
     :raises UsageError: there is something else.
     """
+    if is_standard_output(path):
+        return
     try:
         data = read_file(path, LONGEST_CRL)
         if data is not None:

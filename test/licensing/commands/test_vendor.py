@@ -330,6 +330,8 @@ class IssueTests(VendorCase):
             (("--unbound", "--from", "1949-12-31"), "is before 1950"),
             (("--unbound", "--from", "9999-12-31"), "after the year 9999"),
             (("--domain", "a..b"), "no host name"),
+            (("--domain", "a.localhost"), "never matches"),
+            (("--domain", "bank.invalid."), "never matches"),
             (("--address", "192.0.2.1/24"), "host bits set"),
             (("--address", "b.example"), "does not appear to be"),
             (("--ukey", "1209"), "neither VENDOR:PRODUCT"),
@@ -748,6 +750,8 @@ class RevokeTests(VendorCase):
                 self.path("AnyChat.cer"), "--out", self.path("AnyChat.crl")
             )
             self.assertEqual(code, FINE, self.errors.getvalue())
+        self.assertEqual(self.revoke(self.path("AnyChat.cer"), "--out", "-"), FINE)
+        x509.load_pem_x509_crl(self.output.getvalue().encode())
         key = (self.directory / "ca" / "ca.key").read_bytes()
         for name in ("ca/ca.key", "ca/ca.pem", "AnyChat.cer", "."):
             code = self.revoke(self.path("AnyChat.cer"), "--out", self.path(name))
