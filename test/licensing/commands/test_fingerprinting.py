@@ -92,6 +92,14 @@ class FingerprintTests(FingerprintCase):
             self.run_command()
         self.assertEqual(self.out.read_text(), "mine")
 
+    def test_authoritysFiles(self):
+        """Nor is a licence CA's key, whatever is said."""
+        key = self.out.with_name("ca.key")
+        key.write_text("mine")
+        with self.assertRaisesRegex(UsageError, "licence CA's own file"):
+            self.run_command("--out", str(key), "--force")
+        self.assertEqual(key.read_text(), "mine")
+
     def test_standardOutput(self):
         """With ``--out -`` the request and nothing else is written there."""
         self.assertEqual(self.run_command("--out", "-"), FINE)
