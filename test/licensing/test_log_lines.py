@@ -39,6 +39,12 @@ class LogLinesTests(SynchronousTestCase):
         status = judge(unlimited, GOOD, NOW, memory)
         self.assertIn("any number of users", self.lines(status)[1])
 
+    def test_replaced(self):
+        """Another licence is news, though the one before was good as well."""
+        other = replace(VALID, serial=VALID.serial + 1)
+        self.assertEqual(self.lines(VALID, VALID), [])
+        self.assertEqual(self.lines(other, VALID), self.lines(other))
+
     def test_missing(self):
         """The product's line, and what to do."""
         read = LicenceError(ResultCode.TRANSFILE_ZEROLEN, "put it there")
