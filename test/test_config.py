@@ -9,64 +9,14 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from anychat import config
-from anychat.codes import AudioCodec, VideoCodec
-from anychat.config import Config, Disallowed, attribute, check, load, specification
+from anychat.config import Config, load
+from anychat.config_keys import Disallowed, attribute, check, specification
 from anychat.errors import ConfigError
+from test.config_files import MANUAL, FileCase
 
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = ROOT / "etc" / "AnyChatCoreServer.ini"
 
-#: The sample file of the manual (3.1), as it stands there.
-MANUAL = """\
-[Base Settings]
-ServerID=1
-TCPListenPort=8906
-UDPServicePort=8907
-SDKAuthPass=
-DemoMode=1
-
-[P2P Settings]
-RoutingPolicy=2
-RoutingTTL=3
-RoutingMTN=4
-
-[Video Settings]
-VideoWidth=320
-VideoHeight=240
-VideoFPS=15
-VideoGOPSize=30
-VideoBitrate=90000
-VideoCodec=1
-VideoQuality=3
-[Audio Settings]
-AudioSamplesPerSec=16000
-AudioChannels=1
-AudioBitsPerSample=16
-AudioCodec=11
-AudioBitrate=15850
-
-[Function Settings]
-CloseFrontLink=1
-AutoAddRoom=1
-SDKFilterPlus=libipcfilterplus.so
-AllowGuestLogin=1
-MaxUsersPerRoom=100
-VideoCallStartRoomId=1
-NetCheckTime=5000
-NetTimeoutTime=20000
-TempFilePath=
-
-[Standby Server Settings]
-SlaveMode=0
-MasterServerIP=
-MasterServerUDPPort=8907
-
-[Debug Settings]
-AutoUploadLogInfo=0
-SaveLogRootDir=
-OutputThreadStatus=0
-OutputRecordTask=0
-"""
 
 #: Keys of the product that are not in its sample file.
 LATER = {"ShowTrayIcon", "VideoPreset", "StreamTransMode", "ExternFlags"}
@@ -95,37 +45,6 @@ def default(rule: str) -> str:
     return named[1].strip("'")
 
 
-class FileCase(SynchronousTestCase):
-    """Tests that write a configuration and load it."""
-
-    def setUp(self):
-        self.directory = Path(self.mktemp()).absolute()
-        self.directory.mkdir()
-        self.path = self.directory / "AnyChatCoreServer.ini"
-
-    def load(self, content: str | bytes) -> Config:
-        """Load a file with that content."""
-        if isinstance(content, str):
-            content = content.encode()
-        self.path.write_bytes(content)
-        return load(self.path)
-
-    def errors(self, content: str | bytes) -> list[str]:
-        """The lines with which a file is refused, without its path."""
-        error = self.assertRaises(ConfigError, self.load, content)
-        lines = str(error).splitlines()
-        for line in lines:
-            self.assertTrue(line.startswith(str(self.path)), line)
-        return [line.removeprefix(str(self.path)) for line in lines]
-
-    def warnings(self, content: str | bytes) -> list[str]:
-        """The warnings about a file that is taken, without its name."""
-        return [
-            line.removeprefix("AnyChatCoreServer.ini")
-            for line in self.load(content).warnings
-        ]
-
-
 class ReadingTests(FileCase):
     """Files that are taken."""
 
@@ -140,13 +59,6 @@ class ReadingTests(FileCase):
                 if key not in ("TempFilePath", "SaveLogRootDir"):
                     self.assertEqual(getattr(values, attribute(key)), value, key)
 
-    def test_windowsFile(self):
-        """Line ends of Windows and Chinese comments in GBK change nothing."""
-        text = "; 服务器配置\n# 佰锐科技\n" + MANUAL.replace("1\n", "1 ; 是\n", 1)
-        for encoding in ("gbk", "utf-8", "utf-8-sig"):
-            data = text.replace("\n", "\r\n").encode(encoding)
-            self.assertEqual(self.load(data), self.load(MANUAL), encoding)
-
     def test_missingFile(self):
         """Without a file the defaults hold, and the product's warning is given."""
         loaded = load(self.path)
@@ -157,11 +69,6 @@ class ReadingTests(FileCase):
         empty = dataclasses.replace(self.load(""), warnings=loaded.warnings)
         self.assertEqual(loaded, empty)
 
-    def test_emptyFile(self):
-        """A file that sets nothing is taken, and told: it may have been cut."""
-        for text in ("", "\n", "# all gone\n", "[Base Settings]\n"):
-            self.assertEqual(self.warnings(text), [": sets nothing, all defaults hold"])
-
     def test_defaultsAreTheTexts(self):
         """Where the manual contradicts itself, an absent key has the text's value."""
         loaded = self.load("")
@@ -169,49 +76,6 @@ class ReadingTests(FileCase):
         self.assertEqual(loaded.video.video_bitrate, 60000)
         self.assertFalse(loaded.function.close_front_link)
         self.assertEqual(loaded.function.sdk_filter_plus, "")
-
-    def test_comments(self):
-        """A comment starts at # or ; behind white space, and not inside a word."""
-        loaded = self.load(
-            "[Base Settings] # one\n  ServerID = 7\t; two\n#ServerID=8\n"
-            "[Function Settings]\nSDKFilterPlus=a#b;c.so # three\n"
-        )
-        self.assertEqual(loaded.base.server_id, 7)
-        self.assertEqual(loaded.function.sdk_filter_plus, "a#b;c.so")
-
-    def test_quotes(self):
-        """A value in quotes is what stands between them."""
-        loaded = self.load(
-            '[Function Settings]\nSDKFilterPlus="a # b.so" # why\n'
-            "[Base Settings]\nServerID='12'\n"
-        )
-        self.assertEqual(loaded.function.sdk_filter_plus, "a # b.so")
-        self.assertEqual(loaded.base.server_id, 12)
-
-    def test_passwordIsTheWholeLine(self):
-        """Nothing of a password is lost, whatever signs it is made of."""
-        for password in (
-            "a,b",
-            "100%",
-            "%(x)s",
-            "a#b",
-            "a;b",
-            "it's",
-            '"',
-            "密码",
-            "=",
-        ):
-            loaded = self.load(f"[Base Settings]\nSDKAuthPass= {password} \n")
-            self.assertEqual(loaded.base.sdk_auth_pass, password)
-            self.assertEqual(loaded.warnings, ())
-
-    def test_passwordWithSuspiciousComment(self):
-        """What looks like a comment belongs to the password, which is told."""
-        text = "[Base Settings]\nSDKAuthPass=hush # hush\n"
-        self.assertEqual(self.load(text).base.sdk_auth_pass, "hush # hush")
-        [warning] = self.warnings(text)
-        self.assertIn("line 2: [Base Settings] SDKAuthPass", warning)
-        self.assertNotIn("hush", warning)
 
     def test_passwordIsNotShown(self):
         """No representation of the settings holds the password."""
@@ -256,22 +120,6 @@ class ReadingTests(FileCase):
         self.assertEqual(loaded.media.public_address, ("203.0.113.1", "2001:db8::1"))
         self.assertEqual(loaded.network.listen_address, ("0.0.0.0", "::"))
 
-    def test_unknownKeysWarn(self):
-        """What is not known is ignored and named with its line, and a guess."""
-        self.assertEqual(
-            self.warnings(
-                "[Base Settings]\ntcplistenport=1\nColour=2\nServerID=3\n"
-                "[Vidio Settings]\nVideoFPS=99\n"
-            ),
-            [
-                ", line 2: [Base Settings] tcplistenport is not known, ignored "
-                "(is TCPListenPort meant?)",
-                ", line 3: [Base Settings] Colour is not known, ignored",
-                ", line 5: section [Vidio Settings] is not known, ignored "
-                "(is Video Settings meant?)",
-            ],
-        )
-
     def test_noTLSWarns(self):
         """Without TLS nobody beyond this machine gets in, which is told."""
         [warning] = self.warnings("[TLS Settings]\nEnable=0\n")
@@ -309,33 +157,6 @@ class RefusingTests(FileCase):
             ],
         )
 
-    def test_duplicates(self):
-        """A key or a section that is there twice is refused, not guessed at."""
-        self.assertEqual(
-            self.errors(
-                "[Base Settings]\nServerID=1\nServerID=2\n"
-                "[P2P Settings]\n[Base Settings]\nDemoMode=1\n"
-            ),
-            [
-                ", line 3: [Base Settings] ServerID is there twice, first in line 2",
-                ", line 5: section [Base Settings] is there twice",
-            ],
-        )
-
-    def test_keyBeforeAnySection(self):
-        """A key whose section was forgotten is refused: it may be SDKAuthPass."""
-        self.assertEqual(
-            self.errors("SDKAuthPass=hush\n[Base Settings]\nServerID=1\n"),
-            [", line 1: SDKAuthPass stands before any section"],
-        )
-
-    def test_brokenLines(self):
-        """A line that is none of the three kinds is refused without showing it."""
-        for line in ("hush", "=hush", "[hush", "[[hush]]", "[]", "[Base] hush"):
-            [error] = self.errors(f"[Base Settings]\n{line}\n")
-            self.assertIn(", line 2: neither", error)
-            self.assertNotIn("hush", error)
-
     def test_passwordTooLong(self):
         """More than 64 bytes of UTF-8 are refused, and not shown."""
         self.load("[Base Settings]\nSDKAuthPass=" + "x" * 64)
@@ -353,11 +174,6 @@ class RefusingTests(FileCase):
         """A number is digits alone: no sign, no point, no letters, not nothing."""
         for value in ("", "-1", "+1", "1.0", "0x1", "1_0", "１", "1 2", "9" * 30):
             self.errors(f"[Base Settings]\nServerID={value}")
-
-    def test_longValueIsCut(self):
-        """A message does not repeat a value of any length."""
-        [error] = self.errors("[Base Settings]\nServerID=" + "9" * 5000)
-        self.assertLess(len(error), 300)
 
     def test_standbyIsRefused(self):
         """A standby that this version cannot be does not start as a master."""
@@ -410,27 +226,6 @@ class RefusingTests(FileCase):
         self.errors("[Http Settings]\nListenAddress=\n")
         self.errors("[Standby Server Settings]\nMasterServerIP=master\n")
 
-    def test_notAText(self):
-        """Bytes that are no text in either encoding are refused."""
-        for data in (
-            MANUAL.encode("utf-16"),
-            b"\x00\x01",
-            b"[Base Settings]\n\xff\xff",
-        ):
-            self.assertEqual(self.errors(data), [": not a text in UTF-8 or GBK"])
-
-    def test_tooLarge(self):
-        """A file that cannot be a configuration is not read to its end."""
-        [error] = self.errors(b"#" * (config.MAX_FILE_SIZE + 1))
-        self.assertIn("larger than", error)
-
-    def test_unreadable(self):
-        """What cannot be read is an error; only a missing file is not."""
-        error = self.assertRaises(ConfigError, load, self.directory)
-        self.assertIn("cannot be read", str(error))
-        error = self.assertRaises(ConfigError, load, self.directory / "gone" / "x.ini")
-        self.assertIn("no such directory", str(error))
-
     @settings(deadline=None, max_examples=200)
     @given(st.binary(max_size=200), st.sampled_from(["", "[Base Settings]\n", MANUAL]))
     def test_anyBytes(self, data, start):
@@ -457,18 +252,6 @@ class SpecificationTests(SynchronousTestCase):
                 [field.name for field in dataclasses.fields(kind)],
             )
 
-    def test_attributes(self):
-        """Names of fields follow from names of keys."""
-        for key, name in {
-            "ServerID": "server_id",
-            "SDKAuthPass": "sdk_auth_pass",
-            "VideoGOPSize": "video_gop_size",
-            "RoutingTTL": "routing_ttl",
-            "MasterServerUDPPort": "master_server_udp_port",
-            "Enable": "enable",
-        }.items():
-            self.assertEqual(attribute(key), name)
-
     def test_manualKeys(self):
         """The product's sections hold the manual's keys and the known later ones."""
         sample = entries(MANUAL)
@@ -478,19 +261,6 @@ class SpecificationTests(SynchronousTestCase):
             else:
                 known = set(rules) - LATER - OURS
                 self.assertEqual(known, set(sample[section]), section)
-
-    def test_codecs(self):
-        """The codecs that may be set are those that have numbers."""
-        spec = specification()
-        for rule, codecs in (
-            (spec["Video Settings"]["VideoCodec"], VideoCodec),
-            (spec["Audio Settings"]["AudioCodec"], AudioCodec),
-        ):
-            for number in range(200):
-                if number in set(codecs) - {0}:
-                    self.assertEqual(check(rule, str(number)), number)
-                else:
-                    self.assertRaises(Disallowed, check, rule, str(number))
 
     def test_shippedFile(self):
         """etc/ has every key; its values are the manual's, else the defaults."""

@@ -36,6 +36,8 @@ LAYERS = {
     "anychat.notices": 1,
     "anychat.core": 1,
     "anychat.config": 1,
+    "anychat.config_file": 1,
+    "anychat.config_keys": 1,
     "anychat.protocols": 1,
     "anychat.protocols.signalling": 2,
     "anychat.protocols.signalling_client": 2,
@@ -120,12 +122,12 @@ LAYERS = {
 }
 
 #: Modules of layer 1 that are allowed a file or an environment by their job.
-FILES_ALLOWED = {"anychat.config"}
+FILES_ALLOWED = {"anychat.config_file"}
 
 #: Third-party library -> the modules that own it.
 OWNERS = {
     "av": ("anychat.client.media",),
-    "configobj": ("anychat.config",),
+    "configobj": ("anychat.config_file", "anychat.config_keys"),
     "construct": ("anychat.protocols.",),
     "cryptography": (
         "anychat.licensing.",

@@ -1,6 +1,6 @@
 """AnyChatServerSDK.ini: where the core server is, and how to be let in.
 
-The file is read as AnyChatCoreServer.ini is, by `anychat.config`, with the
+The file is read as AnyChatCoreServer.ini is, by `anychat.config_file`, with the
 checks of ``serversdk.spec``.
 """
 
@@ -11,14 +11,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import anychat
-from anychat.config import (
-    Disallowed,
-    Reading,
-    attribute,
-    check,
-    file_text,
-    specification,
-)
+from anychat.config_file import Reading, file_text
+from anychat.config_keys import Disallowed, attribute, check, specification
 from anychat.errors import ConfigError
 
 #: Name of the file where no other is given; it stands in the working directory.

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from anychat.business.settings import KEYS, Settings, load
-from anychat.config import attribute
+from anychat.config_keys import attribute
 from anychat.errors import ConfigError
 from test.test_layering import ROOT
 
