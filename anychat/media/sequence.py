@@ -20,11 +20,6 @@ def distance(start: int, end: int) -> int:
     return ((end - start + 0x8000) & 0xFFFF) - 0x8000
 
 
-def less(first: int, second: int) -> bool:
-    """Whether ``first`` comes before ``second`` (RFC 1982, 16 bits)."""
-    return 0 < (second - first) & 0xFFFF < 0x8000
-
-
 def extend(sequence: int, reference: int) -> int:
     """The index with that sequence number which is nearest to a known index.
 
