@@ -55,7 +55,6 @@ _CNAME = 1
 #: Seconds from 1900 to 1970.
 _NTP_EPOCH = 2_208_988_800
 
-_HEADER = Struct(">BBHI")
 _SENDER_INFO = Struct(">QIII")
 _REPORT = Struct(">IIIIII")
 _PAIR = Struct(">HH")
