@@ -2,7 +2,7 @@
 
 import os
 import stat
-from argparse import ArgumentTypeError, Namespace
+from argparse import ArgumentTypeError
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -110,9 +110,6 @@ class Console:
 
 def _no_text() -> UsageError:
     return UsageError("what was typed is no text; nothing was made")
-
-
-Run = Callable[[Namespace, Console], int]
 
 
 def _harmless(text: str) -> str:
