@@ -24,10 +24,6 @@ class Wire(Enum):
     """None of ours."""
 
 
-#: Bytes after which `sniff` is never undecided.
-LONGEST = len(MAGIC)
-
-
 def sniff(data: bytes, *, tls: bool) -> Wire:
     """Judge the first bytes of a connection.
 

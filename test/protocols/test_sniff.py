@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from anychat.protocols.framing import MAGIC
-from anychat.protocols.sniff import LONGEST, Wire, sniff
+from anychat.protocols.sniff import Wire, sniff
 
 
 class SniffTests(SynchronousTestCase):
@@ -39,9 +39,9 @@ class SniffTests(SynchronousTestCase):
     @settings(deadline=None)
     @given(st.binary(max_size=30), st.booleans())
     def test_decidesInTime(self, data, tls):
-        """No more than `LONGEST` bytes are ever waited for, and no mind changed."""
+        """No more bytes than the magic has are ever waited for, and no mind changed."""
         verdict = sniff(data, tls=tls)
-        if len(data) >= LONGEST:
+        if len(data) >= len(MAGIC):
             self.assertIsNot(verdict, Wire.UNDECIDED)
         if verdict is not Wire.UNDECIDED:
             self.assertIs(sniff(data + b"x", tls=tls), verdict)
