@@ -121,7 +121,6 @@ class ErrorCode(IntEnum):
     BAD_REQUEST = 400, "Bad Request"
     UNAUTHORIZED = 401, "Unauthorized"
     UNKNOWN_ATTRIBUTE = 420, "Unknown Attribute"
-    SERVER_ERROR = 500, "Server Error"
 
 
 class NotAuthenticated(PeerError):

@@ -403,7 +403,7 @@ class BindingsTests(SynchronousTestCase):
             stun.MessageClass.INDICATION, self.random(12), username="user", key=KEY
         )
         error = stun.failure(
-            stun.parse(self.request()), stun.ErrorCode.SERVER_ERROR, KEY
+            stun.parse(self.request()), stun.ErrorCode.BAD_REQUEST, KEY
         )
         for data in (indication, error, b"\x00\x01" + bytes(18)):
             self.assertEqual(self.receive(data), [])
