@@ -190,8 +190,6 @@ class MediaCarrier:
         kind = classify(data)
         if kind is Kind.RTP or kind is Kind.RTCP:
             self._received(kind, data)
-        else:
-            self.udp.unwanted += 1
 
     def _drain(self) -> None:
         now = self._reactor.seconds()

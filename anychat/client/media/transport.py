@@ -56,8 +56,6 @@ class MediaTransport:
         received: Callable[[Kind, bytes], None],
         on_udp: Callable[[bool, float | None], None],
     ):
-        self.unwanted = 0
-        """Datagrams of no kind that is taken."""
         self.on_control: Callable[[bytes], None] | None = None
         """Given each control datagram."""
         self._reactor = reactor
@@ -160,8 +158,6 @@ class MediaTransport:
             self._drain()
         elif kind is Kind.CONTROL and self.on_control is not None:
             self.on_control(data)
-        else:
-            self.unwanted += 1
 
     def _due(self) -> None:
         self._timer = None
