@@ -100,11 +100,6 @@ class Witness:
         self.sounds.append((frame, when, reactor.seconds()))
 
 
-def luma(frame):
-    """The brightness plane of a picture."""
-    return frame.to_ndarray(format="gray")
-
-
 def psnr(one, other):
     """Peak signal-to-noise ratio of two pictures' planes, dB."""
     first = one.to_ndarray(format="yuv420p").astype(numpy.float64)

@@ -40,7 +40,6 @@ class Sender:
         self._fps = fps
         self._offset = offset
         self._interval = interval
-        self._frame_due = self.now
         self._told = self.now
         self._waiting = []
         self._owed = 0.0
