@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from anychat.client.client import Client
 from anychat.client.events import ClientEvents
-from anychat.client.options import parser
+from anychat.client.parser import parser
 from test.test_layering import ROOT
 
 
