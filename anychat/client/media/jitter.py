@@ -55,8 +55,6 @@ class Frame:
     payloads: tuple[bytes, ...]
     independent: bool
     """Decodes without any frame before it."""
-    passed_over: int
-    """Packets right before it that were not waited for any longer."""
 
 
 class ArrivalClock:
@@ -124,10 +122,6 @@ class JitterBuffer:
         """Seconds added to the target, to wait for the user's other stream."""
         self.late = 0
         """Packets that came after they had been passed over."""
-        self.passed_over = 0
-        """Packets that were not waited for any longer."""
-        self.seeks = 0
-        """How often the chain broke and a key frame had to be waited for."""
         self._clock_rate = clock_rate
         self._video = video
         self._clock = ArrivalClock()
@@ -282,7 +276,6 @@ class JitterBuffer:
 
     def _seek(self, now: float, floor: int) -> None:
         """Let go of everything before the next key frame from ``floor`` on."""
-        self.seeks += 1
         self._expected = None
         self._floor = floor
         self._starts = [index for index in self._starts if index >= floor]
@@ -348,11 +341,7 @@ class JitterBuffer:
 
     def _release(self, first: int, last: int) -> Frame:
         packets = [self._packets[index] for index in range(first, last + 1)]
-        passed_over = 0
-        if self._expected is not None:
-            passed_over = first - self._expected
-            self.passed_over += passed_over
-        if passed_over or self._expected is None:
+        if first != self._expected:
             self._forget_before(first)
         for index in range(first, last + 1):
             del self._packets[index]
@@ -365,7 +354,6 @@ class JitterBuffer:
             self.extend(packets[0].timestamp),
             tuple(packet.payload for packet in packets),
             _independent(packets),
-            passed_over,
         )
 
 
