@@ -17,6 +17,7 @@ from anychat.client.output import Output, explained
 from anychat.client.trace import PeerFigures, TraceFigures
 from anychat.client.transfers import no_files
 from anychat.client.verdict import Verdict, judge
+from anychat.client.waiting import Pause, beside
 from anychat.codes import ResultCode
 from anychat.errors import Refused
 
@@ -46,8 +47,7 @@ class NetTest:
         self._complain = complain
         self._make_client = make_client
         self._client: Client | None = None
-        self._pause: Any = None
-        self._waiting: Deferred[None] | None = None
+        self._pause = Pause(reactor)
         self._over = False
         self.done: Deferred[int] = Deferred()
         """Fires with the exit code."""
@@ -70,19 +70,8 @@ class NetTest:
     def finish(self, code: int) -> "Deferred[int]":
         """End it early: what is known is printed."""
         self._over = True
-        self._wake()
-        return self._done_with(self.done)
-
-    @staticmethod
-    def _done_with(done: "Deferred[int]") -> "Deferred[int]":
-        waiting: Deferred[int] = Deferred()
-
-        def fire(code: int) -> int:
-            waiting.callback(code)
-            return code
-
-        done.addCallback(fire)
-        return waiting
+        self._pause.wake()
+        return beside(self.done)
 
     @inlineCallbacks
     def _run(self, client: Client) -> Generator["Deferred[Any]", Any, None]:
@@ -98,7 +87,7 @@ class NetTest:
         while not client.trace.bound and not self._over:
             if self._reactor.seconds() >= until:
                 break
-            yield self._sleep(_LOOK)
+            yield self._pause.sleep(_LOOK)
         if not client.trace.bound:
             figures = TraceFigures(sent=1)
             self._print(room.room_id, client.user_id, figures, 0.0)
@@ -119,7 +108,7 @@ class NetTest:
             left = options.seconds - (self._reactor.seconds() - began)
             if left <= 0:
                 break
-            yield self._sleep(min(PROGRESS, left))
+            yield self._pause.sleep(min(PROGRESS, left))
             self._progress(client.trace.figures(), self._reactor.seconds() - began)
         sent_for = self._reactor.seconds() - began
         figures = yield client.trace.stop()
@@ -139,23 +128,10 @@ class NetTest:
         while peer not in client.members:
             if self._reactor.seconds() >= until or self._over:
                 return False
-            yield self._sleep(_LOOK)
+            yield self._pause.sleep(_LOOK)
         yield client.trace.listen()
-        yield self._sleep(LISTENING)
+        yield self._pause.sleep(LISTENING)
         return True
-
-    def _sleep(self, seconds: float) -> "Deferred[None]":
-        self._waiting = Deferred()
-        self._pause = self._reactor.callLater(seconds, self._wake)
-        return self._waiting
-
-    def _wake(self) -> None:
-        pause, self._pause = self._pause, None
-        if pause is not None and pause.active():
-            pause.cancel()
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            waiting.callback(None)
 
     # What is printed.
 

@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from anychat.client import log as lines
+from anychat.client.waiting import beside
 from anychat.codes import ResultCode, StreamTransMode
 from anychat.errors import LocalError, Refused
 from anychat.messages import MediaSetup
@@ -175,14 +176,7 @@ class Plane:
 
     def stopped(self, result: Any = None) -> "Deferred[Any]":
         """Fires with ``result`` when nothing of what was stopped runs any more."""
-        waiting: Deferred[Any] = Deferred()
-
-        def fire(earlier: Any) -> Any:
-            waiting.callback(result)
-            return earlier
-
-        self._stopping.addCallback(fire)
-        return waiting
+        return beside(self._stopping).addCallback(lambda _: result)
 
     def _configure(self) -> None:
         assert self._setup is not None

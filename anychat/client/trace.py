@@ -22,6 +22,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 
+from anychat.client.waiting import beside
 from anychat.codes import ResultCode, StreamTransMode, TraceMode
 from anychat.errors import PeerError, Refused
 from anychat.media.quality import ArrivalCount
@@ -354,14 +355,7 @@ class UdpTrace:
             self._cancel()
             self._stopping = Deferred()
             self._finish(0, self._count.reported)
-        waiting: Deferred[TraceFigures] = Deferred()
-
-        def fire(figures: TraceFigures) -> TraceFigures:
-            waiting.callback(figures)
-            return figures
-
-        self._stopping.addCallback(fire)
-        return waiting
+        return beside(self._stopping)
 
     def forget(self) -> None:
         """The session is over."""

@@ -21,6 +21,7 @@ from anychat.client.join import CANNOT_CONNECT, FINE
 from anychat.client.nat import Address, Answer, Findings, conclude, in_words
 from anychat.client.output import Output, explained
 from anychat.client.trust import address_text
+from anychat.client.waiting import Pause, beside
 from anychat.codes import ResultCode
 from anychat.errors import PeerError, Refused
 from anychat.media import stun
@@ -111,8 +112,7 @@ class UdpCheck:
         self._asked = 0
         self._own: bytes | None = None
         self._came_back = False
-        self._pause: Any = None
-        self._waiting: Deferred[None] | None = None
+        self._pause = Pause(reactor)
         self._over = False
         self.done: Deferred[int] = Deferred()
         """Fires with the exit code."""
@@ -125,15 +125,8 @@ class UdpCheck:
     def finish(self, code: int) -> "Deferred[int]":
         """End it early: what is known is printed."""
         self._over = True
-        self._wake()
-        waiting: Deferred[int] = Deferred()
-
-        def fire(result: int) -> int:
-            waiting.callback(code if code else result)
-            return result
-
-        self.done.addCallback(fire)
-        return waiting
+        self._pause.wake()
+        return beside(self.done).addCallback(lambda result: code or result)
 
     def _look_up(self, host: str, port: int) -> Any:
         pool = self._reactor.getThreadPool()
@@ -171,7 +164,7 @@ class UdpCheck:
         for when in ROUNDS:
             wait = when - (self._reactor.seconds() - began)
             if wait > 0:
-                yield self._sleep(wait)
+                yield self._pause.sleep(wait)
             for place, server in enumerate(servers):
                 self._ask(ports[0], server)
                 if place == 0:
@@ -179,7 +172,7 @@ class UdpCheck:
             if self._over:
                 return
         if len(self._answers) < self._asked:
-            yield self._sleep(PATIENCE)
+            yield self._pause.sleep(PATIENCE)
 
     def _ask(self, port: _Port, server: Address) -> None:
         transaction = self._random_bytes(stun.TRANSACTION_LENGTH)
@@ -201,7 +194,7 @@ class UdpCheck:
         self._own = self._random_bytes(stun.TRANSACTION_LENGTH)
         data = stun.build(MessageClass.REQUEST, self._own)
         self._write(ports[1], data, mapped[0])
-        yield self._sleep(HAIRPIN)
+        yield self._pause.sleep(HAIRPIN)
 
     def _received(self, port: _Port, data: bytes, source: Address) -> None:
         try:
@@ -211,26 +204,13 @@ class UdpCheck:
         if message.kind is MessageClass.REQUEST:
             if message.transaction == self._own:
                 self._came_back = True
-                self._wake()
+                self._pause.wake()
             return
         sent = self._sent.pop(message.transaction, None)
         if sent is None or sent[0] is not port or message.mapped is None:
             return
         took = self._reactor.seconds() - sent[2]
         self._answers.append(Answer(port.local, sent[1], message.mapped, took))
-
-    def _sleep(self, seconds: float) -> "Deferred[None]":
-        self._waiting = Deferred()
-        self._pause = self._reactor.callLater(seconds, self._wake)
-        return self._waiting
-
-    def _wake(self) -> None:
-        pause, self._pause = self._pause, None
-        if pause is not None and pause.active():
-            pause.cancel()
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            waiting.callback(None)
 
     def _print(self, findings: Findings, servers: list[Address]) -> None:
         if not self._options.json:
