@@ -151,24 +151,26 @@ def _ask(turn: Turn, asked: PendingLogin, password: str) -> None:
         refuse_beyond_seats(turn)
     if asked.session in state.sessions or asked.session in state.verifying:
         raise LocalError(f"session id {asked.session} is not fresh")
-    turn.changes.append(
-        LoginAsked(
-            asked.session,
-            asked.link,
-            asked.request,
-            asked.name,
-            asked.address,
-            asked.local_address,
-            asked.device,
-            asked.secure,
-        )
-    )
+    turn.changes.append(_asked(asked))
     turn.effects.append(AskVerifyUser(asked.session, VerifyUser(asked.name, password)))
 
 
 def _refuse(turn: Turn, asked: PendingLogin, refused: Refused) -> None:
     turn.effects.append(
         RefuseLogin(asked.link, asked.request, refused.code, refused.reason)
+    )
+
+
+def _asked(login: PendingLogin) -> LoginAsked:
+    return LoginAsked(
+        login.session,
+        login.link,
+        login.request,
+        login.name,
+        login.address,
+        login.local_address,
+        login.device,
+        login.secure,
     )
 
 
@@ -193,19 +195,7 @@ def _apply_settled(state: State, change: LoginSettled) -> None:
 
 def snapshot(state: State) -> list[Change]:
     """The changes that bring back which logins wait for a verdict."""
-    return [
-        LoginAsked(
-            asked.session,
-            asked.link,
-            asked.request,
-            asked.name,
-            asked.address,
-            asked.local_address,
-            asked.device,
-            asked.secure,
-        )
-        for asked in state.verifying.values()
-    ]
+    return [_asked(login) for login in state.verifying.values()]
 
 
 #: What is decided here, by the type of the command.
