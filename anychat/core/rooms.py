@@ -241,16 +241,7 @@ def _refuse_alone(turn: Turn, asker: Session, entry: Entry) -> None:
 
 
 def _ask(turn: Turn, asker: Session, entry: Entry, password: str) -> None:
-    turn.changes.append(
-        EntryAsked(
-            entry.session,
-            entry.request,
-            entry.room_id,
-            entry.name,
-            entry.password,
-            entry.named,
-        )
-    )
+    turn.changes.append(_asked(entry))
     turn.effects.append(
         AskPrepareEnterRoom(
             asker.id,
@@ -282,6 +273,17 @@ def _admit(turn: Turn, asker: Session, entry: Entry) -> None:
 def _bare_member(session: Session) -> Member:
     """A member on the threshold: without streams."""
     return Member(session.user_id, session.level, session.nickname)
+
+
+def _asked(entry: Entry) -> EntryAsked:
+    return EntryAsked(
+        entry.session,
+        entry.request,
+        entry.room_id,
+        entry.name,
+        entry.password,
+        entry.named,
+    )
 
 
 def _apply_asked(state: State, change: EntryAsked) -> None:
@@ -383,17 +385,7 @@ def snapshot(state: State) -> list[Change]:
         if room.automatic:
             changes.append(RoomAdded(room.id, room.name, True, room.password))
         changes.extend(RoomEntered(room.id, session) for session in room.members)
-    changes.extend(
-        EntryAsked(
-            entry.session,
-            entry.request,
-            entry.room_id,
-            entry.name,
-            entry.password,
-            entry.named,
-        )
-        for entry in state.entering.values()
-    )
+    changes.extend(_asked(entry) for entry in state.entering.values())
     return changes
 
 
