@@ -1,4 +1,4 @@
-"""Clients' links: the TCP port, who may connect, and which session is whose.
+"""Clients' links: who may log in, and which session is whose.
 
 Sits between the wire and the core.  From the wire it submits commands
 (`LinkLogin`, `LoginDropped`, `SessionMessage`, `LinkLost`, `LinkResumed`); the
@@ -13,10 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.interfaces import IAddress
-from twisted.internet.protocol import Factory
-from twisted.internet.task import LoopingCall
+from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from anychat.codes import ResultCode, StreamTransMode
@@ -50,29 +47,22 @@ from anychat.messages import (
     ServerParameters,
 )
 from anychat.notices import Notices
-from anychat.protocols.entrance import Entrance
 from anychat.protocols.formats import encode, number_of
 from anychat.protocols.formats_link import TOKEN_SIZE
 from anychat.protocols.framing import encode_frame
-from anychat.protocols.proof import SALT_SIZE, derive_key
 from anychat.protocols.signalling import (
     HelloFacts,
-    LinkTerms,
     ServerLink,
     Stage,
 )
-from anychat.protocols.tls import SecureTransports
-from anychat.services.admission import Admission, is_loopback, plain_address
+from anychat.services.admission import Admission, is_loopback
+from anychat.services.connections import Connections, peer
 from anychat.services.holding import Holding
-from anychat.services.listening import listen_tcp, raise_file_limit
 from anychat.services.sessions import Session, Tokens
 from anychat.services.settings import LinkSettings
 from anychat.services.signatures import SignatureCheck, SignatureSettings, digest
 
 __all__ = ["ClientLinks", "LinkMedia", "LinkSettings"]
-
-#: File descriptors that are left for everything but client links.
-SPARE_DESCRIPTORS = 256
 
 _LOGIN_RESULT, _RESUMED = number_of(LoginResult), number_of(Resumed)
 
@@ -88,19 +78,6 @@ class LinkMedia(Protocol):
 
     def link_eased(self, session: SessionId) -> None:
         """The session's link has room again."""
-
-
-class _Doors(Factory):
-    """What the ports ask for a protocol."""
-
-    noisy = False
-
-    def __init__(self, links: "ClientLinks"):
-        self._links = links
-
-    def buildProtocol(self, addr: IAddress | None) -> Any:
-        """An `Entrance`, or None to close the connection at once."""
-        return self._links.accept(addr)
 
 
 class ClientLinks(Service):
@@ -134,7 +111,6 @@ class ClientLinks(Service):
         signatures: SignatureCheck | None = None,
         clock: Callable[[], float] = time.time,
     ):
-        self._reactor = reactor
         self._settings = settings
         self._submit = submit
         self._random_bytes = random_bytes
@@ -147,24 +123,18 @@ class ClientLinks(Service):
         self._signatures = signatures or SignatureCheck(SignatureSettings(), clock)
         self._clock = clock
         self._room_key = random_bytes(32)
-        salt = random_bytes(SALT_SIZE)
-        self._terms = LinkTerms(
-            facts=hello,
-            seconds=reactor.seconds,
-            call_later=reactor.callLater,
-            random_bytes=random_bytes,
-            started=reactor.seconds(),
-            salt=salt,
-            key=derive_key(settings.password, salt) if settings.password else b"",
-            check_time=settings.check_time,
-            timeout=settings.timeout,
-        )
-        self.secure_transports = (
-            SecureTransports(settings.secure, reactor) if settings.secure else None
-        )
+        self._counters: Counter[str] = Counter()
         self._admission = Admission(settings.links_per_address, settings.links_overall)
-        self._most = settings.links_overall
-        self._connections: dict[LinkId, Entrance | ServerLink] = {}
+        self.connections = Connections(
+            reactor,
+            settings,
+            hello,
+            random_bytes,
+            self,
+            self._admission,
+            self._notices,
+            self._counters,
+        )
         self._logins: dict[LinkId, SessionId] = {}
         """Logins that the core has not granted or refused yet."""
         self._withdrawn: dict[SessionId, str] = {}
@@ -172,13 +142,7 @@ class ClientLinks(Service):
         self._sessions: dict[SessionId, Session] = {}
         self._tokens = Tokens()
         self._holding = Holding(settings.memory_overall, self._sessions.values())
-        self._link_ids = itertools.count(1)
         self._session_ids = itertools.count(1)
-        self._ports: list[Any] = []
-        self._sweep = LoopingCall(self.sweep)
-        self._sweep.clock = reactor
-        self._empty: Deferred[None] | None = None
-        self._counters: Counter[str] = Counter()
         self.carried: dict[int, Callable[[Session, bytes], bool]] = {}
         """Who takes the session messages that carry no number, by their type;
         he says whether one was news."""
@@ -192,15 +156,7 @@ class ClientLinks(Service):
 
         :raises CannotListenError: an address or the port cannot be had.
         """
-        limit = raise_file_limit()
-        self._most = max(limit - SPARE_DESCRIPTORS, limit // 2)
-        self._ports = listen_tcp(
-            self._reactor,
-            _Doors(self),
-            self._settings.addresses,
-            self._settings.port,
-        )
-        self._sweep.start(1.0, now=False)
+        self.connections.listen()
         super().startService()
 
     def stopService(self) -> "Deferred[Any]":
@@ -209,32 +165,18 @@ class ClientLinks(Service):
         What does not go by itself within a second is cut off.
         """
         super().stopService()
-        if self._sweep.running:
-            self._sweep.stop()
-        waiting = [port.stopListening() for port in self._ports]
-        self._ports = []
-        for connection in list(self._connections.values()):
-            if isinstance(connection, ServerLink):
-                connection.close(ResultCode.CONNECT_OFFLINE)
-            else:
-                connection.turn_away()
-        if self._connections:
-            self._empty = Deferred()
-            late = self._reactor.callLater(1.0, self._cut_off)
-            self._empty.addBoth(lambda _: late.active() and late.cancel())
-            waiting.append(self._empty)
-        return DeferredList([d for d in waiting if d is not None])
+        return self.connections.close()
 
     def addresses(self) -> list[Any]:
         """Where it listens."""
-        return [port.getHost() for port in self._ports]
+        return self.connections.addresses()
 
     def statistics(self) -> dict[str, int]:
         """Counters since the start, and how many there are of what now."""
         held = sum(session.link is None for session in self._sessions.values())
         return {
             **self._counters,
-            "connections": len(self._connections),
+            "connections": len(self.connections),
             "unauthenticated": len(self._admission),
             "sessions": len(self._sessions),
             "sessions_held": held,
@@ -268,7 +210,7 @@ class ClientLinks(Service):
     def refuse_login(self, link: LinkId, request: int, code: ResultCode) -> None:
         """The login on that link is not granted."""
         self._logins.pop(link, None)
-        asking = self._connections.get(link)
+        asking = self.connections.get(link)
         if isinstance(asking, ServerLink) and asking.stage is Stage.LOGIN:
             self._counters["logins_refused"] += 1
             asking.refuse(request, code)
@@ -283,7 +225,7 @@ class ClientLinks(Service):
         session = Session(self, self._holding, effect.session, secure=effect.secure)
         self._sessions[session.id] = session
         self._counters["logins"] += 1
-        link = self._connections.get(effect.link)
+        link = self.connections.get(effect.link)
         if not isinstance(link, ServerLink) or link.stage is not Stage.LOGIN:
             # Gone while the login was being looked at.
             self._holding.hold(session)
@@ -348,64 +290,6 @@ class ClientLinks(Service):
         address = self._withdrawn.pop(session, None)
         if address is not None:
             self._admission.leave(address)
-
-    # What the port and its entrances report.
-
-    def accept(self, addr: Any) -> Entrance | None:
-        """A connection came; None closes it at once."""
-        address = plain_address(addr.host)
-        if len(self._connections) >= self._most:
-            self._counters["refused_overall"] += 1
-            self._notices.say(
-                "full", f"Refuse connection from {address}, too many connections."
-            )
-            return None
-        if not self._admission.enter(address):
-            self._counters["refused_address"] += 1
-            self._notices.say(
-                "crowd",
-                f"Refuse connection from {address}, too many connections that "
-                "have not logged in.",
-            )
-            return None
-        self._counters["accepted"] += 1
-        entrance = Entrance(
-            self,
-            LinkId(next(self._link_ids)),
-            address=address,
-            port=addr.port,
-            opened=self._reactor.seconds(),
-        )
-        self._connections[entrance.id] = entrance
-        return entrance
-
-    def native(self, entrance: Entrance) -> ServerLink:
-        """A connection speaks our protocol."""
-        link = ServerLink(
-            self,
-            self._terms,
-            entrance.id,
-            secure=entrance.secure,
-            address=entrance.address,
-            port=entrance.port,
-            opened=entrance.opened,
-        )
-        self._connections[link.id] = link
-        return link
-
-    def foreign(self, entrance: Entrance) -> None:
-        """A connection speaks nothing of ours."""
-        self._counters["foreign"] += 1
-        self._notices.say(
-            "foreign",
-            f"Illegal connection from {_peer(entrance)}, unknown protocol, closed.",
-        )
-
-    def left(self, entrance: Entrance, reason: Failure) -> None:
-        """A connection ended before it said anything of ours."""
-        if entrance.secure:
-            self._counters["tls_incomplete"] += 1
-        self._drop(entrance)
 
     # What links report.
 
@@ -503,16 +387,18 @@ class ClientLinks(Service):
         self._counters[f"closed_{error.code.name.lower()}"] += 1
         self._notices.say(
             f"fault {error.code:d}",
-            f"Close link of {_peer(link)}, {error.reason}.(errorcode={error.code:d})",
+            f"Close link of {peer(link)}, {error.reason}.(errorcode={error.code:d})",
         )
 
     def link_lost(self, link: ServerLink, reason: Failure) -> None:
         """A connection is gone; its session, if it still has it, is held."""
         if link.session is None:
-            self._drop(link)
+            login = self._logins.pop(link.id, None)
+            if login is not None:
+                self._submit(LoginDropped(login))
+            self.connections.drop(link)
             return
-        del self._connections[link.id]
-        self._tell_empty()
+        self.connections.remove(link)
         session = link.session
         assert isinstance(session, Session)
         if session.link is link:
@@ -584,40 +470,6 @@ class ClientLinks(Service):
         """A request came again."""
         self._counters["repeated_requests"] += 1
 
-    # Time.
-
-    def sweep(self) -> None:
-        """Once a second: end what is silent, late, or does not go away."""
-        now = self._reactor.seconds()
-        for connection in list(self._connections.values()):
-            if isinstance(connection, ServerLink):
-                self._sweep_link(connection, now)
-            elif now - connection.opened > self._settings.hello_time:
-                self._late(connection)
-                connection.turn_away()
-
-    def _sweep_link(self, link: ServerLink, now: float) -> None:
-        settings, stage = self._settings, link.stage
-        if stage is Stage.CLOSED:
-            if now - link.closed_at > settings.closing_time:
-                link.abort()
-        elif stage is Stage.HELLO or stage is Stage.PROOF:
-            if now - link.opened > settings.hello_time:
-                self._late(link)
-                link.close(ResultCode.CONNECT_TIMEOUT)
-        elif now - link.last_heard > settings.timeout:
-            self._counters["closed_silent"] += 1
-            link.abort()
-        elif stage is not Stage.SESSION and now - link.opened > settings.login_time:
-            self._late(link)
-            link.close(ResultCode.NOTLOGIN)
-
-    def _late(self, connection: Entrance | ServerLink) -> None:
-        self._counters["closed_late"] += 1
-        self._notices.say(
-            "late", f"Close connection of {_peer(connection)}, did not log in in time."
-        )
-
     # The rest.
 
     def _refuse_blocked(self, link: ServerLink) -> None:
@@ -638,32 +490,6 @@ class ClientLinks(Service):
         if link.failures >= self._settings.login_failures:
             self._counters["closed_failures"] += 1
             self._notices.say(
-                "failures", f"Close link of {_peer(link)}, too many failed logins."
+                "failures", f"Close link of {peer(link)}, too many failed logins."
             )
             link.close(code)
-
-    def _drop(self, connection: Entrance | ServerLink) -> None:
-        """Forget a connection that had no session, and the login it waits for."""
-        del self._connections[connection.id]
-        login = self._logins.pop(connection.id, None)
-        if login is not None:
-            self._submit(LoginDropped(login))
-        self._admission.leave(connection.address)
-        self._tell_empty()
-
-    def _tell_empty(self) -> None:
-        if self._empty is not None and not self._connections:
-            empty, self._empty = self._empty, None
-            empty.callback(None)
-
-    def _cut_off(self) -> None:
-        for connection in list(self._connections.values()):
-            if isinstance(connection, ServerLink):
-                connection.abort()
-            else:
-                connection.turn_away()
-
-
-def _peer(connection: Entrance | ServerLink) -> str:
-    host = connection.address
-    return f"[{host}]:{connection.port}" if ":" in host else f"{host}:{connection.port}"

@@ -109,9 +109,7 @@ class MemoryTests(TestCase):
 
     def backlog(self):
         """Bytes in the server's own buffers, as Twisted has them."""
-        transports = [
-            connection.transport for connection in self.links._connections.values()
-        ]
+        transports = [connection.transport for connection in self.links.connections]
         return sum(
             len(each.dataBuffer) - each.offset + each._tempDataLen
             for each in transports

@@ -205,7 +205,7 @@ class LinksTestCase(SynchronousTestCase):
     def connect(self, peer, address="127.0.0.1"):
         """A connection of that peer, or None if it was refused."""
         kind = IPv6Address if ":" in address else IPv4Address
-        entrance = self.links.accept(kind("TCP", address, 40000))
+        entrance = self.links.connections.accept(kind("TCP", address, 40000))
         if entrance is None:
             return None
         pipe = Pipe(peer, entrance, address)
@@ -294,10 +294,10 @@ class LoginTests(LinksTestCase):
     def test_proofOverTls(self):
         """SDKAuthPass is proved with the binding of this very connection."""
         self.serve(password="pw")
-        self.links._terms = self.links._terms.__class__(
+        self.links.connections.terms = self.links.connections.terms.__class__(
             **{
-                name: getattr(self.links._terms, name)
-                for name in self.links._terms.__slots__
+                name: getattr(self.links.connections.terms, name)
+                for name in self.links.connections.terms.__slots__
                 if name not in ("salt", "key")
             },
             salt=b"s" * 16,
@@ -1183,7 +1183,7 @@ class MemoryTests(LinksTestCase):
         self.assertEqual(self.count("replay_bytes"), 0)
         self.assertGreaterEqual(self.count("unsent_bytes"), before)
         self.clock.advance(6)
-        self.links.sweep()
+        self.links.connections.sweep()
         self.assertEqual(self.total(), 0)
 
     def test_beforeTheLogin(self):
@@ -1285,15 +1285,17 @@ class TroubleTests(LinksTestCase):
         """Ten thousand connections that say nothing are gone after 10 s."""
         for number in range(10_000):
             address = f"10.0.{number // 100}.1"
-            self.assertIsNotNone(self.links.accept(IPv4Address("TCP", address, 1)))
-        entrances = list(self.links._connections.values())
+            self.assertIsNotNone(
+                self.links.connections.accept(IPv4Address("TCP", address, 1))
+            )
+        entrances = list(self.links.connections)
         for entrance in entrances:
             Pipe(Peer(), entrance)
         self.clock.advance(10)
-        self.links.sweep()
+        self.links.connections.sweep()
         self.assertEqual(self.count("connections"), 10_000)
         self.clock.advance(0.1)
-        self.links.sweep()
+        self.links.connections.sweep()
         for entrance in entrances:
             entrance.connectionLost()
         self.assertEqual(self.count("connections"), 0)
@@ -1315,7 +1317,7 @@ class TroubleTests(LinksTestCase):
             pipe.flush()
             self.clock.advance(1)
             peer.transport.write(b"\0")
-            self.links.sweep()
+            self.links.connections.sweep()
         pipe.flush()
         self.assertTrue(peer.lost)
         self.assertIn(
@@ -1329,7 +1331,7 @@ class TroubleTests(LinksTestCase):
             self.clock.advance(5)
             client.link.heartbeat()
             client.pipe.flush()
-            self.links.sweep()
+            self.links.connections.sweep()
         client.pipe.flush()
         self.assertEqual(client.owner.reason.code, ResultCode.NOTLOGIN)
 
@@ -1342,7 +1344,7 @@ class TroubleTests(LinksTestCase):
             self.clock.advance(5)
             client.link.heartbeat()
             client.pipe.flush()
-            self.links.sweep()
+            self.links.connections.sweep()
         client.pipe.flush()
         self.assertEqual(client.owner.reason.code, ResultCode.NOTLOGIN)
         self.assertEqual(self.count("unauthenticated"), 0)
@@ -1354,12 +1356,12 @@ class TroubleTests(LinksTestCase):
             self.clock.advance(5)
             client.link.heartbeat()
             client.pipe.flush()
-            self.links.sweep()
+            self.links.connections.sweep()
         self.clock.advance(20)
-        self.links.sweep()
+        self.links.connections.sweep()
         self.assertEqual(self.commands, [])
         self.clock.advance(1)
-        self.links.sweep()
+        self.links.connections.sweep()
         client.pipe.flush()
         self.assertEqual(self.commands, [LinkLost(1)])
         self.assertEqual(self.count("closed_silent"), 1)
@@ -1373,7 +1375,7 @@ class TroubleTests(LinksTestCase):
             client.link.transport.write(b"\0")
             client.pipe.flush()
             self.clock.advance(1)
-            self.links.sweep()
+            self.links.connections.sweep()
         client.pipe.flush()
         self.assertEqual(self.commands, [LinkLost(1)])
 
@@ -1430,7 +1432,7 @@ class TroubleTests(LinksTestCase):
         client.pipe.flush()
         self.assertEqual(self.count("connections"), 1)
         self.clock.advance(6)
-        self.links.sweep()
+        self.links.connections.sweep()
         client.pipe.flush()
         self.assertEqual(self.count("connections"), 0)
 
@@ -1470,7 +1472,7 @@ class RateTests(LinksTestCase):
             self.clock.advance(1)
             client.link.heartbeat()
             client.pipe.flush()
-            self.links.sweep()
+            self.links.connections.sweep()
 
     def test_allAreTaken(self):
         """Everything sent is carried out, in order, at the rate; TLS or not."""
@@ -1530,10 +1532,10 @@ class RateTests(LinksTestCase):
         (call,) = self.clock.getDelayedCalls()
         self.assertGreater(call.getTime(), 3.0)
         self.clock.advance(call.getTime())
-        self.links.sweep()
+        self.links.connections.sweep()
         self.assertEqual(self.count("closed_silent"), 0)
         self.clock.advance(2.1)
-        self.links.sweep()
+        self.links.connections.sweep()
         self.assertEqual(self.count("closed_silent"), 1)
 
     def test_loginTimeHolds(self):
@@ -1544,7 +1546,7 @@ class RateTests(LinksTestCase):
         client.pipe.flush()
         self.clock.advance(1.6)
         self.assertEqual(len(self.clock.getDelayedCalls()), 1)
-        self.links.sweep()
+        self.links.connections.sweep()
         client.pipe.flush()
         self.assertEqual(client.owner.reason.code, ResultCode.NOTLOGIN)
         self.assertEqual(self.count("connections"), 0)
