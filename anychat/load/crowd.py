@@ -248,6 +248,7 @@ class Crowd:
                 key_frames_asked=sum(m.key_frames_asked for m in self._members),
                 packets_asked=sum(m.packets_asked for m in self._members),
                 links_lost=self._links_lost,
+                paths_lost=sum(m.paths_lost for m in self._members),
                 native=NATIVE,
             ),
         )

@@ -31,6 +31,8 @@ class Measured:
     packets_asked: int = 0
     """That the server missed and asked for again."""
     links_lost: int = 0
+    paths_lost: int = 0
+    """Times that the server stopped answering a user over UDP."""
     native: bool = True
 
 
@@ -62,6 +64,8 @@ class Summary:
     misrouted: int
     """Copies at users who were not to have them."""
     malformed: int
+    feedback_dropped: int
+    """STUN and RTCP of the server that the load generator itself dropped."""
     send_errors: int
     schedule_slipped: float
     """Seconds that the load generator itself fell behind."""
@@ -74,6 +78,7 @@ class Summary:
     key_frames_asked: int
     packets_asked: int
     links_lost: int
+    paths_lost: int
     native: bool
     """False: the load generator ran in Python, which is slow."""
 
@@ -129,6 +134,7 @@ def summarize(layout: Layout, pattern: Pattern, measured: Measured) -> Summary:
         late=arrivals.late,
         misrouted=arrivals.strangers + arrivals.unknown,
         malformed=arrivals.malformed,
+        feedback_dropped=arrivals.ring_full,
         send_errors=sum(flow.failed for flow in measured.flows),
         schedule_slipped=round(measured.slipped, 3),
         latency_us={
@@ -147,6 +153,7 @@ def summarize(layout: Layout, pattern: Pattern, measured: Measured) -> Summary:
         key_frames_asked=measured.key_frames_asked,
         packets_asked=measured.packets_asked,
         links_lost=measured.links_lost,
+        paths_lost=measured.paths_lost,
         native=measured.native,
     )
 
@@ -196,8 +203,10 @@ def _rows(summary: Summary) -> Iterable[tuple[str, str]]:
         "too late": s.late,
         "misrouted": s.misrouted,
         "malformed": s.malformed,
+        "feedback dropped": s.feedback_dropped,
         "not sent": s.send_errors,
         "links lost": s.links_lost,
+        "UDP paths lost": s.paths_lost,
     }
     found = [f"{count:,} {name}" for name, count in troubles.items() if count]
     if s.schedule_slipped:

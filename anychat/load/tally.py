@@ -31,6 +31,6 @@ class Arrivals:
     """Copies at users of another room."""
     malformed: int
     ring_full: int
-    """STUN and RTCP that were dropped here."""
+    """STUN and RTCP that this program dropped: nobody had read the earlier ones."""
     latency: list[int] = field(repr=False)
     """Copies by `histogram.bucket_of` of their delay."""

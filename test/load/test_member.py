@@ -199,6 +199,10 @@ class MemberTests(SynchronousTestCase):
         self.assertNoResult(bound)
         say(stun.success(second, address, key, bound=True), 1.2)
         self.assertAlmostEqual(self.successResultOf(bound), 0.1)
+        for second in range(2, 20):
+            self.member.binding.handle_timeout(float(second))
+            self.member.drain(lambda size: b"3" * size, float(second))
+        self.assertEqual(self.member.paths_lost, 1)
 
     def test_leave(self):
         """It logs out before it closes."""

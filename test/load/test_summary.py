@@ -73,9 +73,18 @@ class SummaryTests(SynchronousTestCase):
         self.assertIn("10 of 200 (5.000 %)", text)
         self.assertIn("25.0 % of one CPU", text)
         self.assertNotIn("note", text)
-        slow = replace(self.measured, slipped=1.5, native=False, links_lost=1)
+        slow = replace(
+            self.measured,
+            arrivals=replace(self.measured.arrivals, ring_full=2),
+            slipped=1.5,
+            native=False,
+            links_lost=1,
+            paths_lost=3,
+        )
         notes = table(summarize(LAYOUT, PATTERN, slow))
         self.assertIn("1 links lost", notes)
+        self.assertIn("3 UDP paths lost", notes)
+        self.assertIn("2 feedback dropped", notes)
         self.assertIn("1.5 s behind", notes)
         self.assertIn("not installed", notes)
 
