@@ -50,11 +50,7 @@ from anychat.notices import Notices
 from anychat.protocols.formats import encode, number_of
 from anychat.protocols.formats_link import TOKEN_SIZE
 from anychat.protocols.framing import encode_frame
-from anychat.protocols.signalling import (
-    HelloFacts,
-    ServerLink,
-    Stage,
-)
+from anychat.protocols.signalling import HelloFacts, ServerLink, Stage
 from anychat.services.admission import Admission, is_loopback
 from anychat.services.connections import Connections, peer
 from anychat.services.holding import Holding

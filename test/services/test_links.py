@@ -1,15 +1,7 @@
 """Tests of `anychat.services.links` and `anychat.services.sessions`.
 
-Clients and server speak to each other in memory; in place of the core stands a
-list of the commands that came.
+What needs no session is in `test_connections`.
 """
-
-from twisted.internet import reactor
-from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import inlineCallbacks
-from twisted.internet.error import CannotListenError
-from twisted.internet.task import Clock
-from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from anychat.codes import DeviceType, ResultCode, StreamKind, StreamTransMode
 from anychat.core.commands import (
@@ -19,7 +11,6 @@ from anychat.core.commands import (
     LoginDropped,
     SessionMessage,
 )
-from anychat.core.effects import StartSession
 from anychat.core.hall import Hall
 from anychat.core.settings import HallSettings
 from anychat.errors import LocalError
@@ -33,7 +24,6 @@ from anychat.messages import (
     LoginResult,
     Logout,
     MediaPath,
-    MediaSetup,
     MediaTransport,
     OnlineUser,
     OpenStream,
@@ -42,7 +32,6 @@ from anychat.messages import (
     Resume,
     Resumed,
     SendText,
-    ServerParameters,
     StreamFormat,
     StreamGranted,
     StreamOpened,
@@ -51,207 +40,12 @@ from anychat.messages import (
 from anychat.protocols.formats import encode
 from anychat.protocols.framing import MAGIC, encode_frame
 from anychat.protocols.reliable import KEEPING, REPLAY_MAXIMUM, ReliableChannel
-from anychat.protocols.signalling import ClientLink
 from anychat.services.filter import FilterSlot
 from anychat.services.hall import Effects, HallService
-from anychat.services.links import ClientLinks, LinkSettings
-from test.protocols.dialogue import (
-    FACTS,
-    RecordingClient,
-    client_options,
-    counting_bytes,
-    frame,
-    hello,
-    key_of,
-    messages_in,
-    server_context,
-)
-from test.protocols.pipe import Pipe
+from test.protocols.dialogue import frame, hello, key_of
+from test.services.links_case import PARAMETERS, SETUP, LinksTestCase, Peer
 
-PARAMETERS = ServerParameters(320, 240, 15, 30, 90000, 1, 3, 3, 16000, 1, 16, 11, 16000)
-SETUP = MediaSetup((), 8907, "1", 1, 2, b"k" * 16, b"r" * 16, b"s" * 12)
 FORMAT = StreamFormat(96, 90000, 60000)
-
-
-class Peer:
-    """A client that speaks frames of its own making."""
-
-    def __init__(self):
-        self.transport = None
-        self.data = b""
-        self.lost = False
-
-    def makeConnection(self, transport):
-        """Connected."""
-        self.transport = transport
-
-    def dataReceived(self, data):
-        """Keep what comes."""
-        self.data += data
-
-    def connectionLost(self, reason):
-        """Over."""
-        self.lost = True
-
-
-class Client:
-    """A client as the library makes it: a link and what it reported."""
-
-    def __init__(self, pipe, link, owner):
-        self.pipe = pipe
-        self.link = link
-        self.owner = owner
-        self.requests = 0
-
-    def ask(self, message):
-        """Send a request and let everything happen."""
-        self.requests += 1
-        self.link.send(message, self.requests)
-        self.pipe.flush()
-
-    def raw(self, number, body, request=0):
-        """Send a session frame of any kind, and let everything happen."""
-        self.link.transport.write(self.link.channel.number(number, body, request))
-        self.pipe.flush()
-
-    def heard(self):
-        """Messages since the last call."""
-        events, self.owner.events = self.owner.events, []
-        return [event[1] for event in events if isinstance(event, tuple)]
-
-
-class RecordingMedia:
-    """A media plane that notes what comes from links."""
-
-    def __init__(self):
-        self.events = []
-        self.link = None
-
-    def link_path(self, session, link):
-        """Where a session wants its media."""
-        self.link = link
-        self.events.append(("path", session, link is not None))
-
-    def link_media(self, session, data):
-        """A packet."""
-        self.events.append(("media", session, data))
-
-    def link_eased(self, session):
-        """Room."""
-        self.events.append(("eased", session))
-
-    def take(self):
-        """What was noted since the last call, room left out."""
-        events, self.events = self.events, []
-        return [event for event in events if event[0] != "eased"]
-
-
-class LinksTestCase(SynchronousTestCase):
-    """Links on a clock of the test's, and a core that only writes down."""
-
-    def setUp(self):
-        """A server without SDKAuthPass, with TLS."""
-        self.serve()
-
-    def serve(self, password="", secure=True, **settings):
-        """Make the server anew."""
-        self.clock = Clock()
-        self.log = []
-        self.commands = []
-        self.grant = True
-        self.users = 0
-        self.ssrcs = iter(range(1000, 2000))
-        self.media = RecordingMedia()
-        self.links = ClientLinks(
-            self.clock,
-            LinkSettings(
-                port=0,
-                password=password,
-                secure=server_context() if secure else None,
-                **settings,
-            ),
-            self.submit,
-            PARAMETERS,
-            FACTS,
-            counting_bytes(),
-            self.log.append,
-            lambda: next(self.ssrcs),
-            self.media,
-        )
-
-    def submit(self, command):
-        """Stand in for the core."""
-        self.commands.append(command)
-        if isinstance(command, LinkLogin) and self.grant:
-            self.start(command)
-
-    def start(self, command):
-        """Grant a login."""
-        self.users += 1
-        self.links.start_session(
-            StartSession(
-                command.session,
-                command.link,
-                command.request,
-                -1 - self.users,
-                0,
-                command.message.name,
-                command.address,
-                command.secure,
-            ),
-            SETUP if command.secure else None,
-        )
-
-    def connect(self, peer, address="127.0.0.1"):
-        """A connection of that peer, or None if it was refused."""
-        kind = IPv6Address if ":" in address else IPv4Address
-        entrance = self.links.connections.accept(kind("TCP", address, 40000))
-        if entrance is None:
-            return None
-        pipe = Pipe(peer, entrance, address)
-        pipe.flush()
-        return pipe
-
-    def client(self, tls=True, address="127.0.0.1", password=""):
-        """A client up to where it may log in."""
-        owner = RecordingClient()
-        link = ClientLink(
-            owner,
-            agent="test",
-            random_bytes=counting_bytes(),
-            seconds=self.clock.seconds,
-            password=password,
-            tls=client_options() if tls else None,
-            derive=lambda password, salt: key_of(password),
-        )
-        return Client(self.connect(link, address), link, owner)
-
-    def user(self, tls=True):
-        """A client that has logged in as a guest."""
-        client = self.client(tls)
-        client.ask(Login("guest", ""))
-        self.token = client.heard()[0].token
-        self.commands.clear()
-        return client
-
-    def resume(self, client, tls=True, token=None):
-        """A new link of a client; it asks for its session."""
-        channel = client.link.channel
-        again = self.client(tls)
-        again.requests = client.requests
-        again.heard()
-        again.link.resume(channel, token or self.token, 99)
-        again.pipe.flush()
-        return again
-
-    def count(self, name):
-        """A counter."""
-        return self.links.statistics().get(name, 0)
-
-    @property
-    def session(self):
-        """Id of the last session that began."""
-        return self.links._sessions[max(self.links._sessions)].id
 
 
 class LoginTests(LinksTestCase):
@@ -1200,48 +994,7 @@ class MemoryTests(LinksTestCase):
 
 
 class TroubleTests(LinksTestCase):
-    """Strangers and broken clients cost little and end."""
-
-    def test_foreign(self):
-        """Another protocol is closed without a word, with one line."""
-        for _ in range(50):
-            peer = Peer()
-            pipe = self.connect(peer, "192.0.2.1")
-            peer.transport.write(b"GET / HTTP/1.1\r\n\r\n")
-            pipe.flush()
-            self.assertEqual((peer.data, peer.lost), (b"", True))
-        self.assertEqual(len(self.log), 1)
-        self.assertIn("192.0.2.1:40000", self.log[0])
-        self.assertEqual(self.count("foreign"), 50)
-        self.assertEqual(self.count("connections"), 0)
-
-    def test_garbageInsideTls(self):
-        """TLS hides nothing: what is inside is judged the same way."""
-        client = self.client()
-        other = self.client()
-        other.link.transport.write(b"\0\0\0\0")
-        other.pipe.flush()
-        self.assertEqual(other.owner.reason.code, ResultCode.PROTOCOLFAIL)
-        self.assertNotIn("lost", client.owner.events)
-
-    def test_brokenTls(self):
-        """A handshake that is none ends the connection and is counted."""
-        peer = Peer()
-        pipe = self.connect(peer)
-        peer.transport.write(b"\x16\x03\x01\x00\x05hello")
-        pipe.flush()
-        self.assertTrue(peer.lost)
-        self.assertEqual(self.count("tls_incomplete"), 1)
-        self.assertEqual(self.count("unauthenticated"), 0)
-
-    def test_magicInPieces(self):
-        """The first bytes may come one at a time."""
-        peer = Peer()
-        pipe = self.connect(peer)
-        for byte in MAGIC + hello():
-            peer.transport.write(bytes([byte]))
-            pipe.flush()
-        self.assertEqual(len(messages_in(peer.data)), 2)
+    """Broken clients cost little and end."""
 
     def test_frameBeforeTheHello(self):
         """A login without a hello is refused."""
@@ -1251,133 +1004,6 @@ class TroubleTests(LinksTestCase):
         pipe.flush()
         self.assertTrue(peer.lost)
         self.assertEqual(self.commands, [])
-
-    def test_tooManyFromOneAddress(self):
-        """The hundredth connection without a session is the last."""
-        self.serve(links_per_address=100)
-        pipes = [self.connect(Peer(), "192.0.2.1") for _ in range(150)]
-        self.assertEqual(sum(pipe is not None for pipe in pipes), 100)
-        self.assertIsNotNone(self.connect(Peer(), "192.0.2.2"))
-        self.assertEqual(self.count("refused_address"), 50)
-        self.assertEqual(len(self.log), 1)
-        pipes[0].cut()
-        self.assertIsNotNone(self.connect(Peer(), "192.0.2.1"))
-
-    def test_ipv6CountsByNetwork(self):
-        """One customer's /64 is one place."""
-        self.serve(links_per_address=2)
-        self.assertIsNotNone(self.connect(Peer(), "2001:db8::1"))
-        self.assertIsNotNone(self.connect(Peer(), "2001:db8::2"))
-        self.assertIsNone(self.connect(Peer(), "2001:db8::3"))
-        self.assertIsNotNone(self.connect(Peer(), "2001:db8:0:1::1"))
-
-    def test_sessionsDoNotCount(self):
-        """Those who have signed in leave room for others, however they go."""
-        self.serve(links_per_address=1)
-        clients = [self.user() for _ in range(3)]
-        self.assertIsNotNone(self.connect(Peer()))
-        self.assertIsNone(self.connect(Peer()))
-        for client in clients:
-            client.pipe.cut()
-        self.assertEqual(self.count("unauthenticated"), 1)
-
-    def test_halfOpen(self):
-        """Ten thousand connections that say nothing are gone after 10 s."""
-        for number in range(10_000):
-            address = f"10.0.{number // 100}.1"
-            self.assertIsNotNone(
-                self.links.connections.accept(IPv4Address("TCP", address, 1))
-            )
-        entrances = list(self.links.connections)
-        for entrance in entrances:
-            Pipe(Peer(), entrance)
-        self.clock.advance(10)
-        self.links.connections.sweep()
-        self.assertEqual(self.count("connections"), 10_000)
-        self.clock.advance(0.1)
-        self.links.connections.sweep()
-        for entrance in entrances:
-            entrance.connectionLost()
-        self.assertEqual(self.count("connections"), 0)
-        self.assertEqual(self.count("unauthenticated"), 0)
-        self.assertEqual(len(self.log), 1)
-
-    def test_overall(self):
-        """There is a bound for all addresses together."""
-        self.serve(links_overall=5)
-        pipes = [self.connect(Peer(), f"192.0.2.{n}") for n in range(9)]
-        self.assertEqual(sum(pipe is not None for pipe in pipes), 5)
-
-    def test_dribble(self):
-        """A client that goes on with its hello for ever is ended too."""
-        peer = Peer()
-        pipe = self.connect(peer)
-        peer.transport.write(MAGIC + b"\0\0\0\x40")
-        for _ in range(11):
-            pipe.flush()
-            self.clock.advance(1)
-            peer.transport.write(b"\0")
-            self.links.connections.sweep()
-        pipe.flush()
-        self.assertTrue(peer.lost)
-        self.assertIn(
-            ResultCode.CONNECT_TIMEOUT, [m.code for m in messages_in(peer.data)]
-        )
-
-    def test_neverLogsIn(self):
-        """A client that only beats is ended after five minutes."""
-        client = self.client()
-        for _ in range(61):
-            self.clock.advance(5)
-            client.link.heartbeat()
-            client.pipe.flush()
-            self.links.connections.sweep()
-        client.pipe.flush()
-        self.assertEqual(client.owner.reason.code, ResultCode.NOTLOGIN)
-
-    def test_loginNeverDecided(self):
-        """So is one whose login nobody answers."""
-        self.grant = False
-        client = self.client()
-        client.ask(Login("guest", ""))
-        for _ in range(61):
-            self.clock.advance(5)
-            client.link.heartbeat()
-            client.pipe.flush()
-            self.links.connections.sweep()
-        client.pipe.flush()
-        self.assertEqual(client.owner.reason.code, ResultCode.NOTLOGIN)
-        self.assertEqual(self.count("unauthenticated"), 0)
-
-    def test_silence(self):
-        """A client that falls silent loses its link and keeps its session."""
-        client = self.user()
-        for _ in range(4):
-            self.clock.advance(5)
-            client.link.heartbeat()
-            client.pipe.flush()
-            self.links.connections.sweep()
-        self.clock.advance(20)
-        self.links.connections.sweep()
-        self.assertEqual(self.commands, [])
-        self.clock.advance(1)
-        self.links.connections.sweep()
-        client.pipe.flush()
-        self.assertEqual(self.commands, [LinkLost(1)])
-        self.assertEqual(self.count("closed_silent"), 1)
-        self.assertEqual(self.count("sessions_held"), 1)
-
-    def test_incompleteFramesAreSilence(self):
-        """Bytes that never make a frame keep no link alive."""
-        client = self.user()
-        client.link.transport.write(b"\0\0\xff\xff")
-        for _ in range(21):
-            client.link.transport.write(b"\0")
-            client.pipe.flush()
-            self.clock.advance(1)
-            self.links.connections.sweep()
-        client.pipe.flush()
-        self.assertEqual(self.commands, [LinkLost(1)])
 
     def test_neverReads(self):
         """A client that does not read is closed; its session is held."""
@@ -1423,18 +1049,6 @@ class TroubleTests(LinksTestCase):
         self.assertEqual(backlog[:-1], [0] * 4)
         self.assertGreater(backlog[-1], 500_000)
         self.assertEqual(self.count("connections"), 1)
-
-    def test_closesThoughThePeerDoesNotRead(self):
-        """A link that is being closed is cut off after five seconds."""
-        client = self.user(tls=False)
-        client.pipe.client.reads = False
-        self.links.end_session(1, ResultCode.KICKOUT)
-        client.pipe.flush()
-        self.assertEqual(self.count("connections"), 1)
-        self.clock.advance(6)
-        self.links.connections.sweep()
-        client.pipe.flush()
-        self.assertEqual(self.count("connections"), 0)
 
     def test_noSecretsInTheLog(self):
         """Names and codes are logged; passwords, tokens and texts are not."""
@@ -1550,86 +1164,6 @@ class RateTests(LinksTestCase):
         client.pipe.flush()
         self.assertEqual(client.owner.reason.code, ResultCode.NOTLOGIN)
         self.assertEqual(self.count("connections"), 0)
-
-
-class ServiceTests(LinksTestCase):
-    """Stopping, without sockets."""
-
-    def test_stop(self):
-        """All links are told and closed before the service is gone."""
-        client = self.user()
-        idle = Peer()
-        pipe = self.connect(idle)
-        stopping = self.links.stopService()
-        self.assertNoResult(stopping)
-        client.pipe.flush()
-        pipe.flush()
-        self.successResultOf(stopping)
-        self.assertEqual(client.heard(), [LinkClose(ResultCode.CONNECT_OFFLINE)])
-        self.assertTrue(idle.lost)
-        self.assertEqual(self.clock.getDelayedCalls(), [])
-
-    def test_stopWithADeafPeer(self):
-        """A client that does not read cannot hold the stop up."""
-        client = self.user()
-        client.pipe.client.reads = False
-        stopping = self.links.stopService()
-        client.pipe.flush()
-        self.assertNoResult(stopping)
-        self.clock.advance(1)
-        client.pipe.flush()
-        self.successResultOf(stopping)
-
-    def test_stopIdle(self):
-        """With no links it is gone at once."""
-        self.successResultOf(self.links.stopService())
-
-
-class ListeningTests(TestCase):
-    """The few tests with real sockets."""
-
-    def make(self, port=0, addresses=()):
-        """A server that listens."""
-        return ClientLinks(
-            reactor,
-            LinkSettings(port=port, addresses=addresses),
-            lambda command: None,
-            PARAMETERS,
-            FACTS,
-            counting_bytes(),
-            lambda line: None,
-            lambda: 1,
-        )
-
-    @inlineCallbacks
-    def test_everywhere(self):
-        """Without addresses one dual-stack socket takes IPv4 and IPv6."""
-        links = self.make()
-        links.startService()
-        self.assertEqual([a.host for a in links.addresses()], ["::"])
-        yield links.stopService()
-
-    @inlineCallbacks
-    def test_listed(self):
-        """Listed addresses are listened on, each once."""
-        links = self.make(addresses=("127.0.0.1", "::1", "127.0.0.1"))
-        links.startService()
-        hosts = [a.host for a in links.addresses()]
-        self.assertEqual(hosts, ["127.0.0.1", "::1"])
-        yield links.stopService()
-
-    @inlineCallbacks
-    def test_portInUse(self):
-        """A taken port fails the start, and nothing is left listening."""
-        first = self.make(addresses=("127.0.0.1",))
-        first.startService()
-        port = first.addresses()[0].port
-        for addresses in ((), ("127.0.0.1",), ("::1", "127.0.0.1")):
-            second = self.make(port, addresses)
-            self.assertRaises(CannotListenError, second.startService)
-            self.assertFalse(second.running)
-            self.assertEqual(second.addresses(), [])
-        yield first.stopService()
 
 
 class MediaTests(LinksTestCase):

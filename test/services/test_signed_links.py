@@ -19,7 +19,7 @@ from anychat.services.signatures import (
     digest,
 )
 from test.protocols.test_signature import ed_key, private, public
-from test.services.test_links import PARAMETERS, LinksTestCase
+from test.services.links_case import PARAMETERS, LinksTestCase
 
 NOW = 1795000000
 ED = SignatureScheme.ED25519
