@@ -84,6 +84,7 @@ LAYERS = {
     "anychat.client.media.jitter": 1,
     "anychat.client.media.statistics": 1,
     "anychat.client.media.sync": 1,
+    "anychat.client.refusals": 1,
     "anychat.client.room": 1,
     "anychat.client.trust": 2,
     "anychat.licensing": 2,

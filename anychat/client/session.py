@@ -30,7 +30,8 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from anychat.client.link import Backoff, Connection, Dialler
-from anychat.client.wishes import SessionLost
+from anychat.client.outstanding import Outstanding
+from anychat.client.refusals import FINAL, PASSING
 from anychat.codes import ResultCode, SignatureScheme
 from anychat.errors import LocalError, PeerError, Refused
 from anychat.messages import (
@@ -49,14 +50,8 @@ from anychat.protocols.reliable import ReliableChannel
 #: Seconds that a server may take to answer a login or a resumption.
 ANSWER_TIMEOUT = 30.0
 
-#: Requests that may wait for their answers; the server remembers 256 replies.
-OUTSTANDING_MAXIMUM = 128
-
 #: Bytes that may wait to be acknowledged: half of what a channel can replay.
 UNACKNOWLEDGED_MAXIMUM = 512 << 10
-
-#: Messages a second, and at once: below what makes a server wait (500, 1000).
-MESSAGE_RATE, MESSAGE_BURST = 400.0, 800.0
 
 #: What more there is to say of 21 FUNCOPTERROR at a login.
 LOGIN_LIMITS = (
@@ -66,49 +61,6 @@ LOGIN_LIMITS = (
 
 #: Seconds that a connection must last before the pauses begin short again.
 _PROVEN = 10.0
-
-#: With these codes a server will say no again: no use in coming back.
-FINAL = frozenset(
-    {
-        ResultCode.PROTOCOLFAIL,
-        ResultCode.FUNCNOTALLOW,
-        ResultCode.VERSIONNOTMATCH,
-        ResultCode.CERTVERIFYFAIL,
-        ResultCode.CERTHIGHSECURITY,
-        ResultCode.CONNECT_AUTHFAIL,
-        ResultCode.CONNECT_FUNCLIMIT,
-        ResultCode.CONNECT_INTRANET,
-        ResultCode.CONNECT_OLDVERSION,
-        ResultCode.CONNECT_DEVICELIMIT,
-        ResultCode.CONNECT_IPFORBID,
-        ResultCode.CONNECT_TYPEWRONG,
-        ResultCode.LOGIN_NEWLOGIN,
-        ResultCode.KICKOUT,
-        ResultCode.FORBIDDEN,
-    }
-)
-
-#: Refusals of a new login that may pass; all others are final.
-PASSING = frozenset(
-    {
-        ResultCode.EXCEPTION,
-        ResultCode.NOENOUGHRESOURCE,
-        ResultCode.CERTVERIFYFAILED,
-        ResultCode.CERTFAILSECOND,
-        ResultCode.CONNECT_OVERFLOW,
-        ResultCode.CONNECT_PAUSED,
-        ResultCode.CONNECT_HOTSERVER,
-        ResultCode.CONNECT_NOTWORK,
-        ResultCode.CONNECT_OFFLINE,
-        ResultCode.CONNECT_NOMASTER,
-        ResultCode.CONNECT_NOSTATUS,
-        ResultCode.CONNECT_DATAPREPARE,
-        ResultCode.COLDSTANDBY_SLEEP,
-        ResultCode.SERVERSDK_FAIL,
-        ResultCode.SERVERSDK_TIMEOUT,
-        ResultCode.SERVER_RESTART,
-    }
-)
 
 
 class Phase(Enum):
@@ -199,10 +151,7 @@ class Session:
         self._lost_at = 0.0
         self._live_at = 0.0
         self._timer: IDelayedCall | None = None
-        self._last_request = 0
-        self._pending: dict[int, tuple[Message, Deferred[Message]]] = {}
-        self._allowance, self._allowance_at = MESSAGE_BURST, 0.0
-        self._easing: IDelayedCall | None = None
+        self._outstanding = Outstanding(self._clock, owner.session_eased)
 
     # Calls.
 
@@ -274,7 +223,7 @@ class Session:
         channel, connection = self._channel, self.connection
         if channel is None:
             raise Refused(ResultCode.NOTLOGIN)
-        number = self._last_request + 1
+        number = self._outstanding.next_number
         try:
             if self.phase is Phase.LIVE and connection is not None:
                 connection.link.send(message, number)
@@ -283,11 +232,7 @@ class Session:
                 channel.number(type, body, number)
         except LocalError as error:
             raise Refused(ResultCode.FUNCOPTERROR, str(error)) from None
-        self._last_request = number
-        self._charge()
-        answer: Deferred[Message] = Deferred()
-        self._pending[number] = message, answer
-        return answer
+        return self._outstanding.add(message)
 
     def logout(self) -> "Deferred[Message]":
         """End the session; fires when the server has said yes, too."""
@@ -311,33 +256,7 @@ class Session:
         channel = self._channel
         if self.phase is not Phase.LIVE or channel is None:
             return False
-        if (
-            len(self._pending) >= OUTSTANDING_MAXIMUM
-            or channel.held > UNACKNOWLEDGED_MAXIMUM
-        ):
-            return False
-        self._refill()
-        if self._allowance >= 1:
-            return True
-        if self._easing is None:
-            self._easing = self._clock.callLater(
-                (1 - self._allowance) / MESSAGE_RATE, self._eased
-            )
-        return False
-
-    def _refill(self) -> None:
-        now = self._clock.seconds()
-        earned = (now - self._allowance_at) * MESSAGE_RATE
-        self._allowance = min(self._allowance + earned, MESSAGE_BURST)
-        self._allowance_at = now
-
-    def _charge(self) -> None:
-        self._refill()
-        self._allowance -= 1
-
-    def _eased(self) -> None:
-        self._easing = None
-        self._owner.session_eased()
+        return channel.held <= UNACKNOWLEDGED_MAXIMUM and self._outstanding.ready
 
     # What the connection reports.
 
@@ -370,7 +289,8 @@ class Session:
         elif self.phase is not Phase.LIVE:
             raise PeerError(f"{type(message).__name__} in phase {self.phase.value}")
         elif request:
-            self._answered(request, message)
+            if self._outstanding.answer(request, message):
+                self._owner.session_eased()
         else:
             self._owner.session_message(message)
 
@@ -498,16 +418,10 @@ class Session:
         if resumed.resync:
             # The numbers have begun anew, so nothing is replayed: ask again
             # what was not answered, under its old number.
-            for number, (message, _) in self._pending.items():
+            for number, message in self._outstanding:
                 connection.link.send(message, number)
         self._owner.session_resumed()
         self._owner.session_eased()
-
-    def _answered(self, request: int, message: Message) -> None:
-        pending = self._pending.pop(request, None)
-        if pending is not None:
-            pending[1].callback(message)
-            self._owner.session_eased()
 
     def _await_answer(self, connection: Connection) -> None:
         """The server must answer, or the connection is of no use."""
@@ -554,15 +468,11 @@ class Session:
     def _drop_session(self) -> None:
         """The server's side of it is gone; nothing that waits is answered."""
         self._channel, self._token = None, b""
-        pending, self._pending = self._pending, {}
-        for _, answer in pending.values():
-            answer.errback(Failure(SessionLost()))
+        self._outstanding.lose()
 
     def _reset(self, error: Refused) -> None:
         self._stop_timer()
-        if self._easing is not None:
-            self._easing.cancel()
-            self._easing = None
+        self._outstanding.stop()
         self.phase = Phase.IDLE
         connection, self.connection = self.connection, None
         if connection is not None:
