@@ -248,6 +248,8 @@ class Demo:
                 self._reactor,
                 trust=Fingerprint(server.fingerprint),
                 log_path=str(folder / f"{name}.log"),
+                # Bound before anything is published: so the first frame is seen.
+                media_at_login=True,
             )
             # Whoever joins may send one.
             client.transfers.accept = no_files
