@@ -18,13 +18,11 @@ import os
 import random
 from collections.abc import Callable
 from functools import singledispatchmethod
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, fail, maybeDeferred
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.threads import deferToThreadPool
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 import anychat
@@ -32,26 +30,28 @@ from anychat.business_messages import MAX_BUFFER
 from anychat.client import log as lines
 from anychat.client.address import DEFAULT_PORT
 from anychat.client.calls import Calls, Need, checked
-from anychat.client.events import ClientEvents
+from anychat.client.events import ClientEvents, guarded
 from anychat.client.link import CONNECT_TIMEOUT, Backoff, Dialler
 from anychat.client.log import LOG_NAME, ClientLog
 from anychat.client.log_upload import LogUpload
 from anychat.client.membership import Entry, Membership
+from anychat.client.notifications import Notifications
 from anychat.client.people import People
-from anychat.client.plane import Plane, media_session, open_source
+from anychat.client.plane import Plane, media_session
+from anychat.client.requests import Requests
 from anychat.client.room import Room
 from anychat.client.sdk_options import SDKOptions
 from anychat.client.session import Phase, Session, SignedUser
+from anychat.client.sources import Sources
 from anychat.client.streams import Streams
 from anychat.client.trace import UdpTrace
 from anychat.client.transfers import Transfers
 from anychat.client.trust import KnownServers, Trust
 from anychat.client.video_calls import VideoCalls
-from anychat.client.wishes import Publishing, SessionLost, Sink, Watching
+from anychat.client.wishes import Publishing, Sink, Watching
 from anychat.codes import (
     SELF,
     WHOLE_ROOM,
-    AudioCodec,
     ResultCode,
     RoomState,
     SelfStatus,
@@ -62,66 +62,27 @@ from anychat.errors import Refused
 from anychat.messages import (
     EnterRoom,
     EnterRoomByName,
-    FriendStatus,
-    LayerGranted,
     LoginResult,
-    LogWanted,
     MediaSetup,
-    MediaTransport,
     Member,
     Message,
     QueryOnlineUsers,
     QueryRoomState,
     QueryRoomUsers,
     QueryUserState,
-    RenewStreams,
     Result,
     Resync,
-    SDKFilterData,
     SendSDKFilterData,
     SendText,
     ServerHello,
     ServerParameters,
     StateValue,
-    StreamEnded,
-    StreamGranted,
-    SyncData,
-    TextMessage,
     TransBuffer,
-    TransBufferData,
-    TransferEnded,
-    TransferOffered,
-    TransferTasks,
-    UserFriends,
-    UserGroups,
-    UserInfoCommand,
-    UserInfos,
-    UserInfoUpdate,
     UserList,
-    VideoCallNotice,
-    VideoCallStatus,
 )
 
 #: Bytes that a `TransBuffer` holds at most.
 BUFFER_MAXIMUM = 1000
-
-
-class _Events:
-    """Calls the program's events; what they raise stays here."""
-
-    _log = Logger()
-
-    def __init__(self, client: "Client"):
-        self._client = client
-
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        def call(*arguments: Any) -> None:
-            try:
-                getattr(self._client.events, name)(*arguments)
-            except Exception:
-                self._log.failure("event {name} of the program", name=name)
-
-        return call
 
 
 class Client:
@@ -175,9 +136,8 @@ class Client:
         """What the server said about itself."""
         self.parameters: ServerParameters | None = None
         """The server's default media parameters."""
-        self._tell = tell = cast(ClientEvents, _Events(self))
+        self._tell = tell = guarded(lambda: self.events)
         self._media_at_login = media_at_login
-        self._said_opus = False
         self._over = Refused(ResultCode.NOTINIT)
         self._session = Session(
             Dialler(
@@ -196,6 +156,7 @@ class Client:
             auto_reconnect,
         )
         self._calls = Calls(reactor, self._is_met, call_timeout)
+        self._requests = Requests(self._session.request, self._calls)
         self._plane = Plane(
             media,
             reactor,
@@ -205,40 +166,60 @@ class Client:
         )
         self.trace = UdpTrace(
             reactor,
-            self._command,
+            self._requests.command,
             self._plane.session,
             lambda: self._plane.setup,
             lambda: self.user_id,
         )
         """Measures the network (options 160 to 168)."""
-        self.logs = LogUpload(self.log, self._command)
+        self.logs = LogUpload(self.log, self._requests.command)
         """Sends the client's log (option 134)."""
         self._streams = Streams(
-            self._request, self._plane.session, lambda: self.parameters, tell, self.log
+            self._requests.send,
+            self._plane.session,
+            lambda: self.parameters,
+            tell,
+            self.log,
+        )
+        self._sources = Sources(
+            reactor, self._plane, self._streams, lambda: self.parameters, tell, self.log
         )
         self.transfers = Transfers(
             reactor,
-            self._request,
+            self._requests.send,
             self._calls,
             tell,
             in_thread or self._defer_to_thread,
         )
         """What is sent and received in chunks: TransBufferEx, TransFile."""
         self.options = SDKOptions(
-            self._command,
-            self._query,
+            self._requests.command,
+            self._requests.query,
             self._override,
             lambda: self.parameters,
             self._plane.adapt,
         )
         """SetSDKOption and GetSDKOption."""
         self.transfers.add_options(self.options)
-        self.people = People(self._command, self._query, self._timely, tell)
+        self.people = People(
+            self._requests.command, self._requests.query, self._timely, tell
+        )
         """User data and friends; control codes; QueryInfoFromServer."""
-        self.video_calls = VideoCalls(self._command, tell)
+        self.video_calls = VideoCalls(self._requests.command, tell)
         """Calls users, and is called."""
         self._membership = Membership(
             self._session.request, self._streams, tell, self.log, self._calls.drain
+        )
+        self._notifications = Notifications(
+            self._membership,
+            self._streams,
+            self._plane,
+            self.people,
+            self.video_calls,
+            self.transfers,
+            self.logs,
+            tell,
+            self.log,
         )
 
     # What there is to see.
@@ -434,13 +415,13 @@ class Client:
         Fails with 101 if the session is lost meanwhile: whether it arrived is
         then unknown.
         """
-        return self._command(SendText(target, secret, text))
+        return self._requests.command(SendText(target, secret, text))
 
     def trans_buffer(self, data: bytes, target: int = WHOLE_ROOM) -> "Deferred[None]":
         """Send up to 1000 bytes to the room, a user, or the business server (0)."""
         if len(data) > BUFFER_MAXIMUM:
             return fail(Refused(ResultCode.FUNCOPTERROR))
-        return self._command(TransBuffer(target, bytes(data)))
+        return self._requests.command(TransBuffer(target, bytes(data)))
 
     def send_filter_data(self, data: bytes) -> "Deferred[None]":
         """Send up to 60,000 bytes to the server's plug-in or business servers.
@@ -449,53 +430,27 @@ class Client:
         """
         if len(data) > MAX_BUFFER:
             return fail(Refused(ResultCode.FUNCOPTERROR))
-        return self._command(SendSDKFilterData(bytes(data)))
-
-    def _command(self, message: Message) -> "Deferred[None]":
-        def start() -> "Deferred[None]":
-            return self._request(message).addCallbacks(done, lost)
-
-        def done(reply: Message) -> None:
-            checked(reply, Result)
-
-        def lost(failure: Failure) -> None:
-            failure.trap(SessionLost)
-            raise Refused(ResultCode.CONNECT_ABORT)
-
-        return self._calls.submit(Need.SESSION, start)
+        return self._requests.command(SendSDKFilterData(bytes(data)))
 
     # Queries.
 
     def online_users(self) -> "Deferred[UserList]":
         """Ids of all users that are logged in."""
-        return self._query(QueryOnlineUsers(), UserList)
+        return self._requests.query(QueryOnlineUsers(), UserList)
 
     def room_users(self, room_id: int) -> "Deferred[UserList]":
         """Ids of a room's members, oneself left out."""
-        return self._query(QueryRoomUsers(room_id), UserList)
+        return self._requests.query(QueryRoomUsers(room_id), UserList)
 
     def room_state(self, room_id: int, state: RoomState) -> "Deferred[StateValue]":
         """A room's name (text) or number of users without oneself (number)."""
-        return self._query(QueryRoomState(room_id, state), StateValue)
+        return self._requests.query(QueryRoomState(room_id, state), StateValue)
 
     def user_state(
         self, state: UserState, user_id: int = SELF
     ) -> "Deferred[StateValue]":
         """One state of a user, or of oneself."""
-        return self._query(QueryUserState(user_id, state), StateValue)
-
-    def _query(self, message: Message, expected: type[Message]) -> "Deferred[Any]":
-        def start() -> "Deferred[Any]":
-            return self._request(message).addCallbacks(
-                checked, again, callbackArgs=(expected,)
-            )
-
-        def again(failure: Failure) -> "Deferred[Any]":
-            # A query may be asked twice.
-            failure.trap(SessionLost)
-            return self._calls.submit(Need.SESSION, start)
-
-        return self._calls.submit(Need.SESSION, start)
+        return self._requests.query(QueryUserState(user_id, state), StateValue)
 
     # Streams.
 
@@ -510,52 +465,11 @@ class Client:
         no source.
         """
 
-        def start() -> "Deferred[Publishing]":
-            if source is None:
-                raise Refused(ResultCode.FUNCOPTERROR, "no source to publish")
-            self._plane.session()
-            opened: Deferred[Any]
-            if isinstance(source, str | Path):
-                opened = deferToThreadPool(
-                    self.reactor,
-                    self.reactor.getThreadPool(),
-                    open_source,
-                    str(source),
-                )
-                opened.addErrback(_not_opened)
-            else:
-                opened = succeed(source)
-            # The last media plane may still be reading a source.
-            opened.addCallback(self._plane.stopped)
-            return opened.addCallback(self._publish, stream_index, overrides)
-
         return self._calls.submit(
-            Need.ROOM, start, lambda: self._streams.unpublish(stream_index)
+            Need.ROOM,
+            lambda: self._sources.publish(source, stream_index, overrides),
+            lambda: self._streams.unpublish(stream_index),
         )
-
-    def _publish(
-        self, source: Any, stream_index: int, overrides: Any
-    ) -> "Deferred[Publishing]":
-        parameters = self.parameters
-        if (
-            parameters is not None
-            and parameters.audio_codec == AudioCodec.AMR_WB
-            and not self._said_opus
-        ):
-            self._said_opus = True
-            self.log(
-                "The server's audio codec is AMR-WB(11), which cannot be encoded "
-                f"here: publishing Opus at {parameters.audio_bitrate} bps"
-            )
-        if getattr(source, "on_end", self) is None:
-            source.on_end = lambda: self._source_ended(source)
-        return self._streams.publish(source, stream_index, overrides)
-
-    def _source_ended(self, source: Any) -> None:
-        for publishing in self.publications:
-            if publishing.source is source:
-                self.unpublish(publishing.stream_index)
-                self._tell.on_publish_end(publishing.stream_index)
 
     def unpublish(self, stream_index: int = 0) -> None:
         """Stop publishing what has that index."""
@@ -627,9 +541,6 @@ class Client:
         if need is Need.ROOM and self.room is None:
             raise Refused(ResultCode.ROOM_NOTIN)
         return True
-
-    def _request(self, message: Message) -> "Deferred[Message]":
-        return maybeDeferred(self._session.request, message)
 
     def _defer_to_thread(self, *work: Any) -> "Deferred[Any]":
         return deferToThreadPool(self.reactor, self.reactor.getThreadPool(), *work)
@@ -715,11 +626,11 @@ class Client:
         self.trace.forget()
         self._plane.stop()
 
-    # What the server says.
+    # What the server says about the client itself.
 
     @singledispatchmethod
     def _take(self, message: Message) -> None:
-        self._membership.take(message)
+        self._notifications.take(message)
 
     @_take.register
     def _(self, message: ServerParameters) -> None:
@@ -729,83 +640,12 @@ class Client:
             self._tell.on_server_config_update(message)
 
     @_take.register
-    def _(self, message: RenewStreams) -> None:
-        self._streams.renew()
-
-    @_take.register
-    def _(self, message: LogWanted) -> None:
-        self.logs.wanted(message.maximum)
-
-    @_take.register
-    def _(self, message: MediaTransport) -> None:
-        self._plane.offer(message.mode)
-
-    @_take.register
     def _(self, message: MediaSetup) -> None:
         connection = self._session.connection
         host = connection.address if connection is not None else ""
         self._plane.prepare(message, host, self._media_at_login)
 
     @_take.register
-    def _(self, message: TextMessage) -> None:
-        self._tell.on_text_message(
-            message.source, message.target, message.secret, message.text
-        )
-
-    @_take.register
-    def _(self, message: TransBufferData) -> None:
-        self._tell.on_trans_buffer(message.source, message.data)
-
-    @_take.register(TransferOffered)
-    @_take.register(TransferEnded)
-    @_take.register(TransferTasks)
-    def _(self, message: Message) -> None:
-        self.transfers.take(message)
-
-    @_take.register(SyncData)
-    @_take.register(UserGroups)
-    @_take.register(UserFriends)
-    @_take.register(UserInfos)
-    @_take.register(UserInfoUpdate)
-    @_take.register(FriendStatus)
-    @_take.register(UserInfoCommand)
-    def _(self, message: Message) -> None:
-        self.people.take(message)
-
-    @_take.register
-    def _(self, message: VideoCallNotice) -> None:
-        self.log(lines.video_call_line(message))
-        self.video_calls.noticed(message)
-
-    @_take.register
-    def _(self, message: VideoCallStatus) -> None:
-        self.video_calls.resynchronized(message)
-
-    @_take.register
-    def _(self, message: SDKFilterData) -> None:
-        self._tell.on_sdk_filter_data(message.data)
-
-    @_take.register
-    def _(self, message: StreamGranted) -> None:
-        self._streams.granted(message)
-
-    @_take.register
-    def _(self, message: LayerGranted) -> None:
-        self._streams.layer_granted(message)
-
-    @_take.register
-    def _(self, message: StreamEnded) -> None:
-        self._streams.ended(message)
-
-    @_take.register
     def _(self, message: Resync) -> None:
         self.user_id = message.user_id
-        self.people.missed()
-        self._membership.take(message)
-
-
-def _not_opened(failure: Failure) -> None:
-    if failure.check(OSError) is not None:
-        raise Refused(ResultCode.DEVICEOPENFAIL, failure.getErrorMessage())
-    failure.trap(ValueError)
-    raise Refused(ResultCode.FUNCOPTERROR, failure.getErrorMessage())
+        self._notifications.take(message)

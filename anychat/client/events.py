@@ -13,7 +13,10 @@ client may be made from inside an event.  An exception that an event raises
 goes to Twisted's log and disturbs nothing else.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
+
+from twisted.logger import Logger
 
 from anychat.codes import ResultCode, StreamKind, VideoCallEvent
 from anychat.messages import Member, ServerParameters
@@ -171,3 +174,26 @@ class ClientEvents:
 
         209: the same user logged in elsewhere; 211: kicked out.
         """
+
+
+class _Guarded:
+    """Calls the program's events; what they raise stays here."""
+
+    _log = Logger()
+
+    def __init__(self, events: Callable[[], ClientEvents]):
+        self._events = events
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        def call(*arguments: Any) -> None:
+            try:
+                getattr(self._events(), name)(*arguments)
+            except Exception:
+                self._log.failure("event {name} of the program", name=name)
+
+        return call
+
+
+def guarded(events: Callable[[], ClientEvents]) -> ClientEvents:
+    """The events that the program has at the time of each; none of them raises."""
+    return cast(ClientEvents, _Guarded(events))
