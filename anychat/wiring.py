@@ -54,8 +54,9 @@ from anychat.services.business import (
 from anychat.services.client_logs import ClientLogs
 from anychat.services.filter import FilterSlot
 from anychat.services.hall import Effects, HallService
-from anychat.services.links import ClientLinks, LinkSettings
+from anychat.services.links import ClientLinks
 from anychat.services.media import MediaService
+from anychat.services.settings import LinkSettings
 from anychat.services.signatures import SignatureCheck, SignatureSettings
 from anychat.services.store import FileStore, StoreSettings
 from anychat.services.transfers import TransferService

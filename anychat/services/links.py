@@ -58,8 +58,6 @@ from anychat.services.sessions import Session, Tokens
 from anychat.services.settings import LinkSettings
 from anychat.services.signatures import SignatureCheck, SignatureSettings, digest
 
-__all__ = ["ClientLinks", "LinkMedia", "LinkSettings"]
-
 _LOGIN_RESULT, _RESUMED = number_of(LoginResult), number_of(Resumed)
 
 

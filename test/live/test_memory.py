@@ -13,7 +13,8 @@ from anychat.protocols.framing import MAGIC
 from anychat.protocols.signalling import HelloFacts
 from anychat.services.filter import FilterSlot
 from anychat.services.hall import Effects, HallService
-from anychat.services.links import ClientLinks, LinkSettings
+from anychat.services.links import ClientLinks
+from anychat.services.settings import LinkSettings
 from test.live.call import pause, until
 from test.protocols.dialogue import frame, hello
 

@@ -22,7 +22,7 @@ from anychat.protocols.framing import MAGIC, MAXIMUM, FrameReader
 from anychat.protocols.reliable import KEEPING, ReliableChannel
 from anychat.protocols.signalling import LinkTerms
 from anychat.protocols.signalling_server import WAITING
-from anychat.services.links import LinkSettings
+from anychat.services.settings import LinkSettings
 from test.protocols.test_proof import GOLDEN
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -11,7 +11,8 @@ from anychat.core.commands import LinkLogin
 from anychat.core.effects import StartSession
 from anychat.messages import Login, MediaSetup, ServerParameters
 from anychat.protocols.signalling import ClientLink
-from anychat.services.links import ClientLinks, LinkSettings
+from anychat.services.links import ClientLinks
+from anychat.services.settings import LinkSettings
 from test.protocols.dialogue import (
     FACTS,
     RecordingClient,

@@ -10,7 +10,8 @@ from anychat.codes import ResultCode
 from anychat.core.commands import LinkLost
 from anychat.messages import LinkClose, Login
 from anychat.protocols.framing import MAGIC
-from anychat.services.links import ClientLinks, LinkSettings
+from anychat.services.links import ClientLinks
+from anychat.services.settings import LinkSettings
 from test.protocols.dialogue import FACTS, counting_bytes, hello, messages_in
 from test.protocols.pipe import Pipe
 from test.services.links_case import PARAMETERS, LinksTestCase, Peer
