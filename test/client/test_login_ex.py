@@ -14,8 +14,8 @@ from anychat.messages import (
     SetSDKOption,
     StreamOpened,
 )
+from test.client.client_case import OK, ClientTestCase
 from test.client.server import PARAMETERS
-from test.client.test_client import OK, ClientTestCase
 
 
 class SignedTestCase(ClientTestCase):

@@ -15,7 +15,7 @@ from anychat.messages import (
     VideoCallNotice,
     VideoCallStatus,
 )
-from test.client.test_client import OK, ClientTestCase
+from test.client.client_case import OK, ClientTestCase
 
 REQUEST, REPLY, START, FINISH = VideoCallEvent
 CALLING, CALLED, TALKING = list(VideoCallStage)[1:]
