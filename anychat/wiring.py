@@ -38,7 +38,7 @@ from anychat.licensing.service import LicenceService, LicenceSettings
 from anychat.log import Log
 from anychat.media.port import PortSettings
 from anychat.media.relay import RelaySettings, maker
-from anychat.media.routes import SourceLimit
+from anychat.media.source_limit import SourceLimit
 from anychat.messages import ServerParameters
 from anychat.notices import Notices
 from anychat.ops.http import HttpService, site

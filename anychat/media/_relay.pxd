@@ -29,10 +29,10 @@ cdef enum:
     #: Room for IP_PKTINFO or IPV6_PKTINFO, and UDP_SEGMENT beside it.
     CONTROL = 80
     SEGMENT_CONTROL = 32
-    #: As `routes.WINDOW`, `routes.CACHE_PACKETS`.
+    #: As `stream.WINDOW`, `stream.CACHE_PACKETS`.
     WINDOW = 1024
     CACHE = 512
-    #: As `routes.CACHE_BYTES`.
+    #: As `stream.CACHE_BYTES`.
     CACHE_BYTES = 500000
     #: What a cache begins with and may grow to, bytes: a power of two that has
     #: room for one more packet, wherever the others are.
@@ -54,7 +54,7 @@ cdef enum:
     TAG = 16
     SHORTEST_RTP = 12 + 16
     SHORTEST_RTCP = 8 + 16 + 4
-    #: As `routes.MAX_JUMP` and `routes.CACHE_TIME`.
+    #: As `stream.MAX_JUMP` and `stream.CACHE_TIME`.
     FARTHEST = 1 << 15
     KEPT_SECONDS = 1
     #: Bytes that one UDP_SEGMENT send may join.

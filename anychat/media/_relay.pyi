@@ -8,14 +8,9 @@ from anychat.ids import SessionId, Ssrc
 from anychat.media.counters import ForwarderCounters
 from anychat.media.demux import Kind
 from anychat.media.path import Address, Path
-from anychat.media.routes import (
-    Copy,
-    Datagram,
-    Filled,
-    Missing,
-    PacketArrival,
-    SourceLimit,
-)
+from anychat.media.ring import Copy, Datagram, Filled, Missing
+from anychat.media.source_limit import SourceLimit
+from anychat.media.stream import PacketArrival
 
 class Network(Protocol):
     problems: list[BaseException]

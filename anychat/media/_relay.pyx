@@ -76,25 +76,21 @@ from anychat.media.counters import (
 )
 from anychat.media.demux import Kind
 from anychat.media.path import UPWARD, Path
-from anychat.media.routes import (
+from anychat.media.ring import (
     ARRIVALS,
-    ARRIVALS_KEPT,
-    CACHE_TIME,
     COPIES,
-    LIMIT,
-    MAX_JUMP,
     RING_SIZES,
-    UNLIMITED,
-    PacketArrival,
     Copy,
     Datagram,
     Filled,
     Missing,
 )
-from anychat.media.routes import CACHE_BYTES as _CACHE_BYTES
-from anychat.media.routes import CACHE_PACKETS as _CACHE_PACKETS
-from anychat.media.routes import WINDOW as _WINDOW
 from anychat.media.rtp import MAX_DATAGRAM, SRTP_TAG
+from anychat.media.source_limit import LIMIT, UNLIMITED
+from anychat.media.stream import ARRIVALS_KEPT, CACHE_TIME, MAX_JUMP, PacketArrival
+from anychat.media.stream import CACHE_BYTES as _CACHE_BYTES
+from anychat.media.stream import CACHE_PACKETS as _CACHE_PACKETS
+from anychat.media.stream import WINDOW as _WINDOW
 
 # What the C code has in its own words.
 if (

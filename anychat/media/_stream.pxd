@@ -206,7 +206,7 @@ cdef inline int64_t locate(Lane *lane, Stream *stream, int64_t sequence) noexcep
 cdef inline void note_arrival(
     Lane *lane, Stream *stream, int64_t index, size_t size, bint discardable
 ) noexcept nogil:
-    """Write down when a packet came; see `PacketArrival` in `routes` and `arrivals`."""
+    """Write down when a packet came; see `stream.PacketArrival` and `arrivals`."""
     cdef uint64_t ticks = <uint64_t>(lane.now * TICKS) & TICKS_MASK
     store_u64(
         &stream.came[index & stream.came_mask],

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from anychat.media.feedback import REORDER
-from anychat.media.routes import PacketArrival
+from anychat.media.stream import PacketArrival
 
 #: Seconds that losses look back on, as far as arrivals are kept.
 SPAN = 5.0

@@ -61,16 +61,11 @@ from anychat.media.leg_state import (
     reported_losses,
 )
 from anychat.media.path import UPWARD, Path
-from anychat.media.routes import (
-    CACHE_TIME,
-    Datagram,
-    Filled,
-    Missing,
-    PacketArrival,
-)
+from anychat.media.ring import Datagram, Filled, Missing
 from anychat.media.sequence import extend
 from anychat.media.signals import LeftOut, ProbeResult, Signal, unwrap, wrap
 from anychat.media.srtp import SrtcpSender
+from anychat.media.stream import CACHE_TIME, PacketArrival
 from anychat.media.switching import LayerSwitching
 from anychat.media.uplink import UplinkReports, in_datagrams
 

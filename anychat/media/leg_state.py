@@ -16,7 +16,7 @@ from anychat.media.demux import Kind
 from anychat.media.feedback import KeyFrames
 from anychat.media.figures import Losses, NetworkFigures
 from anychat.media.path import Address, Path
-from anychat.media.routes import Datagram, Filled, Missing
+from anychat.media.ring import Datagram, Filled, Missing
 from anychat.media.srtp import SrtcpReceiver, SrtcpSender
 from anychat.media.uplink import Arrivals
 

@@ -29,7 +29,7 @@ from anychat.media._relay import Forwarder, short_slice
 from anychat.media.counters import PortCounters
 from anychat.media.path import Path
 from anychat.media.port import MediaSockets, PortSettings, Reactor
-from anychat.media.routes import LIMIT, SourceLimit
+from anychat.media.source_limit import LIMIT, SourceLimit
 
 #: A short scheduler slice, nanoseconds: who has one runs soon when he wakes.
 SLICE = 100_000

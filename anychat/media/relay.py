@@ -16,7 +16,9 @@ from anychat.media.counters import ForwarderCounters, PortCounters
 from anychat.media.leg_state import Routes
 from anychat.media.path import Path
 from anychat.media.port import PortSettings, Reactor, Readers, UdpPort
-from anychat.media.routes import LIMIT, Copy, Forwarder, SourceLimit
+from anychat.media.ring import Copy
+from anychat.media.routes import Forwarder
+from anychat.media.source_limit import LIMIT, SourceLimit
 
 try:
     from anychat.media.native import NativeRelay

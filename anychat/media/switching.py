@@ -18,10 +18,10 @@ from anychat.ids import SessionId, Ssrc
 from anychat.media.adaptation import Adaptation, Spare, Switch
 from anychat.media.deadlines import Deadlines
 from anychat.media.estimate import Sample
-from anychat.media.routes import PacketArrival
 from anychat.media.rtcp import CongestionFeedback, StreamArrivals
 from anychat.media.sequence import extend
 from anychat.media.signals import LayerPlace, ProbeResult, Signal
+from anychat.media.stream import PacketArrival
 
 #: Seconds between two looks whether the key frame has come.
 LOOK = 0.02

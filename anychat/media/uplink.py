@@ -12,8 +12,8 @@ from typing import Protocol
 
 from anychat.ids import SessionId, Ssrc
 from anychat.media.deadlines import Deadlines
-from anychat.media.routes import PacketArrival
 from anychat.media.rtcp import LONGEST_OFFSET, StreamArrivals
+from anychat.media.stream import PacketArrival
 
 #: Seconds between two feedbacks; while nothing comes in, between two looks.
 INTERVAL = 0.2

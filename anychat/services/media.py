@@ -24,7 +24,7 @@ from anychat.media.leg import Legs
 from anychat.media.leg_state import Credentials, Reception
 from anychat.media.port import PortSettings, Reactor
 from anychat.media.relay import Make, PortableRelay
-from anychat.media.routes import Datagram
+from anychat.media.ring import Datagram
 from anychat.media.srtp import KEY_LENGTH, SALT_LENGTH
 from anychat.media.ssrc import SsrcSource
 from anychat.messages import MediaSetup

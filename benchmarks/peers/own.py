@@ -165,7 +165,7 @@ def media_service(reactor: Any, variant: Variant) -> Any:
     """
     from anychat.media.port import PortSettings
     from anychat.media.relay import PURE, NativeRelay, RelaySettings, maker
-    from anychat.media.routes import SourceLimit
+    from anychat.media.source_limit import SourceLimit
     from anychat.services.media import MediaService
 
     if variant.native and NativeRelay is None:

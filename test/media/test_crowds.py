@@ -15,7 +15,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from anychat.ids import SessionId, Ssrc
 from anychat.media.path import Address, Path, Send
-from anychat.media.routes import Forwarder, SourceLimit
+from anychat.media.routes import Forwarder
+from anychat.media.source_limit import SourceLimit
 from test.media.test_relay import NativeRig, Network, Twin, _relay
 from test.media.test_routes import (
     AUDIO,

@@ -17,7 +17,7 @@ from anychat.media.figures import (
     uplink_losses,
     worse,
 )
-from anychat.media.routes import PacketArrival
+from anychat.media.stream import PacketArrival
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "wire" / "media.md"
 

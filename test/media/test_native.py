@@ -31,7 +31,8 @@ from anychat.media.relay import (
     RelaySettings,
     maker,
 )
-from anychat.media.routes import Filled, Missing, SourceLimit
+from anychat.media.ring import Filled, Missing
+from anychat.media.source_limit import SourceLimit
 from test.media.test_port import Readers, has_ipv6
 from test.media.test_routes import ALICE, AUDIO, BOB, SSRC, VIDEO, rtcp, rtp
 

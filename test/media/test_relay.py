@@ -17,8 +17,9 @@ from anychat.ids import SessionId, Ssrc
 from anychat.media.counters import Drop
 from anychat.media.demux import Kind
 from anychat.media.path import UPWARD, Address, Path
-from anychat.media.routes import ARRIVALS, COPIES, RING_SIZES, SourceLimit
+from anychat.media.ring import ARRIVALS, COPIES, RING_SIZES
 from anychat.media.rtp import MAX_PAYLOAD, FrameMarking
+from anychat.media.source_limit import SourceLimit
 from test.media.test_routes import (
     ALICE,
     AUDIO,

@@ -17,21 +17,11 @@ from anychat.ids import SessionId, Ssrc
 from anychat.media.counters import Drop
 from anychat.media.demux import Kind
 from anychat.media.path import UPWARD, Address, Path, Send
-from anychat.media.routes import (
-    ARRIVALS,
-    ARRIVALS_KEPT,
-    CACHE_BYTES,
-    CACHE_PACKETS,
-    COPIES,
-    RING_SIZES,
-    WINDOW,
-    Copy,
-    Filled,
-    Forwarder,
-    Missing,
-    SourceLimit,
-)
+from anychat.media.ring import ARRIVALS, COPIES, RING_SIZES, Copy, Filled, Missing
+from anychat.media.routes import Forwarder
 from anychat.media.rtp import MAX_DATAGRAM, MAX_PAYLOAD, FrameMarking, RtpPacket
+from anychat.media.source_limit import SourceLimit
+from anychat.media.stream import ARRIVALS_KEPT, CACHE_BYTES, CACHE_PACKETS, WINDOW
 
 AUDIO, VIDEO = StreamKind.AUDIO, StreamKind.VIDEO
 SSRC = Ssrc(0x11223344)
