@@ -1,7 +1,7 @@
 """What publishers are asked for: key frames, and packets lost on the way up.
 
-Two pure machines with time, for all publications.  They decide when; `legs`
-puts it into RTCP under the publisher's leg keys.
+Two pure machines with time, for all publications.  They decide when;
+`leg_requests` puts it into RTCP under the publisher's leg keys.
 """
 
 from collections import deque

@@ -2,22 +2,10 @@
 
 A leg is a signed-in client as the media plane knows it: credentials for its
 address (`binding`), keys for its RTCP, the streams it publishes and those it
-receives.  `Legs` ties the forwarder's routes to where the legs are, and reads
-and writes their feedback:
-
-========================  ====================================================
-leg bound or moved        its publications are taken from there, and what it
-                          receives goes there, in one go
-NACK from a receiver      the packets are sent again from the forwarder's cache
-PLI from a receiver, a    the publisher is asked for a key frame (`feedback`)
-receiver that is gated
-RR from a receiver        kept: loss and jitter as the receiver sees them
-when packets came to a    what its way takes, and so which layer of a video
-receiver (RFC 8888)       it gets (`switching`)
-a publisher's video       it is told when the packets came (`uplink`), from
-comes in                  which it knows what its uplink takes
-loss on the way up        the publisher is asked for the packets (`feedback`)
-========================  ====================================================
+receives.  `Legs` ties the forwarder's routes to where the legs are: when one is
+bound or moved, its publications are taken from there, and what it receives goes
+there, in one go.  What its RTCP says is read by `leg_feedback`; what it is asked
+for and told as a publisher is in `leg_requests`; both goes out by `leg_outbox`.
 
 **Over the link.**  Where UDP does not pass, a leg's packets go over its TCP
 link: what it receives is lifted out of the relay (`UPWARD`), what it sends is let
@@ -26,48 +14,37 @@ links.  A leg may go from one to the other at any time, and what it sends is tak
 both ways while it does.  TCP loses nothing, so what does not come was left out on
 purpose: nobody asks for it again, but for what UDP had lost just before.
 
-RTCP between a client and the server goes under the leg's own keys (SRTCP,
-`srtp`), each way with its own SSRC, so that no nonce is used twice.  The
-server's packets are reduced in size (RFC 5506): a NACK or PLI stands alone.
-
 `Legs` is pure: feed it `receive_waiting` after each round of the socket, wake
 it at `next_timeout`, and send what `to_send` returns after each.
 """
 
-from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 
 from anychat.codes import StreamKind
-from anychat.errors import LocalError, PeerError
+from anychat.errors import LocalError
 from anychat.ids import SessionId, Ssrc
-from anychat.media import figures, rtcp
+from anychat.media import figures
 from anychat.media.binding import Bindings, Bound
 from anychat.media.counters import Drop, Drops
 from anychat.media.demux import Kind, classify
-from anychat.media.feedback import KeyFrameRequests, UplinkRepair
 from anychat.media.figures import Losses, NetworkFigures
+from anychat.media.leg_feedback import ReceiverFeedback
+from anychat.media.leg_outbox import Outbox
+from anychat.media.leg_requests import PublisherRequests
 from anychat.media.leg_state import (
     NO_STREAMS,
-    REPORTS_KEPT,
-    TOLD_BLOCK,
-    TOLD_ONCE,
     Credentials,
-    Incoming,
     Leg,
     Publication,
     Reception,
     Routes,
     reported_losses,
 )
-from anychat.media.path import UPWARD, Path
-from anychat.media.ring import Datagram, Filled, Missing
-from anychat.media.sequence import extend
-from anychat.media.signals import LeftOut, ProbeResult, Signal, unwrap, wrap
-from anychat.media.srtp import SrtcpSender
-from anychat.media.stream import CACHE_TIME, PacketArrival
+from anychat.media.path import Path
+from anychat.media.ring import Datagram
+from anychat.media.signals import Signal
+from anychat.media.stream import PacketArrival
 from anychat.media.switching import LayerSwitching
-from anychat.media.uplink import UplinkReports, in_datagrams
 
 #: Datagrams of each kind read in one go, so that a flood of one kind keeps
 #: the rest of the server waiting no longer than this takes.
@@ -88,18 +65,23 @@ class Legs:
         self._routes = routes
         self.drops = Drops()
         self.bindings = Bindings(random_bytes, self.drops)
-        self._key_frames = KeyFrameRequests(routes)
-        self.uplink = UplinkRepair()
         self._legs: dict[SessionId, Leg] = {}
         self._by_ssrc: dict[int, Leg] = {}
         self._publications: dict[Ssrc, Publication] = {}
-        self._out: list[tuple[bytes, Path]] = []
-        self._to_links: list[tuple[bytes, SessionId]] = []
         self._control: list[tuple[SessionId, Datagram]] = []
-        self.key_frames_asked = 0
-        """PLIs sent to publishers."""
-        self._reports = UplinkReports(routes, self._has_subscribers)
-        self.switching = LayerSwitching(self, self._reports.rate)
+        self._outbox = Outbox(self.bindings)
+        self.requests = PublisherRequests(
+            routes, self._legs, self._publications, self._outbox
+        )
+        self.switching = LayerSwitching(self, self.requests.rate)
+        self._feedback = ReceiverFeedback(
+            routes,
+            self._publications,
+            self.requests,
+            self.switching,
+            self._outbox,
+            self.drops,
+        )
 
     def __len__(self) -> int:
         return len(self._legs)
@@ -142,9 +124,7 @@ class Legs:
         self._routes.open_stream(ssrc, kind, path.remote if path else None, leg)
         self._publications[ssrc] = Publication(state, kind)
         state.published |= {ssrc}
-        self.uplink.round_trip(ssrc, state.round_trip)
-        if kind is StreamKind.VIDEO:
-            self._reports.open(leg, ssrc)
+        self.requests.open(ssrc, state, kind)
 
     def add_layer(self, stream: Ssrc, layer: Ssrc) -> None:
         """Make one published video the smaller layer of another one.
@@ -171,12 +151,9 @@ class Legs:
         if publication is None:
             return
         self._routes.close_stream(ssrc)
-        self._key_frames.forget(ssrc)
-        self.uplink.forget(ssrc)
         owner = publication.leg
+        self.requests.close(ssrc, owner, publication.kind)
         owner.published = owner.published - {ssrc} or NO_STREAMS
-        if publication.kind is StreamKind.VIDEO:
-            self._reports.close(owner.leg, ssrc)
         for leg in publication.receivers:
             self._drop_reception(self._legs[leg], ssrc)
         for leg in publication.subscribers:
@@ -207,9 +184,9 @@ class Legs:
         publication.subscribers.add(leg)
         self.forward(leg, ssrc, now)
         if publication.kind is StreamKind.VIDEO:
-            self._wake_reports(publication.leg, now)
+            self.requests.wake(publication.leg, now)
             self.switching.add(leg, ssrc, publication.layer)
-            self._ask(now)
+            self.requests.ask(now)
 
     def unsubscribe(self, leg: SessionId, ssrc: Ssrc) -> None:
         """Forward a stream to the leg no longer, if it is."""
@@ -253,7 +230,7 @@ class Legs:
             arrivals = self._routes.arrivals(ssrc, 0, now)
             kind = self._publications[ssrc].kind
             bitrates[kind] += figures.bitrate(arrivals, now)
-            if not self._leaves_out(state, now):
+            if not state.leaves_out(now):
                 losses.append(figures.uplink_losses(arrivals, now))
         if state.incoming is not None:
             losses += [
@@ -283,10 +260,9 @@ class Legs:
         if on:
             # It sends there, too: whoever waits for a key frame can have it now.
             for ssrc in state.published:
-                if self._routes.gated(ssrc):
-                    self._key_frames.want(ssrc, now)
-        self._wake_reports(state, now)
-        self._ask(now)
+                self.requests.want_if_gated(ssrc, now)
+        self.requests.wake(state, now)
+        self.requests.ask(now)
 
     @property
     def over_links(self) -> int:
@@ -305,12 +281,12 @@ class Legs:
         if leg in publication.receivers:
             return
         video = publication.kind is StreamKind.VIDEO
-        path = self._path(state)
+        path = self._outbox.path(state)
         self._routes.add_destination(ssrc, leg, path, gated=video)
         state.received |= {ssrc}
         publication.receivers.add(leg)
         if video and path is not None:
-            self._key_frames.want(ssrc, now)
+            self.requests.want(ssrc, now)
 
     def stop_forwarding(self, leg: SessionId, ssrc: Ssrc) -> None:
         """Send it no longer, if it is."""
@@ -329,7 +305,7 @@ class Legs:
 
     def gated(self, leg: SessionId, ssrc: Ssrc) -> bool:
         """Whether the leg, or its address, is still waited for."""
-        unbound = self._path(self._legs[leg]) is None
+        unbound = self._outbox.path(self._legs[leg]) is None
         return unbound or self._routes.is_gated(ssrc, leg)
 
     def position(self, ssrc: Ssrc) -> tuple[int, int]:
@@ -344,8 +320,7 @@ class Legs:
 
     def signal(self, leg: SessionId, signal: Signal) -> None:
         """Tell the leg's client something."""
-        state = self._legs[leg]
-        self._send_to(state, wrap(state.credentials.server_ssrc, signal))
+        self._outbox.signal(self._legs[leg], signal)
 
     # The machine.
 
@@ -366,15 +341,15 @@ class Legs:
             if ssrc in state.published:
                 self._routes.admit(data, now)
             elif ssrc == state.credentials.client_ssrc:
-                self._read_rtcp(state, data, now)
+                self._feedback.read(state, data, now)
             else:
                 self.drops.add(Drop.RTCP_WRONG_SOURCE)
         else:
             self.drops.add(Drop.UNWANTED)
         while arrivals := self._routes.take_arrivals(4 * ROUND):
             for arrival in arrivals:
-                self._note_arrival(arrival)
-        self._ask(now)
+                self.requests.note(arrival)
+        self.requests.ask(now)
 
     def receive_waiting(self, now: float) -> None:
         """Read what the forwarder has put aside, `ROUND` of each kind at most;
@@ -387,8 +362,8 @@ class Legs:
         for datagram in self._routes.take(Kind.CONTROL, ROUND):
             self._receive_control(datagram)
         for arrival in self._routes.take_arrivals(4 * ROUND):
-            self._note_arrival(arrival)
-        self._ask(now)
+            self.requests.note(arrival)
+        self.requests.ask(now)
 
     def waiting(self) -> bool:
         """Whether `receive_waiting` has left something."""
@@ -396,15 +371,11 @@ class Legs:
 
     def to_send(self) -> list[tuple[bytes, Path]]:
         """Remove and return what is to be sent, and where."""
-        out = self.bindings.to_send()
-        out += self._out
-        self._out = []
-        return out
+        return self._outbox.to_send()
 
     def to_links(self) -> list[tuple[bytes, SessionId]]:
         """Remove and return what is to go over legs' links."""
-        out, self._to_links = self._to_links, []
-        return out
+        return self._outbox.to_links()
 
     def control(self) -> list[tuple[SessionId, Datagram]]:
         """Remove and return the control datagrams that say they come from a leg,
@@ -416,9 +387,7 @@ class Legs:
         """When `handle_timeout` has something to do; None: nothing is open."""
         times = (
             self.bindings.next_timeout(),
-            self._key_frames.next_timeout(),
-            self.uplink.next_timeout(),
-            self._reports.next_timeout(),
+            self.requests.next_timeout(),
             self.switching.next_timeout(),
         )
         return min((time for time in times if time is not None), default=None)
@@ -427,9 +396,10 @@ class Legs:
         """Do what time has brought."""
         self.bindings.handle_timeout(now)
         self._follow_bindings(now)
-        self._report_arrivals(now)
+        for state in self.requests.report(now):
+            self._turned(state, now)
         self.switching.handle_timeout(now)
-        self._ask(now)
+        self.requests.ask(now)
 
     # Inside.
 
@@ -439,40 +409,13 @@ class Legs:
             raise LocalError(f"no leg {leg}")
         return state
 
-    def _has_subscribers(self, ssrc: Ssrc) -> bool:
-        """Whether somebody receives a video, in one layer or the other, and its
-        publisher can be told how it arrives."""
-        publication = self._publications[ssrc]
-        if self._path(publication.leg) is None:
-            return False
-        if publication.stream is not None:
-            publication = self._publications[publication.stream]
-        return bool(publication.subscribers)
-
-    def _wake_reports(self, state: Leg, now: float) -> None:
-        """The leg may have to be told how its video arrives."""
-        if any(
-            self._publications[ssrc].kind is StreamKind.VIDEO
-            and self._has_subscribers(ssrc)
-            for ssrc in state.published
-        ):
-            self._reports.wake(state.leg, now)
-
-    def _report_arrivals(self, now: float) -> None:
-        """Tell publishers how their video arrives; see what comes in at all."""
-        for leg, blocks, turned in self._reports.due(now):
-            state = self._legs[leg]
-            for some in in_datagrams(blocks):
-                feedback = rtcp.CongestionFeedback(
-                    state.credentials.server_ssrc, some, int(now * 65536) & 0xFFFFFFFF
-                )
-                self._send_to(state, feedback)
-            if turned:
-                for ssrc in state.published:
-                    publication = self._publications[ssrc]
-                    if publication.layer is not None:
-                        for subscriber in publication.subscribers:
-                            self.switching.consider(subscriber, now)
+    def _turned(self, state: Leg, now: float) -> None:
+        """Some video of the leg's began or ceased to come in."""
+        for ssrc in state.published:
+            publication = self._publications[ssrc]
+            if publication.layer is not None:
+                for subscriber in publication.subscribers:
+                    self.switching.consider(subscriber, now)
 
     def _drop_reception(self, state: Leg, ssrc: Ssrc) -> None:
         state.received = state.received - {ssrc} or NO_STREAMS
@@ -493,35 +436,18 @@ class Legs:
         """The leg is elsewhere: what it sends and receives goes with it."""
         for ssrc in state.published:
             self._routes.move_source(ssrc, path.remote if path else None)
-            self.uplink.round_trip(ssrc, state.round_trip)
-            if path is not None and self._routes.gated(ssrc):
-                self._key_frames.want(ssrc, now)
+            self.requests.round_trip(ssrc, state.round_trip)
+            if path is not None:
+                self.requests.want_if_gated(ssrc, now)
         for ssrc in state.received:
             self._follow_destination(state, ssrc, now)
-        self._wake_reports(state, now)
-
-    def _path(self, state: Leg) -> Path | None:
-        """Where what the leg receives goes."""
-        return UPWARD if state.over_link else self.bindings.path(state.leg)
+        self.requests.wake(state, now)
 
     def _follow_destination(self, state: Leg, ssrc: Ssrc, now: float) -> None:
-        path = self._path(state)
+        path = self._outbox.path(state)
         self._routes.move_destination(ssrc, state.leg, path)
-        if path is not None and self._routes.gated(ssrc):
-            self._key_frames.want(ssrc, now)
-
-    def _note_arrival(self, arrival: Missing | Filled) -> None:
-        publication = self._publications.get(arrival.ssrc)
-        if publication is None:
-            return
-        if isinstance(arrival, Missing):
-            if self._leaves_out(publication.leg, arrival.now):
-                return
-            self.uplink.missing(
-                arrival.ssrc, arrival.sequence, arrival.number, arrival.now
-            )
-        else:
-            self.uplink.filled(arrival.ssrc, arrival.sequence)
+        if path is not None:
+            self.requests.want_if_gated(ssrc, now)
 
     def _receive_rtcp(self, datagram: Datagram, now: float) -> None:
         """A datagram that says it comes from a leg."""
@@ -533,7 +459,7 @@ class Legs:
         if path is None or path.remote != datagram.path.remote:
             self.drops.add(Drop.RTCP_WRONG_SOURCE)
             return
-        if self._read_rtcp(state, datagram.data, now):
+        if self._feedback.read(state, datagram.data, now):
             self.bindings.heard(state.leg, now)
 
     def _receive_control(self, datagram: Datagram) -> None:
@@ -543,173 +469,3 @@ class Legs:
             self.drops.add(Drop.CONTROL_UNKNOWN)
         else:
             self._control.append((state.leg, datagram))
-
-    def _leaves_out(self, state: Leg, now: float) -> bool:
-        """Whether what is missing between the leg and us was left out on purpose."""
-        return state.over_link and now - state.link_since > CACHE_TIME
-
-    def _read_rtcp(self, state: Leg, data: bytes, now: float) -> bool:
-        """Take a compound of the leg's own; whether it was."""
-        incoming = state.incoming
-        if incoming is None:
-            incoming = state.incoming = Incoming(state.credentials)
-        try:
-            compound = incoming.receiver.unprotect(data)
-        except PeerError:
-            self.drops.add(Drop.FORGED_RTCP)
-            return False
-        # Only what the leg itself sent counts against it.
-        if not incoming.feedback.take(now):
-            self.drops.add(Drop.RTCP_RATE)
-            return False
-        try:
-            packets = rtcp.parse(compound)
-        except PeerError:
-            self.drops.add(Drop.MALFORMED_RTCP)
-            return False
-        for packet in packets:
-            self._receive_packet(state, incoming, packet, now)
-        return True
-
-    def _receive_packet(
-        self, state: Leg, incoming: Incoming, packet: rtcp.RtcpPacket, now: float
-    ) -> None:
-        own = state.credentials.client_ssrc
-        match packet:
-            case (
-                rtcp.Nack(ssrc=ssrc)
-                | rtcp.Pli(ssrc=ssrc)
-                | rtcp.ReceiverReport(ssrc=ssrc)
-                | rtcp.CongestionFeedback(ssrc=ssrc)
-                | rtcp.Application(ssrc=ssrc)
-            ) if ssrc != own:
-                self.drops.add(Drop.FORGED_RTCP)
-            case rtcp.Nack():
-                self._receive_nack(state, incoming, packet, now)
-            case rtcp.Pli():
-                self._receive_pli(state, packet, now)
-            case rtcp.CongestionFeedback():
-                self._receive_feedback(state, incoming, packet, now)
-            case rtcp.Application():
-                signal = unwrap(packet)
-                if isinstance(signal, ProbeResult):
-                    self.switching.probe_result(state.leg, signal, now)
-            case rtcp.ReceiverReport():
-                for block in packet.reports:
-                    if block.ssrc in state.received:
-                        reports = incoming.receptions.setdefault(
-                            Ssrc(block.ssrc), deque(maxlen=REPORTS_KEPT)
-                        )
-                        reports.append(
-                            Reception(
-                                block.fraction_lost / 256,
-                                block.lost,
-                                block.jitter,
-                                now,
-                                block.highest,
-                            )
-                        )
-
-    def _receive_feedback(
-        self,
-        state: Leg,
-        incoming: Incoming,
-        feedback: rtcp.CongestionFeedback,
-        now: float,
-    ) -> None:
-        blocks = tuple(
-            block
-            for block in feedback.blocks
-            if block.ssrc in state.received
-            and self._publications[Ssrc(block.ssrc)].kind is StreamKind.VIDEO
-        )
-        if len(blocks) < len(feedback.blocks):
-            # Of a layer that it was switched from, mostly.
-            self.drops.add(Drop.NOT_SUBSCRIBED, len(feedback.blocks) - len(blocks))
-        if not blocks:
-            return
-        told = sum(len(block.offsets) for block in blocks)
-        cost = TOLD_ONCE + TOLD_BLOCK * len(blocks) + told
-        if incoming.told.take(now, cost) < cost:
-            self.drops.add(Drop.RTCP_RATE)
-            return
-        feedback = replace(feedback, blocks=blocks)
-        self.switching.feedback(state.leg, feedback, state.round_trip, now)
-
-    def _receive_pli(self, state: Leg, pli: rtcp.Pli, now: float) -> None:
-        ssrc = Ssrc(pli.media_ssrc)
-        if ssrc not in state.received:
-            self.drops.add(Drop.NOT_SUBSCRIBED)
-        elif self._publications[ssrc].kind is StreamKind.VIDEO:
-            self._key_frames.want(ssrc, now)
-
-    def _receive_nack(
-        self, state: Leg, incoming: Incoming, nack: rtcp.Nack, now: float
-    ) -> None:
-        ssrc = Ssrc(nack.media_ssrc)
-        if ssrc not in state.received:
-            self.drops.add(Drop.NOT_SUBSCRIBED)
-            return
-        if self._leaves_out(state, now):
-            self.drops.add(Drop.LEFT_OUT, len(nack.sequences))
-            return
-        wanted = len(nack.sequences)
-        granted = incoming.retransmissions.take(now, wanted)
-        if granted < wanted:
-            self.drops.add(Drop.RETRANSMIT_RATE, wanted - granted)
-        sequences = nack.sequences[:granted]
-        if self.switching.spares(state.leg, ssrc):
-            sequences = self._without_spared(state, ssrc, sequences, now)
-        # What is not kept is not asked of the publisher on the receiver's
-        # word: if it was lost on the way up, the server saw the gap itself,
-        # and what comes then goes to all.
-        self._routes.retransmit(ssrc, state.leg, list(sequences), now)
-
-    def _without_spared(
-        self, state: Leg, ssrc: Ssrc, sequences: tuple[int, ...], now: float
-    ) -> tuple[int, ...]:
-        """Those packets that were not left out; the leg is told of the others."""
-        roc, sequence = self._routes.position(ssrc)
-        highest = roc << 16 | sequence
-        left_out = set()
-        for each in sequences:
-            index = extend(each, highest)
-            for came in self._routes.arrivals(ssrc, index, now, index + 1):
-                if came.discardable:
-                    left_out.add(each)
-        told = tuple(each for each in sequences if each in left_out)
-        if told:
-            self.signal(state.leg, LeftOut(ssrc, told))
-        return tuple(each for each in sequences if each not in left_out)
-
-    def _ask(self, now: float) -> None:
-        """Send publishers the requests that are due."""
-        for ssrc in self._key_frames.due(now):
-            own = self._publications[ssrc].leg.credentials.server_ssrc
-            if self._send_rtcp(ssrc, rtcp.Pli(own, ssrc)):
-                self.key_frames_asked += 1
-                self._key_frames.asked(ssrc, now)
-        for ssrc, sequences in self.uplink.due(now):
-            own = self._publications[ssrc].leg.credentials.server_ssrc
-            self._send_rtcp(ssrc, rtcp.Nack(own, ssrc, sequences))
-
-    def _send_rtcp(self, ssrc: Ssrc, packet: rtcp.Nack | rtcp.Pli) -> bool:
-        """Send one packet to a publisher; False if it has no address."""
-        return self._send_to(self._publications[ssrc].leg, packet)
-
-    def _send_to(self, state: Leg, packet: rtcp.RtcpPacket) -> bool:
-        """Send one packet to a leg; False if it has no address."""
-        path = self._path(state)
-        if path is None:
-            return False
-        credentials = state.credentials
-        if state.sender is None:
-            state.sender = SrtcpSender(
-                credentials.rtcp_key, credentials.rtcp_salt, credentials.server_ssrc
-            )
-        data = state.sender.protect(rtcp.build([packet]))
-        if path is UPWARD:
-            self._to_links.append((data, state.leg))
-        else:
-            self._out.append((data, path))
-        return True

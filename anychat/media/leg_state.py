@@ -1,6 +1,6 @@
 """What a leg consists of: credentials, streams, what it has reported.
 
-The data behind `leg.Legs`, which alone alters it.
+The data behind `leg.Legs` and its parts, which alone alter it.
 """
 
 from collections import deque
@@ -18,6 +18,7 @@ from anychat.media.figures import Losses, NetworkFigures
 from anychat.media.path import Address, Path
 from anychat.media.ring import Datagram, Filled, Missing
 from anychat.media.srtp import SrtcpReceiver, SrtcpSender
+from anychat.media.stream import CACHE_TIME
 from anychat.media.uplink import Arrivals
 
 #: RTCP datagrams of one leg that are read.
@@ -160,6 +161,10 @@ class Leg:
         self.figures: NetworkFigures | None = None
         """As they were found when last asked for."""
         self.figured = 0.0
+
+    def leaves_out(self, now: float) -> bool:
+        """Whether what is missing between it and us was left out on purpose."""
+        return self.over_link and now - self.link_since > CACHE_TIME
 
 
 class Publication:

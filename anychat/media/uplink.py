@@ -3,7 +3,8 @@
 The forwarder writes down when each packet came (`routes.Forwarder.arrivals`).
 While anybody receives a publisher's video, he is told every `INTERVAL` (RFC
 8888), and what comes in is added up, so that it is known which layers are being
-sent, and at which rate.  A pure machine with time; `legs` puts it into RTCP.
+sent, and at which rate.  A pure machine with time; `leg_requests` puts it into
+RTCP.
 """
 
 from collections import deque

@@ -304,8 +304,8 @@ class MediaService(Service):
             probes_relayed=self._traces.relayed,
             layers_switched=self._legs.switching.switched,
             answered=self._legs.bindings.answered,
-            key_frames_asked=self._legs.key_frames_asked,
-            packets_asked=self._legs.uplink.asked,
+            key_frames_asked=self._legs.requests.key_frames_asked,
+            packets_asked=self._legs.requests.packets_asked,
             drops={
                 reason: forwarder.drops.get(reason, 0) + self._legs.drops[reason]
                 for reason in forwarder.drops | self._legs.drops.snapshot()

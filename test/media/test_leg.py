@@ -1,166 +1,34 @@
 """Legs: addresses, routes and feedback of clients that the test plays."""
 
-import random
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from anychat.codes import StreamKind
 from anychat.errors import LocalError
-from anychat.ids import SessionId, Ssrc
 from anychat.media import rtcp, stun
 from anychat.media.binding import SILENCE
 from anychat.media.counters import Drop
 from anychat.media.demux import Kind
-from anychat.media.leg import ROUND, Legs
-from anychat.media.leg_state import FEEDBACK, RETRANSMISSIONS, Credentials
+from anychat.media.leg import ROUND
 from anychat.media.path import Path
-from anychat.media.routes import Forwarder
 from anychat.media.rtp import FrameMarking
-from anychat.media.srtp import SrtcpReceiver, SrtcpSender
+from anychat.media.srtp import SrtcpSender
+from test.media.legs import (
+    ALICE,
+    AUDIO,
+    BOB,
+    CAROL,
+    OTHER,
+    VIDEO,
+    LegsTestsMixin,
+    World,
+)
 from test.media.test_routes import KEY_START, SSRC, rtp
 from test.media.test_routes import rtcp as fake_rtcp
 
-ALICE, BOB, CAROL = SessionId(1), SessionId(2), SessionId(3)
-AUDIO, VIDEO = StreamKind.AUDIO, StreamKind.VIDEO
-OTHER = Ssrc(0x0BAD)
 
-
-class Peer:
-    """A client's end of its leg."""
-
-    def __init__(self, world: "World", leg: SessionId):
-        self.world = world
-        self.leg = leg
-        self.credentials = Credentials(
-            username=f"user {leg}",
-            client_ssrc=Ssrc(0xC0 + leg),
-            server_ssrc=Ssrc(0x50 + leg),
-            stun_key=b"stun key %d" % leg,
-            rtcp_key=bytes((leg,)) * 16,
-            rtcp_salt=bytes((leg,)) * 12,
-        )
-        self.path = Path((f"192.0.2.{leg}", 4000 + leg))
-        keys = self.credentials.rtcp_key, self.credentials.rtcp_salt
-        self.sender = SrtcpSender(*keys, self.credentials.client_ssrc)
-        self.receiver = SrtcpReceiver(*keys, self.credentials.server_ssrc)
-        self.media: list[bytes] = []
-        self.feedback: list[rtcp.RtcpPacket] = []
-        self.answers = True
-
-    def take(self, data: bytes) -> None:
-        """Something was sent to its address."""
-        if data[0] >> 6 == 2 and 192 <= data[1] <= 223 and data[1] != 200:
-            self.feedback += rtcp.parse(self.receiver.unprotect(data))
-        elif data[0] >> 6 == 2:
-            self.media.append(data)
-        else:
-            message = stun.parse(data)
-            if message.kind is stun.MessageClass.REQUEST and self.answers:
-                key = self.credentials.stun_key
-                self.send(stun.success(message, self.path.remote, key))
-
-    def send(self, *datagrams: bytes) -> None:
-        """Send from its address."""
-        for data in datagrams:
-            self.world.deliver(data, self.path)
-
-    def bind(self) -> None:
-        """Send a Binding request; the rest follows."""
-        transaction = self.world.random(12)
-        credentials = self.credentials
-        self.send(stun.request(transaction, credentials.username, credentials.stun_key))
-
-    def report(self, *packets: rtcp.RtcpPacket) -> None:
-        """Send RTCP under the leg's keys; the first packet's SSRC is its own."""
-        self.send(self.sender.protect(rtcp.build(packets)))
-
-    def nack(self, *sequences: int, ssrc: int = SSRC) -> None:
-        """Ask for packets again."""
-        self.report(rtcp.Nack(self.credentials.client_ssrc, ssrc, sequences))
-
-    def pli(self, ssrc: int = SSRC) -> None:
-        """Ask for a key frame."""
-        self.report(rtcp.Pli(self.credentials.client_ssrc, ssrc))
-
-
-class World:
-    """Legs over a portable forwarder, and a network without loss or delay."""
-
-    def __init__(self) -> None:
-        self.random = random.Random(11).randbytes
-        self.forwarder = Forwarder(lambda path: self._sent)
-        self.legs = Legs(self.forwarder, self.random)
-        self.peers: dict[SessionId, Peer] = {}
-        self.now = 100.0
-        self.sent: list[tuple[bytes, tuple]] = []
-
-    def peer(self, leg: SessionId, bound: bool = True) -> Peer:
-        """Open a leg."""
-        peer = self.peers[leg] = Peer(self, leg)
-        self.legs.open(leg, peer.credentials)
-        if bound:
-            peer.bind()
-        return peer
-
-    def deliver(self, data: bytes, path: Path) -> None:
-        """The server gets a datagram, and everybody what follows."""
-        self.forwarder.receive(data, path.remote, self.now, path.local)
-        while self.legs.waiting():
-            self.legs.receive_waiting(self.now)
-        self.settle()
-
-    def settle(self) -> None:
-        """Carry what the server sends to the peers."""
-        for data, path in self.legs.to_send():
-            self._sent(data, path.remote)
-        sent, self.sent = self.sent, []
-        for data, address in sent:
-            for peer in self.peers.values():
-                if peer.path.remote == address:
-                    peer.take(data)
-
-    def wait(self, seconds: float) -> None:
-        """Let time pass."""
-        end = self.now + seconds
-        while (when := self.legs.next_timeout()) is not None and when <= end:
-            self.now = max(self.now, when)
-            self.legs.handle_timeout(self.now)
-            self.settle()
-        self.now = end
-
-    def _sent(self, data: bytes, address: tuple) -> None:
-        self.sent.append((data, address))
-
-
-class LegsTests(SynchronousTestCase):
+class LegsTests(LegsTestsMixin, SynchronousTestCase):
     """`Legs`."""
-
-    def setUp(self):
-        """Two clients that are bound; no streams."""
-        self.world = World()
-        self.legs = self.world.legs
-        self.alice = self.world.peer(ALICE)
-        self.bob = self.world.peer(BOB)
-
-    def publish(self, kind=VIDEO, ssrc=SSRC):
-        """Alice opens a stream that Bob watches."""
-        self.legs.publish(ALICE, ssrc, kind)
-        self.subscribe(BOB, ssrc)
-
-    def subscribe(self, leg, ssrc=SSRC):
-        """Somebody watches."""
-        self.legs.subscribe(leg, ssrc, self.world.now)
-        self.world.settle()
-
-    def drops(self):
-        """Counts by reason, the forwarder's left out."""
-        return self.legs.drops.snapshot()
-
-    def plis(self):
-        """How often Alice was asked for a key frame."""
-        return sum(isinstance(packet, rtcp.Pli) for packet in self.alice.feedback)
 
     # Addresses and routes.
 
@@ -307,7 +175,7 @@ class LegsTests(SynchronousTestCase):
         self.legs.unpublish(SSRC)
         self.legs.receive_waiting(self.world.now)
         self.world.wait(1)
-        self.assertEqual(self.legs.uplink.asked, 0)
+        self.assertEqual(self.legs.requests.packets_asked, 0)
 
     def test_close(self):
         """A leg that is closed takes its streams and subscriptions along."""
@@ -341,90 +209,6 @@ class LegsTests(SynchronousTestCase):
 
     # Feedback from receivers.
 
-    def test_nack(self):
-        """The receiver gets what it asks for, the others do not."""
-        carol = self.world.peer(CAROL)
-        self.publish(AUDIO)
-        self.subscribe(CAROL)
-        self.alice.send(*(rtp(sequence) for sequence in range(5)))
-        self.bob.nack(1, 3, 77)
-        self.assertEqual(self.bob.media[5:], [rtp(1), rtp(3)])
-        self.assertEqual(len(carol.media), 5)
-
-    def test_nackIsLimited(self):
-        """A receiver cannot have everything again and again."""
-        self.publish(AUDIO)
-        self.alice.send(*(rtp(sequence) for sequence in range(100)))
-        for _ in range(30):
-            self.bob.nack(*range(100))
-        again = len(self.bob.media) - 100
-        self.assertEqual(again, RETRANSMISSIONS.burst)
-        self.assertEqual(self.drops(), {Drop.RETRANSMIT_RATE: 3000 - again})
-
-    def test_freshWatcher(self):
-        """A new video watcher has the publisher asked at once, audio's has not."""
-        self.publish(AUDIO, OTHER)
-        self.assertEqual(self.plis(), 0)
-        self.publish(VIDEO)
-        self.assertEqual(self.plis(), 1)
-        self.assertEqual(self.legs.key_frames_asked, 1)
-
-    def test_pliIsPaced(self):
-        """Receivers' requests are passed on, one for all in half a second."""
-        self.publish()
-        self.alice.send(rtp(1, KEY_START))
-        for _ in range(5):
-            self.bob.pli()
-        self.assertEqual(self.plis(), 1)
-        self.world.wait(0.6)
-        self.assertEqual(self.plis(), 2)
-        self.alice.send(rtp(2, KEY_START))
-        self.world.wait(10)
-        self.assertEqual(self.plis(), 2)
-
-    def test_pliForAudio(self):
-        """There is nothing to ask for."""
-        self.publish(AUDIO)
-        self.bob.pli()
-        self.assertEqual(self.plis(), 0)
-        self.assertEqual(self.drops(), {})
-
-    def test_pliWhilePublisherIsAway(self):
-        """Nothing is sent, and nothing left to wake for, until it is back."""
-        self.publish()
-        self.alice.send(rtp(1, KEY_START))
-        self.world.wait(SILENCE - 1)
-        self.bob.bind()
-        self.world.wait(2)
-        self.assertIsNone(self.legs.bindings.path(ALICE))
-        self.bob.pli()
-        self.world.wait(10)
-        self.assertEqual(self.plis(), 1)
-        carol = self.world.peer(CAROL)
-        self.subscribe(CAROL)
-        self.alice.bind()
-        self.assertEqual(self.plis(), 2)
-        self.alice.send(rtp(2, KEY_START))
-        self.assertEqual(carol.media, [rtp(2, KEY_START)])
-
-    def test_receiverReport(self):
-        """The latest figures of each subscription are kept, no others."""
-        self.publish()
-        own = self.bob.credentials.client_ssrc
-        blocks = [
-            rtcp.ReportBlock(SSRC, 64, 5, 1000, 90),
-            rtcp.ReportBlock(OTHER, 64, 5, 1000, 90),
-        ]
-        self.bob.report(rtcp.ReceiverReport(own, tuple(blocks)))
-        (reception,) = self.legs.receptions(BOB).values()
-        self.assertEqual(
-            (reception.fraction_lost, reception.lost, reception.jitter),
-            (0.25, 5, 90),
-        )
-        self.assertEqual(reception.when, self.world.now)
-        self.legs.unsubscribe(BOB, SSRC)
-        self.assertEqual(self.legs.receptions(BOB), {})
-
     def test_rtcpIsASignOfLife(self):
         """A leg that only sends reports stays bound."""
         own = self.bob.credentials.client_ssrc
@@ -434,27 +218,6 @@ class LegsTests(SynchronousTestCase):
         self.assertIsNotNone(self.legs.bindings.path(BOB))
 
     # Feedback to publishers.
-
-    def test_uplinkLoss(self):
-        """A gap on the way up is asked for; its repair goes to all."""
-        self.publish(AUDIO)
-        self.alice.send(rtp(1), rtp(4))
-        self.world.wait(0.03)
-        own = self.alice.credentials.server_ssrc
-        self.assertEqual(self.alice.feedback, [rtcp.Nack(own, SSRC, (2, 3))])
-        self.alice.send(rtp(2), rtp(3))
-        self.world.wait(5)
-        self.assertEqual(len(self.alice.feedback), 1)
-        self.assertEqual(self.bob.media, [rtp(1), rtp(4), rtp(2), rtp(3)])
-        self.assertEqual(self.legs.uplink.asked, 2)
-
-    def test_nackOfWhatTheServerLacks(self):
-        """It is not asked of the publisher on a receiver's word."""
-        self.publish(AUDIO)
-        self.alice.send(rtp(1))
-        self.bob.nack(2, 3)
-        self.world.wait(5)
-        self.assertEqual(self.alice.feedback, [])
 
     # Forgeries.
 
@@ -476,19 +239,6 @@ class LegsTests(SynchronousTestCase):
         self.assertEqual(len(self.bob.media), 1)
         self.assertEqual(self.drops(), {Drop.RTCP_WRONG_SOURCE: 3})
 
-    def test_forgedRtcp(self):
-        """Noise, a replay and another leg's key are refused."""
-        self.publish(AUDIO)
-        self.alice.send(rtp(1))
-        own = self.bob.credentials.client_ssrc
-        nack = rtcp.build([rtcp.Nack(own, SSRC, (1,))])
-        genuine = self.bob.sender.protect(nack)
-        credentials = self.alice.credentials
-        alien = SrtcpSender(credentials.rtcp_key, credentials.rtcp_salt, own)
-        self.bob.send(genuine, genuine, fake_rtcp(205, own), alien.protect(nack))
-        self.assertEqual(len(self.bob.media), 2)
-        self.assertEqual(self.drops(), {Drop.FORGED_RTCP: 3})
-
     def test_serversRtcpReflected(self):
         """The server's own packet sent back to it is nobody's."""
         self.publish()
@@ -497,62 +247,6 @@ class LegsTests(SynchronousTestCase):
         data = SrtcpSender(*keys, own).protect(rtcp.build([rtcp.Pli(own, SSRC)]))
         self.alice.send(data)
         self.assertEqual(self.drops(), {Drop.UNKNOWN_RTCP_SSRC: 1})
-
-    def test_feedbackInAnothersName(self):
-        """Inside one's own RTCP stands one's own SSRC."""
-        self.publish()
-        self.alice.send(rtp(1, KEY_START))
-        bob = self.bob.credentials.client_ssrc
-        alice = self.alice.credentials.client_ssrc
-        self.bob.report(
-            rtcp.ReceiverReport(bob),
-            rtcp.Nack(alice, SSRC, (1,)),
-            rtcp.Pli(alice, SSRC),
-            rtcp.ReceiverReport(alice, (rtcp.ReportBlock(SSRC, 1, 1, 1, 1),)),
-        )
-        self.world.wait(1)
-        self.assertEqual(len(self.bob.media), 1)
-        self.assertEqual(self.legs.receptions(BOB), {})
-        self.assertEqual(self.plis(), 1)
-        self.assertEqual(self.drops(), {Drop.FORGED_RTCP: 3})
-
-    def test_feedbackAboutOthersStreams(self):
-        """Who does not receive a stream has no say in it."""
-        self.legs.publish(ALICE, SSRC, VIDEO)
-        self.alice.send(rtp(1, KEY_START))
-        self.bob.nack(1)
-        self.bob.pli()
-        self.assertEqual(self.bob.media + self.alice.feedback, [])
-        self.assertEqual(self.drops(), {Drop.NOT_SUBSCRIBED: 2})
-
-    def test_malformedRtcp(self):
-        """Well encrypted nonsense is nonsense."""
-        own = self.bob.credentials.client_ssrc
-        compound = bytes((0x80, 205, 0, 9)) + own.to_bytes(4, "big") + bytes(4)
-        self.bob.send(self.bob.sender.protect(compound))
-        self.assertEqual(self.drops(), {Drop.MALFORMED_RTCP: 1})
-
-    def test_ignoredRtcp(self):
-        """What a leg may send and nobody needs is no offence."""
-        own = self.bob.credentials.client_ssrc
-        self.bob.report(
-            rtcp.SenderReport(own, 0, 0, 0, 0),
-            rtcp.SourceDescription(own, "bob"),
-            rtcp.Bye((own,)),
-        )
-        self.assertEqual(self.drops(), {})
-
-    def test_rtcpIsLimited(self):
-        """A leg's flood is cut; a forger cannot use up its share."""
-        own = self.bob.credentials.client_ssrc
-        for _ in range(1000):
-            self.bob.send(fake_rtcp(201, own))
-        for _ in range(1000):
-            self.bob.report(rtcp.ReceiverReport(own))
-        self.assertEqual(
-            self.drops(),
-            {Drop.FORGED_RTCP: 1000, Drop.RTCP_RATE: 1000 - FEEDBACK.burst},
-        )
 
     def test_floodIsReadInRounds(self):
         """One call reads a bounded number, so that others get their turn."""

@@ -14,7 +14,7 @@ from anychat.media.leg_state import RETRANSMISSIONS, TOLD, TOLD_BLOCK, TOLD_ONCE
 from anychat.media.rtp import FrameMarking
 from anychat.media.signals import LayerPlace, LeftOut, Probe, ProbeResult, unwrap, wrap
 from anychat.media.switching import GIVE_UP, LOOK, TELL_AGAIN
-from test.media.test_leg import World
+from test.media.legs import World
 from test.media.test_routes import KEY_START, rtp
 
 ALICE, BOB, CAROL = SessionId(1), SessionId(2), SessionId(3)
