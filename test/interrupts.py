@@ -12,3 +12,20 @@ def take_interrupts(case):
     if handler is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         case.addCleanup(signal.signal, signal.SIGINT, handler)
+
+
+def interrupted(module):
+    """A program that runs ``main`` of a module, and presses Ctrl-C as soon as
+    Twisted is imported."""
+    return f"""
+import os, signal, sys
+
+class Finder:
+    def find_spec(self, name, *rest):
+        if name == "twisted":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Finder())
+from {module} import main
+main()
+"""

@@ -16,7 +16,7 @@ import anychat
 from anychat import banner
 from anychat.config import load
 from anychat.coreserver import main
-from test.interrupts import take_interrupts
+from test.interrupts import interrupted, take_interrupts
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -124,19 +124,7 @@ main(sys.argv[1:], build=Graph)
 """
 
 
-#: Presses Ctrl-C as soon as Twisted is imported.
-INTERRUPTED = """
-import os, signal, sys
-
-class Finder:
-    def find_spec(self, name, *rest):
-        if name == "twisted":
-            os.kill(os.getpid(), signal.SIGINT)
-
-sys.meta_path.insert(0, Finder())
-from anychat.coreserver import main
-main()
-"""
+INTERRUPTED = interrupted("anychat.coreserver")
 
 
 class ProcessTests(SynchronousTestCase):

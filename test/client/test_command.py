@@ -8,21 +8,9 @@ import sys
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from test.interrupts import take_interrupts
+from test.interrupts import interrupted, take_interrupts
 
-#: Presses ctrl-C as soon as Twisted is imported.
-INTERRUPTED = """
-import os, signal, sys
-
-class Finder:
-    def find_spec(self, name, *rest):
-        if name == "twisted":
-            os.kill(os.getpid(), signal.SIGINT)
-
-sys.meta_path.insert(0, Finder())
-from anychat.client.command import main
-main()
-"""
+INTERRUPTED = interrupted("anychat.client.command")
 
 #: Says when the reactor begins to stop.
 STOPPING = """

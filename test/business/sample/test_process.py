@@ -11,25 +11,13 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from anychat.business.sample.run import RUNNING
-from test.interrupts import take_interrupts
+from test.interrupts import interrupted, take_interrupts
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = "from anychat.business.sample.command import main; main()"
 TWISTD = "from twisted.scripts.twistd import run; run()"
 
-#: Presses Ctrl-C as soon as Twisted is imported.
-INTERRUPTED = """
-import os, signal, sys
-
-class Finder:
-    def find_spec(self, name, *rest):
-        if name == "twisted":
-            os.kill(os.getpid(), signal.SIGINT)
-
-sys.meta_path.insert(0, Finder())
-from anychat.business.sample.command import main
-main()
-"""
+INTERRUPTED = interrupted("anychat.business.sample.command")
 
 
 class ProcessTestCase(SynchronousTestCase):
