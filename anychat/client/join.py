@@ -41,6 +41,19 @@ def exit_code(code: ResultCode) -> int:
     return CANNOT_CONNECT if code in NO_CONNECTION else REFUSED
 
 
+def failure_code(
+    failure: Failure, address: tuple[str, int], complain: Callable[[str], None]
+) -> int:
+    """Say what failed, unless it was ended on purpose; the exit code."""
+    if failure.check(Refused) is None:
+        complain(f"internal error: {failure.getTraceback()}")
+        return REFUSED
+    error: Refused = failure.value
+    if error.code != ResultCode.CANCEL:
+        complain(explained(error, address))
+    return exit_code(error.code)
+
+
 def file_name(member: Member) -> str:
     """A name for a user's recording; nothing in it can leave the directory."""
     name = re.sub(r"[^\w-]+", "_", member.nickname).strip("_")[:64] or "user"

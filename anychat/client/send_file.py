@@ -11,12 +11,18 @@ from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
 from anychat.client.client import Client
-from anychat.client.join import CANNOT_CONNECT, FINE, LOGOUT_TIME, REFUSED, exit_code
-from anychat.client.output import Output, code_text, explained
+from anychat.client.join import (
+    CANNOT_CONNECT,
+    FINE,
+    LOGOUT_TIME,
+    REFUSED,
+    exit_code,
+    failure_code,
+)
+from anychat.client.output import Output, code_text
 from anychat.client.progress import ProgressBars
 from anychat.client.trans_task import TransTask
 from anychat.client.transfers import no_files
-from anychat.codes import ResultCode
 from anychat.errors import Refused
 
 #: Seconds between two looks at how far it has come; with --json, two objects.
@@ -147,13 +153,7 @@ class SendFile:
 
     def _failed(self, failure: Failure) -> int:
         self._stop_looking()
-        if failure.check(Refused) is None:
-            self._complain(f"internal error: {failure.getTraceback()}")
-            return REFUSED
-        error: Refused = failure.value
-        if error.code != ResultCode.CANCEL:
-            self._complain(explained(error, self._options.address))
-        return exit_code(error.code)
+        return failure_code(failure, self._options.address, self._complain)
 
     def _end(self, code: int) -> None:
         if self.done.called:

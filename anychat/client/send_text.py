@@ -8,11 +8,16 @@ from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.python.failure import Failure
 
 from anychat.client.client import Client
-from anychat.client.join import CANNOT_CONNECT, FINE, LOGOUT_TIME, REFUSED, exit_code
-from anychat.client.output import Output, explained
+from anychat.client.join import (
+    CANNOT_CONNECT,
+    FINE,
+    LOGOUT_TIME,
+    REFUSED,
+    failure_code,
+)
+from anychat.client.output import Output
 from anychat.client.transfers import no_files
-from anychat.codes import WHOLE_ROOM, ResultCode
-from anychat.errors import Refused
+from anychat.codes import WHOLE_ROOM
 
 
 class SendText:
@@ -83,13 +88,7 @@ class SendText:
             self._output.object("text_sent", values)
 
     def _failed(self, failure: Failure) -> int:
-        if failure.check(Refused) is None:
-            self._complain(f"internal error: {failure.getTraceback()}")
-            return REFUSED
-        error: Refused = failure.value
-        if error.code != ResultCode.CANCEL:
-            self._complain(explained(error, self._options.address))
-        return exit_code(error.code)
+        return failure_code(failure, self._options.address, self._complain)
 
     def _end(self, code: int) -> None:
         if self.done.called:
