@@ -12,8 +12,6 @@ from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, succeed
-from twisted.internet.interfaces import IAddress
-from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -106,19 +104,6 @@ def resting(require: bool) -> tuple[Arbiter, Arbiter]:
     return Arbiter.AWAY, Arbiter.AWAY if require else Arbiter.NOBODY
 
 
-class _Doors(Factory):
-    """What the ports ask for a protocol."""
-
-    noisy = False
-
-    def __init__(self, service: "BusinessService"):
-        self._service = service
-
-    def buildProtocol(self, addr: IAddress | None) -> Any:
-        """A channel, or None to close the connection at once."""
-        return self._service.accept(addr)
-
-
 class BusinessService(Service):
     """All channels, who answers what, and what everybody is still to be told.
 
@@ -188,7 +173,7 @@ class BusinessService(Service):
         :raises CannotListenError: an address or the port cannot be had.
         """
         self._ports = listen_tcp(
-            self._reactor, _Doors(self), self._settings.addresses, self._settings.port
+            self._reactor, self.accept, self._settings.addresses, self._settings.port
         )
         super().startService()
         self._arbitrate()

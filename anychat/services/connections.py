@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.interfaces import IAddress
-from twisted.internet.protocol import Factory
 from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
@@ -34,19 +32,6 @@ from anychat.services.settings import LinkSettings
 
 #: File descriptors that are left for everything but client links.
 SPARE_DESCRIPTORS = 256
-
-
-class _Doors(Factory):
-    """What the ports ask for a protocol."""
-
-    noisy = False
-
-    def __init__(self, connections: "Connections"):
-        self._connections = connections
-
-    def buildProtocol(self, addr: IAddress | None) -> Any:
-        """An `Entrance`, or None to close the connection at once."""
-        return self._connections.accept(addr)
 
 
 class Connections:
@@ -118,7 +103,7 @@ class Connections:
         self._most = max(limit - SPARE_DESCRIPTORS, limit // 2)
         self._ports = listen_tcp(
             self._reactor,
-            _Doors(self),
+            self.accept,
             self._settings.addresses,
             self._settings.port,
         )

@@ -3,10 +3,12 @@
 import errno
 import resource
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import Factory
 
 #: Connections that the system holds for us until they are accepted.
 BACKLOG = 4096
@@ -14,11 +16,29 @@ BACKLOG = 4096
 _ALL = ("0.0.0.0", "::")
 
 
+class _Doors(Factory):
+    """What the ports ask for a protocol."""
+
+    noisy = False
+
+    def __init__(self, accept: Callable[[IAddress | None], Any]):
+        self._accept = accept
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        """A protocol, or None to close the connection at once."""
+        return self._accept(addr)
+
+
 def listen_tcp(
-    reactor: Any, factory: Any, addresses: Iterable[str], port: int
+    reactor: Any,
+    accept: Callable[[IAddress | None], Any],
+    addresses: Iterable[str],
+    port: int,
 ) -> list[Any]:
     """Listen on every address, or on none.
 
+    :param accept: given who connects; a protocol for it, or None to close the
+        connection at once.
     :param addresses: IP addresses; none, or both wildcards, means all of IPv4
         and IPv6.
     :return: the listening ports.
@@ -26,6 +46,7 @@ def listen_tcp(
     """
     wanted = list(dict.fromkeys(addresses))
     ports: list[Any] = []
+    factory = _Doors(accept)
 
     def listen_on(address: str) -> Any:
         listening = reactor.listenTCP(port, factory, backlog=BACKLOG, interface=address)
