@@ -159,3 +159,24 @@ class Pipe:
             target.lost(ConnectionDone())
             moved = True
         return moved
+
+
+class Peer:
+    """Somebody who connects, and says what a test makes it say."""
+
+    def __init__(self):
+        self.transport = None
+        self.data = b""
+        self.lost = False
+
+    def makeConnection(self, transport):
+        """Connected."""
+        self.transport = transport
+
+    def dataReceived(self, data):
+        """Keep what comes."""
+        self.data += data
+
+    def connectionLost(self, reason):
+        """Over."""
+        self.lost = True

@@ -27,27 +27,6 @@ PARAMETERS = ServerParameters(320, 240, 15, 30, 90000, 1, 3, 3, 16000, 1, 16, 11
 SETUP = MediaSetup((), 8907, "1", 1, 2, b"k" * 16, b"r" * 16, b"s" * 12)
 
 
-class Peer:
-    """A client that speaks frames of its own making."""
-
-    def __init__(self):
-        self.transport = None
-        self.data = b""
-        self.lost = False
-
-    def makeConnection(self, transport):
-        """Connected."""
-        self.transport = transport
-
-    def dataReceived(self, data):
-        """Keep what comes."""
-        self.data += data
-
-    def connectionLost(self, reason):
-        """Over."""
-        self.lost = True
-
-
 class Client:
     """A client as the library makes it: a link and what it reported."""
 

@@ -37,6 +37,7 @@ from anychat.services.business import (
 )
 from anychat.services.event_queue import OVERHEAD, SHARE_OF_BYTES, SHARE_OF_EVENTS
 from test.protocols.dialogue import FACTS, client_options, server_context
+from test.protocols.pipe import Peer
 from test.services.business_servers import (
     BOTH,
     BusinessTestCase,
@@ -49,27 +50,6 @@ from test.test_layering import ROOT
 
 LOGIN = VerifyUser("anna", "secret")
 ENTRY = PrepareEnterRoom(7, 1, "one", "")
-
-
-class Stranger:
-    """Somebody who connects and says what the test makes it say."""
-
-    def __init__(self):
-        self.transport = None
-        self.data = b""
-        self.lost = False
-
-    def makeConnection(self, transport):
-        """Connected."""
-        self.transport = transport
-
-    def dataReceived(self, data):
-        """Keep what comes."""
-        self.data += data
-
-    def connectionLost(self, reason):
-        """Over."""
-        self.lost = True
 
 
 class RestingTests(SynchronousTestCase):
@@ -204,7 +184,7 @@ class ConnectionTests(BusinessTestCase):
     def test_foreign(self):
         """What speaks something else is closed with a line; few lines for many."""
         for _ in range(5):
-            peer = Stranger()
+            peer = Peer()
             self.plug(peer, "192.0.2.7")
             peer.transport.write(b"GET / HTTP/1.1\r\n\r\n")
             self.flush()
@@ -220,7 +200,7 @@ class ConnectionTests(BusinessTestCase):
 
     def test_silent(self):
         """Whoever says nothing goes, and makes room."""
-        peer = Stranger()
+        peer = Peer()
         self.plug(peer)
         self.assertEqual(self.count("unauthenticated"), 1)
         self.reactor.advance(10)
@@ -232,14 +212,14 @@ class ConnectionTests(BusinessTestCase):
     def test_crowd(self):
         """So many that have not begun may be there, from one address and in all."""
         self.serve(channels_per_address=2, channels_overall=3)
-        self.plug(Stranger(), "192.0.2.1")
-        pipe = self.plug(Stranger(), "192.0.2.1")
-        self.assertIsNone(self.plug(Stranger(), "192.0.2.1"))
-        self.plug(Stranger(), "192.0.2.2")
-        self.assertIsNone(self.plug(Stranger(), "192.0.2.3"))
+        self.plug(Peer(), "192.0.2.1")
+        pipe = self.plug(Peer(), "192.0.2.1")
+        self.assertIsNone(self.plug(Peer(), "192.0.2.1"))
+        self.plug(Peer(), "192.0.2.2")
+        self.assertIsNone(self.plug(Peer(), "192.0.2.3"))
         self.assertEqual((self.count("refused_crowd"), len(self.log)), (2, 1))
         pipe.cut()
-        self.assertIsNotNone(self.plug(Stranger(), "192.0.2.3"))
+        self.assertIsNotNone(self.plug(Peer(), "192.0.2.3"))
 
     def test_begunAreNoCrowd(self):
         """One that was let in leaves its place to the next."""
@@ -283,7 +263,7 @@ class ConnectionTests(BusinessTestCase):
     def test_stop(self):
         """All are told, questions are answered, and nothing is left."""
         server, other = self.server("a"), self.server("b")
-        peer = Stranger()
+        peer = Peer()
         self.plug(peer)
         verdicts = self.ask(LOGIN)
         told = len(self.core.arbiters_told)
@@ -756,7 +736,7 @@ class DocumentTests(BusinessTestCase):
         for number in range(20):
             self.service.tell(happening(number))
         for _ in range(17):
-            self.plug(Stranger())
+            self.plug(Peer())
         server.acknowledge(99)
         log_lines = self.page.partition("### Counters")[0]
         variable = r"\b(?:NAME|IP|PORT|REASON|CODE|N|16|10000)\b|\.\.\."

@@ -13,8 +13,8 @@ from anychat.protocols.framing import MAGIC
 from anychat.services.links import ClientLinks
 from anychat.services.settings import LinkSettings
 from test.protocols.dialogue import FACTS, counting_bytes, hello, messages_in
-from test.protocols.pipe import Pipe
-from test.services.links_case import PARAMETERS, LinksTestCase, Peer
+from test.protocols.pipe import Peer, Pipe
+from test.services.links_case import PARAMETERS, LinksTestCase
 
 
 class TroubleTests(LinksTestCase):

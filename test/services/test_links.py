@@ -43,7 +43,8 @@ from anychat.protocols.reliable import KEEPING, REPLAY_MAXIMUM, ReliableChannel
 from anychat.services.filter import FilterSlot
 from anychat.services.hall import Effects, HallService
 from test.protocols.dialogue import frame, hello, key_of
-from test.services.links_case import PARAMETERS, SETUP, LinksTestCase, Peer
+from test.protocols.pipe import Peer
+from test.services.links_case import PARAMETERS, SETUP, LinksTestCase
 
 FORMAT = StreamFormat(96, 90000, 60000)
 
