@@ -7,7 +7,7 @@ checks of ``serversdk.spec``.
 import dataclasses
 import ipaddress
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import anychat
@@ -137,7 +137,3 @@ def load(path: Path | str | None = None) -> Settings:
             *warnings,
         )
     return dataclasses.replace(settings, path=path, warnings=warnings)
-
-
-#: The fields that are keys of the file.
-KEYS = tuple(item.name for item in fields(Settings))[:-2]
