@@ -218,10 +218,9 @@ class Legs:
         :raise LocalError: no such leg.
         """
         state = self._leg(leg)
-        if state.figures is None or now - state.figured >= figures.FRESH:
-            state.figures = self._figures(state, now)
-            state.figured = now
-        return state.figures
+        if state.figures is None or now - state.figures[0] >= figures.FRESH:
+            state.figures = now, self._figures(state, now)
+        return state.figures[1]
 
     def _figures(self, state: Leg, now: float) -> NetworkFigures:
         bitrates = dict.fromkeys(StreamKind, 0)
@@ -253,8 +252,7 @@ class Legs:
         state = self._leg(leg)
         if state.over_link == on:
             return
-        state.over_link = on
-        state.link_since = now
+        state.link_since = now if on else None
         for ssrc in state.received:
             self._follow_destination(state, ssrc, now)
         if on:

@@ -131,12 +131,10 @@ class Leg:
 
     __slots__ = (
         "credentials",
-        "figured",
         "figures",
         "incoming",
         "leg",
         "link_since",
-        "over_link",
         "published",
         "received",
         "round_trip",
@@ -153,18 +151,22 @@ class Leg:
         """What it is sent: of a video with two layers the one or the other, and
         both while it is switched over."""
         self.round_trip = 0.0
-        self.over_link = False
-        self.link_since = 0.0
+        self.link_since: float | None = None
+        """When it went over to its TCP link; None: it gets its media by UDP."""
         # Made when first needed: most legs of a big server are idle.
         self.incoming: Incoming | None = None
         self.sender: SrtcpSender | None = None
-        self.figures: NetworkFigures | None = None
-        """As they were found when last asked for."""
-        self.figured = 0.0
+        self.figures: tuple[float, NetworkFigures] | None = None
+        """When they were last asked for, and what was found."""
+
+    @property
+    def over_link(self) -> bool:
+        """Whether it gets its media over its TCP link."""
+        return self.link_since is not None
 
     def leaves_out(self, now: float) -> bool:
         """Whether what is missing between it and us was left out on purpose."""
-        return self.over_link and now - self.link_since > CACHE_TIME
+        return self.link_since is not None and now - self.link_since > CACHE_TIME
 
 
 class Publication:

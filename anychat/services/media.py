@@ -82,10 +82,10 @@ class MediaService(Service):
         self._forwarder = self._relay.forwarder
         self._legs = Legs(self._forwarder, random_bytes)
         self._links = MediaLinks(over_links, self._legs.drops, seconds)
-        self._traces = Traces(self._legs.drops)
         self._ssrcs = SsrcSource(random_bytes)
         self._keys: dict[Ssrc, tuple[bytes, bytes]] = {}
         self._credentials: dict[SessionId, Credentials] = {}
+        self._traces = Traces(self._credentials, self._legs.drops)
         self._timer: IDelayedCall | None = None
         self._timer_at = 0.0
         self._again: IDelayedCall | None = None
@@ -138,12 +138,6 @@ class MediaService(Service):
         )
         self._legs.open(session, credentials)
         self._credentials[session] = credentials
-        self._traces.open(
-            session,
-            credentials.client_ssrc,
-            credentials.server_ssrc,
-            credentials.stun_key,
-        )
         self._ssrcs.hold(credentials.client_ssrc)
         self._ssrcs.hold(credentials.server_ssrc)
         return MediaSetup(

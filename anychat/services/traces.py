@@ -10,12 +10,14 @@ the server has received and has sent this receiver: the loss of the way down.
 Pure: feed it `receive`, send what it returns.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from anychat.errors import PeerError
 from anychat.ids import SessionId
 from anychat.media.buckets import Limit, TokenBucket
 from anychat.media.counters import Drop, Drops
+from anychat.media.leg_state import Credentials
 from anychat.media.quality import ArrivalCount
 from anychat.protocols import control
 from anychat.protocols.control import Probe, RelayedProbe, Report, ReportRequest
@@ -55,6 +57,8 @@ class _Sender:
 
 @dataclass(frozen=True, slots=True)
 class _Leg:
+    """Who sends probes, or gets some."""
+
     client_ssrc: int
     server_ssrc: int
     key: bytes = field(repr=False)
@@ -63,11 +67,14 @@ class _Leg:
 class Traces:
     """All traces under way.
 
+    :param credentials: of all legs that there are.
     :param drops: where what is not taken is counted.
     """
 
-    def __init__(self, drops: Drops):
+    def __init__(self, credentials: Mapping[SessionId, Credentials], drops: Drops):
+        self._credentials = credentials
         self._drops = drops
+        # Made when first needed: few legs ever take part.
         self._legs: dict[SessionId, _Leg] = {}
         self._senders: dict[SessionId, _Sender] = {}
         self._copies = TokenBucket(COPIES)
@@ -78,13 +85,6 @@ class Traces:
 
     def __len__(self) -> int:
         return len(self._senders)
-
-    def open(
-        self, leg: SessionId, client_ssrc: int, server_ssrc: int, stun_key: bytes
-    ) -> None:
-        """A leg may take part."""
-        key = control.control_key(stun_key)
-        self._legs[leg] = _Leg(client_ssrc, server_ssrc, key)
 
     def close(self, leg: SessionId) -> None:
         """A leg is gone."""
@@ -101,15 +101,28 @@ class Traces:
             self._senders.pop(leg, None)
         elif leg in self._senders:
             self._senders[leg].receivers = receivers
-        elif leg in self._legs:
+        elif leg in self._credentials:
             self._senders[leg] = _Sender(user_id, receivers)
+
+    def _leg(self, leg: SessionId) -> _Leg | None:
+        keys = self._legs.get(leg)
+        if keys is None:
+            credentials = self._credentials.get(leg)
+            if credentials is None:
+                return None
+            keys = self._legs[leg] = _Leg(
+                credentials.client_ssrc,
+                credentials.server_ssrc,
+                control.control_key(credentials.stun_key),
+            )
+        return keys
 
     def receive(
         self, leg: SessionId, data: bytes, arrived: float, now: float
     ) -> list[tuple[SessionId, bytes]]:
         """Take a datagram of a leg; what is to be sent, and to which legs."""
-        keys = self._legs.get(leg)
         sender = self._senders.get(leg)
+        keys = None if sender is None else self._leg(leg)
         if keys is None or sender is None:
             self._drops.add(Drop.NO_TRACE)
             return []
@@ -185,7 +198,7 @@ class Traces:
         size: int,
         now: float,
     ) -> list[tuple[SessionId, bytes]]:
-        keys = self._legs.get(receiver)
+        keys = self._leg(receiver)
         if keys is None:
             self._drops.add(Drop.CONTROL_UNKNOWN)
             return []

@@ -12,6 +12,7 @@ from anychat.codes import ResultCode, StreamTransMode, TraceMode
 from anychat.errors import Refused
 from anychat.ids import SessionId
 from anychat.media.counters import Drops
+from anychat.media.leg_state import Credentials
 from anychat.messages import MediaSetup, SetUdpTrace
 from anychat.services.traces import Traces
 
@@ -29,8 +30,8 @@ class Udp:
         self.up = lambda number: True
         self.down = lambda number: True
         self.sent = self.returned = 0
-        self.traces = Traces(Drops())
-        self.traces.open(LEG, 0xC1, 0x51, SETUP.stun_key)
+        credentials = Credentials("", 0xC1, 0x51, SETUP.stun_key, b"", b"")
+        self.traces = Traces({LEG: credentials}, Drops())
         self.traces.route(LEG, 7, (LEG,))
 
     def send(self, data):

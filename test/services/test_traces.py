@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from anychat.ids import SessionId
 from anychat.media.counters import Drop, Drops
+from anychat.media.leg_state import Credentials
 from anychat.protocols.control import (
     Probe,
     RelayedProbe,
@@ -28,17 +29,26 @@ def stun_key(leg):
     return b"stun key %d" % leg
 
 
+def credentials(leg):
+    """Of that leg."""
+    return Credentials("", 0xC0 + leg, 0x50 + leg, stun_key(leg), b"", b"")
+
+
 class TracesTests(SynchronousTestCase):
     """`Traces` with clients that the test plays."""
 
     def setUp(self):
         """Three legs; Ann sends to Bob."""
         self.drops = Drops()
-        self.traces = Traces(self.drops)
+        self.legs = {leg: credentials(leg) for leg in (ANN, BOB, CAT)}
+        self.traces = Traces(self.legs, self.drops)
         self.now = 50.0
-        for leg in (ANN, BOB, CAT):
-            self.traces.open(leg, 0xC0 + leg, 0x50 + leg, stun_key(leg))
         self.traces.route(ANN, 7, (BOB,))
+
+    def close(self, leg):
+        """That leg is gone."""
+        del self.legs[leg]
+        self.traces.close(leg)
 
     def send(self, message, leg=ANN, size=100, key=None):
         """A datagram of that leg; what follows, by leg."""
@@ -152,8 +162,7 @@ class TracesTests(SynchronousTestCase):
         """Who sends to many floods nobody either, leaves something for others, and
         all of his receivers get about the same."""
         crowd = tuple(map(SessionId, range(100, 1100)))
-        for leg in crowd:
-            self.traces.open(leg, 0xC0 + leg, 0x50 + leg, stun_key(leg))
+        self.legs |= {leg: credentials(leg) for leg in crowd}
         self.traces.route(ANN, 7, crowd)
         got = Counter()
         for number in range(1, 11):
@@ -172,7 +181,7 @@ class TracesTests(SynchronousTestCase):
     def test_receiverGone(self):
         """A receiver whose leg is gone gets nothing, and costs the others none."""
         self.traces.route(ANN, 7, (BOB, CAT))
-        self.traces.close(BOB)
+        self.close(BOB)
         out = self.send(self.probe(1))
         self.assertEqual([to for to, _, _ in out], [ANN, CAT])
 
@@ -180,10 +189,10 @@ class TracesTests(SynchronousTestCase):
         """After everybody left nothing is kept."""
         self.traces.route(ANN, 7, (BOB, CAT))
         self.send(self.probe(1))
-        self.traces.close(CAT)
+        self.close(CAT)
         self.assertEqual(set(self.traces._senders[ANN].forwarded), {BOB})
         for leg in (ANN, BOB):
-            self.traces.close(leg)
+            self.close(leg)
         self.assertEqual(len(self.traces), 0)
         self.assertEqual((self.traces._legs, self.traces._senders), ({}, {}))
 
