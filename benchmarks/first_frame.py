@@ -61,7 +61,7 @@ async def sign_in(port, name):
     """A client in room 1."""
     client = Client(reactor, trust=AnyCertificate(), log_path=None, media_at_login=True)
     await client.connect("127.0.0.1", port)
-    await client.login(name, "x")
+    await client.login(name)
     await client.enter_room(1)
     return client
 
