@@ -6,6 +6,7 @@ twistd (``--logfile``, ``--logger``, ``--syslog``, ``--pidfile``) ask for others
 """
 
 import fcntl
+import gc
 import os
 import sys
 import time
@@ -87,6 +88,9 @@ class CoreServer(Service):
         except Exception as error:
             self._log.failure("The server cannot start")
             self._give_up(1, f"The server cannot start: {error}")
+        # A full garbage collection would stop the reactor for 16 ms, to look at some
+        # 80,000 objects that stay anyway.
+        gc.freeze()
         self._write_pid()
 
     def _give_up(self, code: int, *lines: str) -> NoReturn:
@@ -131,6 +135,7 @@ class CoreServer(Service):
     def stopService(self) -> Deferred[None]:
         """Stop all parts, which have `STOP_PATIENCE` seconds for it."""
         super().stopService()
+        gc.unfreeze()
         stopped: Deferred[Any] = maybeDeferred(self._graph.stopService)
         stopped.addTimeout(
             STOP_PATIENCE,

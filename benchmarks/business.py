@@ -17,6 +17,7 @@ events lost or still waiting, the core's CPU, and the clients' answers.
 """
 
 import argparse
+import gc
 import json
 import os
 import socket
@@ -103,6 +104,8 @@ def run_core(path, logins, events):
     load_ = Load(hall, logins, events)
     server.privilegedStartService()
     server.startService()
+    # As the server's process does.
+    gc.freeze()
     cpu = [0.0]
 
     def told(line):

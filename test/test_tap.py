@@ -1,5 +1,6 @@
 """``twistd anychat``: options, log, pid file, and failing to start."""
 
+import gc
 import io
 import os
 import signal
@@ -79,6 +80,14 @@ class CoreServerTests(TapCase):
         """A server that is not started."""
         config = load(self.path)
         return tap.CoreServer(config, self.clock, self.log, self.build, pid_path)
+
+    def test_garbage(self):
+        """What is there from the start on is not looked at again while it runs."""
+        server = self.server()
+        server.startService()
+        self.assertGreater(gc.get_freeze_count(), 10_000)
+        self.successResultOf(server.stopService())
+        self.assertEqual(gc.get_freeze_count(), 0)
 
     def test_startAndStop(self):
         """The graph starts and stops with the server, which says good-bye."""

@@ -119,8 +119,12 @@ class Hall:
 
     def next_timeout(self) -> float | None:
         """When the next `Tick` is due, None if there is nothing to wait for."""
-        due = [next_timeout(self.state) for next_timeout, _ in _CLOCKS]
-        return min((when for when in due if when is not None), default=None)
+        first = None
+        for next_timeout, _ in _CLOCKS:
+            when = next_timeout(self.state)
+            if when is not None and (first is None or when < first):
+                first = when
+        return first
 
     def snapshot(self) -> tuple[Change, ...]:
         """Changes that, folded on a new hall, give a state equal to this one."""
