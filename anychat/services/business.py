@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, DeferredList, succeed
+from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -37,7 +37,7 @@ from anychat.protocols.signalling import HelloFacts
 from anychat.protocols.tls import SecureTransports, ServerContext
 from anychat.services.admission import Admission, is_loopback, plain_address
 from anychat.services.event_queue import EventQueue, Window
-from anychat.services.listening import listen_tcp
+from anychat.services.listening import Drain, listen_tcp
 from anychat.services.recipient import DATA, Recipient, entry_of
 from anychat.services.settings import BusinessChannelSettings
 from anychat.services.verdict_roles import Taken, VerdictRoles
@@ -163,7 +163,7 @@ class BusinessService(Service):
         self._answering: dict[str, Recipient | None] = {}
         self._counters: Counter[str] = Counter(dict.fromkeys(COUNTERS, 0))
         self._ports: list[Any] = []
-        self._empty: Deferred[None] | None = None
+        self._drain = Drain(reactor, self._channels, self._cut_off)
 
     # Service.
 
@@ -184,16 +184,10 @@ class BusinessService(Service):
         What does not go by itself within a second is cut off.
         """
         super().stopService()
-        waiting = [port.stopListening() for port in self._ports]
-        self._ports = []
         for channel in list(self._channels):
             channel.close(ResultCode.CONNECT_OFFLINE)
-        if self._channels:
-            self._empty = Deferred()
-            late = self._reactor.callLater(1.0, self._cut_off)
-            self._empty.addBoth(lambda _: late.active() and late.cancel())
-            waiting.append(self._empty)
-        return DeferredList([d for d in waiting if d is not None])
+        ports, self._ports = self._ports, []
+        return self._drain.begin(ports)
 
     def addresses(self) -> list[Any]:
         """Where it listens."""
@@ -366,7 +360,7 @@ class BusinessService(Service):
         if channel in self._strangers:
             self._stranger_no_more(channel)
         self._counters["questions_late"] += channel.late
-        self._tell_empty()
+        self._drain.notice()
 
     # The rest.
 
@@ -450,11 +444,6 @@ class BusinessService(Service):
     def _stranger_no_more(self, channel: BusinessChannel) -> None:
         self._strangers.remove(channel)
         self._admission.leave(channel.address)
-
-    def _tell_empty(self) -> None:
-        if self._empty is not None and not self._channels:
-            empty, self._empty = self._empty, None
-            empty.callback(None)
 
     def _cut_off(self) -> None:
         for channel in list(self._channels):

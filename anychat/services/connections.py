@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
@@ -27,7 +27,7 @@ from anychat.protocols.signalling import (
 )
 from anychat.protocols.tls import SecureTransports
 from anychat.services.admission import Admission, plain_address
-from anychat.services.listening import listen_tcp, raise_file_limit
+from anychat.services.listening import Drain, listen_tcp, raise_file_limit
 from anychat.services.settings import LinkSettings
 
 #: File descriptors that are left for everything but client links.
@@ -84,7 +84,7 @@ class Connections:
         self._ports: list[Any] = []
         self._sweep = LoopingCall(self.sweep)
         self._sweep.clock = reactor
-        self._empty: Deferred[None] | None = None
+        self._drain = Drain(reactor, self._connections, self._cut_off)
 
     def __len__(self) -> int:
         """How many there are."""
@@ -116,19 +116,13 @@ class Connections:
         """
         if self._sweep.running:
             self._sweep.stop()
-        waiting = [port.stopListening() for port in self._ports]
-        self._ports = []
         for connection in list(self._connections.values()):
             if isinstance(connection, ServerLink):
                 connection.close(ResultCode.CONNECT_OFFLINE)
             else:
                 connection.turn_away()
-        if self._connections:
-            self._empty = Deferred()
-            late = self._reactor.callLater(1.0, self._cut_off)
-            self._empty.addBoth(lambda _: late.active() and late.cancel())
-            waiting.append(self._empty)
-        return DeferredList([d for d in waiting if d is not None])
+        ports, self._ports = self._ports, []
+        return self._drain.begin(ports)
 
     def addresses(self) -> list[Any]:
         """Where it listens."""
@@ -142,12 +136,12 @@ class Connections:
         """Forget a connection that had no session."""
         del self._connections[connection.id]
         self._admission.leave(connection.address)
-        self._tell_empty()
+        self._drain.notice()
 
     def remove(self, link: ServerLink) -> None:
         """Forget a link that had one."""
         del self._connections[link.id]
-        self._tell_empty()
+        self._drain.notice()
 
     # What the port and its entrances report.
 
@@ -240,11 +234,6 @@ class Connections:
         self._notices.say(
             "late", f"Close connection of {peer(connection)}, did not log in in time."
         )
-
-    def _tell_empty(self) -> None:
-        if self._empty is not None and not self._connections:
-            empty, self._empty = self._empty, None
-            empty.callback(None)
 
     def _cut_off(self) -> None:
         for connection in list(self._connections.values()):

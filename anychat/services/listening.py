@@ -3,15 +3,18 @@
 import errno
 import resource
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sized
 from typing import Any
 
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
 
 #: Connections that the system holds for us until they are accepted.
 BACKLOG = 4096
+#: Seconds that connections which are closed have to go by themselves.
+DRAIN_TIME = 1.0
 
 _ALL = ("0.0.0.0", "::")
 
@@ -78,6 +81,40 @@ def listen_tcp(
             listening.stopListening()
         raise
     return ports
+
+
+class Drain:
+    """The end of ports and of the connections that they have brought.
+
+    :param connections: those that there are.
+    :param cut_off: ends those that are left at once.
+    """
+
+    def __init__(self, reactor: Any, connections: Sized, cut_off: Callable[[], object]):
+        self._reactor = reactor
+        self._connections = connections
+        self._cut_off = cut_off
+        self._empty: Deferred[None] | None = None
+
+    def begin(self, ports: Iterable[Any]) -> "Deferred[Any]":
+        """Close the ports; fires when they and the connections are gone.
+
+        The connections have been told to go; what does not within `DRAIN_TIME` is
+        cut off.
+        """
+        waiting = [port.stopListening() for port in ports]
+        if self._connections:
+            self._empty = Deferred()
+            late = self._reactor.callLater(DRAIN_TIME, self._cut_off)
+            self._empty.addBoth(lambda _: late.active() and late.cancel())
+            waiting.append(self._empty)
+        return DeferredList([d for d in waiting if d is not None])
+
+    def notice(self) -> None:
+        """A connection has gone, and is no longer among them."""
+        if self._empty is not None and not self._connections:
+            empty, self._empty = self._empty, None
+            empty.callback(None)
 
 
 def raise_file_limit() -> int:
