@@ -104,6 +104,10 @@ def _add_user(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--user", required=True, type=arguments.encodable, metavar="NAME"
     )
+    _add_passwords(command)
+
+
+def _add_passwords(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--password",
         metavar="P",
@@ -248,12 +252,7 @@ def _add_send_text(commands: Any, common: argparse.ArgumentParser) -> None:
     )
     send.add_argument("--room", type=arguments.room, metavar="N|NAME")
     send.add_argument("--room-password", default="", metavar="P")
-    send.add_argument(
-        "--password", metavar="P", help="empty: as a guest; better in ANYCHAT_PASSWORD"
-    )
-    send.add_argument(
-        "--auth-pass", metavar="S", help="SDKAuthPass; better in ANYCHAT_AUTH_PASS"
-    )
+    _add_passwords(send)
 
 
 def _add_send_file(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -293,12 +292,7 @@ def _add_send_file(commands: Any, common: argparse.ArgumentParser) -> None:
         metavar="TEXT",
         help="for the receiver, with --guid",
     )
-    send.add_argument(
-        "--password", metavar="P", help="empty: as a guest; better in ANYCHAT_PASSWORD"
-    )
-    send.add_argument(
-        "--auth-pass", metavar="S", help="SDKAuthPass; better in ANYCHAT_AUTH_PASS"
-    )
+    _add_passwords(send)
 
 
 def _add_nettest(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -346,12 +340,7 @@ def _add_nettest(commands: Any, common: argparse.ArgumentParser) -> None:
         help="10 if not given",
     )
     nettest.add_argument("--user", default="nettest", metavar="NAME")
-    nettest.add_argument(
-        "--password", metavar="P", help="empty: as a guest; better in ANYCHAT_PASSWORD"
-    )
-    nettest.add_argument(
-        "--auth-pass", metavar="S", help="SDKAuthPass; better in ANYCHAT_AUTH_PASS"
-    )
+    _add_passwords(nettest)
 
 
 def _add_udpcheck(commands: Any) -> None:
