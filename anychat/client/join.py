@@ -54,6 +54,14 @@ def failure_code(
     return exit_code(error.code)
 
 
+def log_out(client: Client, reactor: Any) -> "Deferred[Any]":
+    """Log out, or give it up after `LOGOUT_TIME`; never fails.
+
+    Without it the server would hold the session for a while.
+    """
+    return at_most(LOGOUT_TIME, client.logout().addErrback(lambda _: None), reactor)
+
+
 def file_name(member: Member) -> str:
     """A name for a user's recording; nothing in it can leave the directory."""
     name = re.sub(r"[^\w-]+", "_", member.nickname).strip("_")[:64] or "user"
@@ -346,9 +354,7 @@ class Join:
         saved = DeferredList([item for item in saving if item is not None])
         yield at_most(FILES_TIME, saved, self._reactor)
         if client.user_id and self._lost is None:
-            # Without it the server would hold the session for a while.
-            leaving = client.logout().addErrback(lambda _: None)
-            yield at_most(LOGOUT_TIME, leaving, self._reactor)
+            yield log_out(client, self._reactor)
         stopped = client.close()
         yield at_most(FILES_TIME, stopped, self._reactor)
         if stopped.called:

@@ -14,10 +14,10 @@ from anychat.client.client import Client
 from anychat.client.join import (
     CANNOT_CONNECT,
     FINE,
-    LOGOUT_TIME,
     REFUSED,
     exit_code,
     failure_code,
+    log_out,
 )
 from anychat.client.output import Output, code_text
 from anychat.client.progress import ProgressBars
@@ -105,9 +105,7 @@ class SendFile:
             self._looking.start(_LOOK)
         yield DeferredList(waiting)
         self._stop_looking()
-        # Without it the server would hold the session for a while.
-        goodbye = client.logout().addTimeout(LOGOUT_TIME, self._clock)
-        yield goodbye.addErrback(lambda _: None)
+        yield log_out(client, self._clock)
         codes = [task.code for task in self._tasks if task.code]
         return exit_code(codes[0]) if codes else FINE
 

@@ -11,9 +11,9 @@ from anychat.client.client import Client
 from anychat.client.join import (
     CANNOT_CONNECT,
     FINE,
-    LOGOUT_TIME,
     REFUSED,
     failure_code,
+    log_out,
 )
 from anychat.client.output import Output
 from anychat.client.transfers import no_files
@@ -72,9 +72,7 @@ class SendText:
             yield client.send_text(text, target, options.secret)
             self._sent += 1
             self._tell(target, text)
-        # Without it the server would hold the session for a while.
-        goodbye = client.logout().addTimeout(LOGOUT_TIME, self._clock)
-        yield goodbye.addErrback(lambda _: None)
+        yield log_out(client, self._clock)
 
     def _tell(self, target: int, text: str) -> None:
         if self._options.json:
