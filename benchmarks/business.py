@@ -31,6 +31,7 @@ from statistics import quantiles
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.logins import free_port
 from test.licences import make_licence
 
 CONFIGURATION = """\
@@ -62,13 +63,6 @@ WARM_UP = 2.0
 FAR = 1 << 40
 #: Users who say the texts: one alone may not have that many on their way.
 TALKERS = 100
-
-
-def free_port(kind=socket.SOCK_STREAM):
-    """A port that was free a moment ago."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def pin(number):

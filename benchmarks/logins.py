@@ -38,6 +38,7 @@ from anychat.messages import Login, LoginResult, Logout
 from anychat.protocols.signalling import ClientLink
 from test.licences import make_licence
 
+ROOT = Path(__file__).resolve().parent.parent
 #: Links at a time over all workers: the server takes 100 from one address.
 CONCURRENCY = 64
 #: Seconds between the heartbeats of idle clients.
@@ -85,30 +86,44 @@ class Server:
 def running_server():
     """Start the server in a directory of its own; end it afterwards."""
     with tempfile.TemporaryDirectory(prefix="anychat-logins-") as directory:
-        tcp, udp = free_port(socket.SOCK_STREAM), free_port(socket.SOCK_DGRAM)
-        path = Path(directory, "AnyChatCoreServer.ini")
-        licence_ca = make_licence(Path(directory))
-        path.write_text(CONFIGURATION.format(tcp=tcp, udp=udp, licence_ca=licence_ca))
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                "-c",
-                "from anychat.coreserver import main; raise SystemExit(main())",
-                "--config",
-                str(path),
-            ],
-            cwd=directory,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-        )
-        try:
-            wait_for(process, tcp)
-            yield Server(process, tcp)
-        finally:
-            process.communicate(b"q\n", timeout=30)
+        settings = {"licence_ca": make_licence(Path(directory))}
+        with server_in(directory, CONFIGURATION, **settings) as (process, port):
+            yield Server(process, port)
 
 
-def free_port(kind):
+@contextmanager
+def server_in(directory, configuration, cpus=None, **settings):
+    """Start the server in a directory: its process and its TCP port; end it
+    afterwards.
+
+    :param configuration: with ``{tcp}``, ``{udp}``, and names for the settings.
+    :param cpus: which it may use; None: all of this process's.
+    """
+    tcp, udp = free_port(socket.SOCK_STREAM), free_port(socket.SOCK_DGRAM)
+    path = Path(directory, "AnyChatCoreServer.ini")
+    path.write_text(configuration.format(tcp=tcp, udp=udp, **settings))
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "from anychat.coreserver import main; raise SystemExit(main())",
+            "--config",
+            str(path),
+        ],
+        cwd=directory,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        preexec_fn=cpus and (lambda: os.sched_setaffinity(0, cpus)),
+    )
+    try:
+        wait_for(process, tcp)
+        yield process, tcp
+    finally:
+        process.communicate(b"q\n", timeout=30)
+
+
+def free_port(kind=socket.SOCK_STREAM):
     """A port that was free a moment ago."""
     with socket.socket(socket.AF_INET, kind) as probe:
         probe.bind(("127.0.0.1", 0))

@@ -21,17 +21,17 @@ import filecmp
 import json
 import os
 import resource
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.logins import server_in
+
+ROOT = Path(__file__).resolve().parent.parent
 #: Seconds that a file may take.
 PATIENCE = 600.0
 
@@ -59,45 +59,6 @@ def memory_of(pid, what="VmRSS"):
         if line.startswith(f"{what}:"):
             return int(line.split()[1]) / 1024
     raise SystemExit(f"no {what}")
-
-
-def free_port(kind):
-    """A port that was free a moment ago."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@contextmanager
-def running_server(directory, cpu):
-    """The server on one CPU: its process and its port."""
-    tcp, udp = free_port(socket.SOCK_STREAM), free_port(socket.SOCK_DGRAM)
-    path = Path(directory, "AnyChatCoreServer.ini")
-    path.write_text(CONFIGURATION.format(tcp=tcp, udp=udp))
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            "from anychat.coreserver import main; raise SystemExit(main())",
-            "--config",
-            str(path),
-        ],
-        cwd=directory,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        preexec_fn=lambda: os.sched_setaffinity(0, {cpu}),
-    )
-    try:
-        for _ in range(200):
-            try:
-                socket.create_connection(("127.0.0.1", tcp), 1).close()
-                break
-            except OSError:
-                time.sleep(0.05)
-        yield process, tcp
-    finally:
-        process.communicate(b"q\n", timeout=30)
 
 
 class Worker:
@@ -183,7 +144,7 @@ def measure(options):
     with tempfile.TemporaryDirectory(prefix="anychat-transfers-") as directory:
         file = Path(directory, "file.bin")
         with (
-            running_server(directory, everywhere[0]) as (server, port),
+            server_in(directory, CONFIGURATION, {everywhere[0]}) as (server, port),
             file.open("wb") as content,
         ):
             for _ in range(options.size):
