@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from anychat.business_messages import Arbiter
 from anychat.codes import DeviceType, ResultCode, StreamKind
-from anychat.core.state import TracePart, Transfer
+from anychat.core.state import Entry, PendingLogin, TracePart, Transfer
 from anychat.ids import LinkId, RoomId, SessionId, Ssrc, UserId
 from anychat.messages import StreamFormat
 from anychat.terms import Terms
@@ -65,15 +65,7 @@ class IdsGiven(Change):
 class LoginAsked(Change):
     """A login waits for its verdict."""
 
-    session: SessionId
-    """The id that it gets if it is granted."""
-    link: LinkId
-    request: int
-    name: str
-    address: str
-    local_address: str
-    device: DeviceType
-    secure: bool
+    login: PendingLogin
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,14 +150,7 @@ class RoomRemoved(Change):
 class EntryAsked(Change):
     """An entry waits for its verdict, and the room keeps number and name."""
 
-    session: SessionId
-    request: int
-    room_id: RoomId
-    name: str
-    password: bytes = field(repr=False)
-    """Keyed digest of the password, empty for an empty one."""
-    named: int
-    """The number that the request itself named, 0 if it gave a name."""
+    entry: Entry
 
 
 @dataclass(frozen=True, slots=True)

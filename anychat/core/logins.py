@@ -151,7 +151,7 @@ def _ask(turn: Turn, asked: PendingLogin, password: str) -> None:
         refuse_beyond_seats(turn)
     if asked.session in state.sessions or asked.session in state.verifying:
         raise LocalError(f"session id {asked.session} is not fresh")
-    turn.changes.append(_asked(asked))
+    turn.changes.append(LoginAsked(asked))
     turn.effects.append(AskVerifyUser(asked.session, VerifyUser(asked.name, password)))
 
 
@@ -161,32 +161,11 @@ def _refuse(turn: Turn, asked: PendingLogin, refused: Refused) -> None:
     )
 
 
-def _asked(login: PendingLogin) -> LoginAsked:
-    return LoginAsked(
-        login.session,
-        login.link,
-        login.request,
-        login.name,
-        login.address,
-        login.local_address,
-        login.device,
-        login.secure,
-    )
-
-
 def _apply_asked(state: State, change: LoginAsked) -> None:
-    if change.session in state.verifying or change.session in state.sessions:
-        raise LocalError(f"login {change.session} is there already")
-    state.verifying[change.session] = PendingLogin(
-        change.session,
-        change.link,
-        change.request,
-        change.name,
-        change.address,
-        change.local_address,
-        change.device,
-        change.secure,
-    )
+    login = change.login
+    if login.session in state.verifying or login.session in state.sessions:
+        raise LocalError(f"login {login.session} is there already")
+    state.verifying[login.session] = login
 
 
 def _apply_settled(state: State, change: LoginSettled) -> None:
@@ -195,7 +174,7 @@ def _apply_settled(state: State, change: LoginSettled) -> None:
 
 def snapshot(state: State) -> list[Change]:
     """The changes that bring back which logins wait for a verdict."""
-    return [_asked(login) for login in state.verifying.values()]
+    return [LoginAsked(login) for login in state.verifying.values()]
 
 
 #: What is decided here, by the type of the command.

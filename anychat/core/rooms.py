@@ -241,7 +241,7 @@ def _refuse_alone(turn: Turn, asker: Session, entry: Entry) -> None:
 
 
 def _ask(turn: Turn, asker: Session, entry: Entry, password: str) -> None:
-    turn.changes.append(_asked(entry))
+    turn.changes.append(EntryAsked(entry))
     turn.effects.append(
         AskPrepareEnterRoom(
             asker.id,
@@ -275,30 +275,13 @@ def _bare_member(session: Session) -> Member:
     return Member(session.user_id, session.level, session.nickname)
 
 
-def _asked(entry: Entry) -> EntryAsked:
-    return EntryAsked(
-        entry.session,
-        entry.request,
-        entry.room_id,
-        entry.name,
-        entry.password,
-        entry.named,
-    )
-
-
 def _apply_asked(state: State, change: EntryAsked) -> None:
-    session = state.sessions[change.session]
+    entry = change.entry
+    session = state.sessions[entry.session]
     if session.room_id is not None or session.id in state.entering:
         raise LocalError(f"session {session.id} wants to enter a second room")
-    reserve(state, change.room_id, change.name)
-    state.entering[session.id] = Entry(
-        session.id,
-        change.request,
-        change.room_id,
-        change.name,
-        change.password,
-        change.named,
-    )
+    reserve(state, entry.room_id, entry.name)
+    state.entering[session.id] = entry
 
 
 def _apply_settled(state: State, change: EntrySettled) -> None:
@@ -385,7 +368,7 @@ def snapshot(state: State) -> list[Change]:
         if room.automatic:
             changes.append(RoomAdded(room.id, room.name, True, room.password))
         changes.extend(RoomEntered(room.id, session) for session in room.members)
-    changes.extend(_asked(entry) for entry in state.entering.values())
+    changes.extend(EntryAsked(entry) for entry in state.entering.values())
     return changes
 
 

@@ -198,7 +198,7 @@ class Room:
 
 @dataclass(frozen=True, slots=True)
 class PendingLogin:
-    """A login whose verdict is awaited; as told by `LoginAsked`."""
+    """A login whose verdict is awaited."""
 
     session: SessionId
     """The id that it gets if it is granted."""

@@ -16,6 +16,7 @@ from anychat.codes import ResultCode
 from anychat.core.changes import EntryAsked, EntrySettled, RoomAdded, RoomEntered
 from anychat.core.effects import AskPrepareEnterRoom, EndSession, Reply, Send
 from anychat.core.hall import Hall
+from anychat.core.state import Entry
 from anychat.errors import LocalError
 from anychat.messages import (
     EnterRoom,
@@ -360,8 +361,8 @@ class ReservationTests(EntryTestCase):
             RoomAdded(10001, "other", True, b""),
             RoomAdded(10002, "club", True, b""),
             RoomEntered(10001, self.ann),
-            EntryAsked(self.ben, 1, 10001, "other", b"", 0),
-            EntryAsked(self.ben, 1, 10002, "club", b"", 0),
+            EntryAsked(Entry(self.ben, 1, 10001, "other", b"", 0)),
+            EntryAsked(Entry(self.ben, 1, 10002, "club", b"", 0)),
             EntrySettled(self.ben),
         ):
             hall = Hall(self.settings)
